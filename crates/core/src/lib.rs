@@ -13,6 +13,7 @@ pub mod json;
 pub mod lane;
 pub mod policy;
 pub mod refusal;
+pub mod shell;
 pub mod time;
 
 pub use refusal::Refusal;
