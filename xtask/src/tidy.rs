@@ -126,7 +126,7 @@ impl Tree {
         let map = self.text("ARCHITECTURE.md").unwrap_or_default();
         let folders = self.paths.iter().filter_map(|path| path.strip_suffix("/Cargo.toml"));
         folders
-            .filter(|folder| !map.contains(*folder))
+            .filter(|folder| !map.contains(&format!("`{folder}`")))
             .map(|folder| Finding::new("ARCHITECTURE.md", format!("does not mention {folder}")))
             .collect()
     }
@@ -314,9 +314,10 @@ mod tests {
     #[test]
     fn the_map_shows_every_folder() {
         let manifest = ("crates/core/Cargo.toml", "");
-        check(&[manifest, ("ARCHITECTURE.md", "`crates/core`: what things are")], &[]);
+        let twin = "`crates/core-twin`";
+        check(&[manifest, ("ARCHITECTURE.md", "| `crates/core` | what things are |")], &[]);
         check(
-            &[manifest, ("ARCHITECTURE.md", "nothing")],
+            &[manifest, ("ARCHITECTURE.md", twin)],
             &["ARCHITECTURE.md: does not mention crates/core"],
         );
     }
