@@ -2,8 +2,11 @@
 //!
 //! `docs/contracts/*.md` lists what each provider's contract asks, one id a row, and our own
 //! invariants. A test names an id in its function's first words (`p18_signature_...`), in the comments
-//! or attributes directly above it, or in a comment of its body. An id in scope without a test fails
-//! the chore, and so does an id that is in no list, so that neither side can drift.
+//! or attributes directly above it, or in a comment of its body. A case of the storage suite counts as
+//! a test once something runs it.
+//!
+//! An id in scope without a test fails the chore, and so does an id that is in no list, so that
+//! neither side can drift.
 
 mod requirement;
 
@@ -41,7 +44,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         problems.extend(errors);
     }
     let sources = source::rust_files(root, &["crates", "simulation", "xtask"])?;
-    let ledger = Ledger::new(requirements, sources.iter().flat_map(Source::tests).collect());
+    let ledger = Ledger::new(requirements, tests(&sources));
 
     if let Some(id) = &options.id {
         let id = Id::parse(id).with_context(|| format!("`{id}` is not an id"))?;
@@ -56,6 +59,16 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         bail!("contracts: {} problems", problems.len());
     }
     Ok(())
+}
+
+/// Every test, and every case of the storage suite that something besides its definition names.
+fn tests(sources: &[Source]) -> Vec<TestFn> {
+    let mut tests: Vec<_> = sources.iter().flat_map(Source::tests).collect();
+    let cases = sources.iter().flat_map(Source::suite_cases);
+    tests.extend(cases.filter(|case| {
+        sources.iter().map(|source| source.words(&case.name).count()).sum::<usize>() > 1
+    }));
+    tests
 }
 
 /// Requirements on one side, tests on the other, joined by id.
@@ -181,6 +194,16 @@ mod tests {
         assert_eq!(ledger.table(true).len(), 6);
         assert!(ledger.show_tests(Id::parse("P2").unwrap()).is_ok());
         assert!(ledger.show_tests(Id::parse("P3").unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_case_of_the_suite_counts_once_it_is_run() {
+        let suite = "pub fn one() {}\npub fn two() {}";
+        let suite = Source::new("crates/storage/src/suite.rs", suite);
+        let store = "#[test]\nfn conforms() { suite::one(); } // two";
+        let store = Source::new("crates/storage-sqlite/tests/it/main.rs", store);
+        let names: Vec<_> = tests(&[suite, store]).into_iter().map(|test| test.name).collect();
+        assert_eq!(names, ["conforms", "one"]);
     }
 
     #[test]

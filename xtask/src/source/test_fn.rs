@@ -1,7 +1,11 @@
 //! Finds test functions: whatever stands under an attribute whose path ends in `test`, also inside
-//! `proptest! { ... }`, where the functions look the same.
+//! `proptest! { ... }`, where the functions look the same. The cases of the storage suite are tests too,
+//! written once and run by every store.
 
 use super::{Source, attributes, body_start, closing, item_end, words};
+
+/// Where the storage suite is: its public functions are cases.
+const SUITE: &str = "crates/storage/src/suite";
 
 /// A test function and what it says about itself.
 #[derive(Debug)]
@@ -24,6 +28,20 @@ impl Source {
             .collect();
         starts.dedup_by_key(|&mut (function, _)| function);
         starts.into_iter().map(|(function, head)| self.test_fn(function, head)).collect()
+    }
+
+    /// The cases of the storage suite in this file. They are tests only where a store runs them.
+    pub(crate) fn suite_cases(&self) -> Vec<TestFn> {
+        if !self.path.starts_with(SUITE) {
+            return Vec::new();
+        }
+        words(&self.code, "fn")
+            .filter_map(|function| {
+                let line = self.code[..function].rfind('\n').map_or(0, |end| end + 1);
+                let public = self.code[line..function].trim_start().starts_with("pub");
+                public.then(|| self.test_fn(function, head_start(self, line)))
+            })
+            .collect()
     }
 
     fn test_fn(&self, function: usize, head: usize) -> TestFn {
@@ -124,6 +142,18 @@ mod tests {
         };
         assert_eq!(said(&found[0]), "A2");
         assert_eq!(said(&found[1]), "A5 A6 A7 A8 A9");
+    }
+
+    #[test]
+    fn public_functions_of_the_suite_are_cases() {
+        let text =
+            "//! A1\n\n/// A2\npub async fn one(store: &S) { /* A3 */ }\n/// A4\nfn two() {}";
+        let cases = Source::new("crates/storage/src/suite/a.rs", text).suite_cases();
+        assert_eq!(cases.len(), 1);
+        assert_eq!((cases[0].name.as_str(), cases[0].line), ("one", 4));
+        assert!(cases[0].said.contains("A2") && cases[0].said.contains("A3"));
+        assert!(!cases[0].said.contains("A1") && !cases[0].said.contains("A4"));
+        assert!(Source::new("crates/storage/src/a.rs", text).suite_cases().is_empty());
     }
 
     #[test]
