@@ -4,15 +4,18 @@
 //!
 //! * [`MasterKeys`]: the key file beside the data folder. It seals organization keys, nothing else.
 //! * [`SealingKey`]: what each of them is made of; seals bytes for exactly one [`Place`].
+//! * [`IndexKey`] and [`BlindIndex`]: finding a person by an identifier that is not stored in the clear.
 //!
 //! Pure but for the key file: no database, no clock, nothing async. Functions that mint a key take
 //! their chance as an argument; only nonces are drawn inside (see [`SealingKey::seal`]).
 
+mod blind;
 mod key;
 mod key_file;
 mod master;
 
 pub use self::{
+    blind::{BlindIndex, IndexKey, normalise_email},
     key::{KeyId, OpenError, Place, SEALED_OVERHEAD, SealingKey, sealed_key_id},
     key_file::KeyFileError,
     master::{LineFault, MasterId, MasterKey, MasterKeys, ParseError},
