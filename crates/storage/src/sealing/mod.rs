@@ -3,6 +3,8 @@
 //! The cast, from the top:
 //!
 //! * [`MasterKeys`]: the key file beside the data folder. It seals organization keys, nothing else.
+//! * [`OrganizationKeys`]: one data key and one index key per organization, kept wrapped in its row.
+//! * [`SubjectKey`]: one per person. Destroying its wrapped bytes is what erasing a person means.
 //! * [`SealingKey`]: what each of them is made of; seals bytes for exactly one [`Place`].
 //! * [`IndexKey`] and [`BlindIndex`]: finding a person by an identifier that is not stored in the clear.
 //!
@@ -10,12 +12,14 @@
 //! their chance as an argument; only nonces are drawn inside (see [`SealingKey::seal`]).
 
 mod blind;
+mod hierarchy;
 mod key;
 mod key_file;
 mod master;
 
 pub use self::{
     blind::{BlindIndex, IndexKey, normalise_email},
+    hierarchy::{OrganizationKeys, SubjectKey, UnwrapError, WrappedOrganizationKeys},
     key::{KeyId, OpenError, Place, SEALED_OVERHEAD, SealingKey, sealed_key_id},
     key_file::KeyFileError,
     master::{LineFault, MasterId, MasterKey, MasterKeys, ParseError},
