@@ -7,6 +7,7 @@
 //! * [`SubjectKey`]: one per person. Destroying its wrapped bytes is what erasing a person means.
 //! * [`SealingKey`]: what each of them is made of; seals bytes for exactly one [`Place`].
 //! * [`IndexKey`] and [`BlindIndex`]: finding a person by an identifier that is not stored in the clear.
+//! * [`Secret`] and [`SecretHash`]: API secrets, shown once, kept as a hash.
 //!
 //! Pure but for the key file: no database, no clock, nothing async. Functions that mint a key take
 //! their chance as an argument; only nonces are drawn inside (see [`SealingKey::seal`]).
@@ -16,6 +17,7 @@ mod hierarchy;
 mod key;
 mod key_file;
 mod master;
+mod secret;
 
 pub use self::{
     blind::{BlindIndex, IndexKey, normalise_email},
@@ -23,6 +25,7 @@ pub use self::{
     key::{KeyId, OpenError, Place, SEALED_OVERHEAD, SealingKey, sealed_key_id},
     key_file::KeyFileError,
     master::{LineFault, MasterId, MasterKey, MasterKeys, ParseError},
+    secret::{Secret, SecretHash},
 };
 
 use zeroize::Zeroizing;
