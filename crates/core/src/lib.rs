@@ -1,1 +1,20 @@
-//! To be written.
+//! What consent, events, endpoints and deliveries *are*, and every decision about them.
+//!
+//! Pure functions of their arguments: no async, no I/O, no SQL, no clock and no chance. Time arrives as
+//! [`Timestamp`], drawn numbers as plain values (I15). A refusal is data ([`Refusal`]), never a panic.
+
+pub mod access;
+pub mod consent;
+pub mod delivery;
+pub mod endpoint;
+pub mod event;
+pub mod ids;
+pub mod json;
+pub mod lane;
+pub mod policy;
+pub mod refusal;
+pub mod shell;
+pub mod time;
+
+pub use refusal::Refusal;
+pub use time::Timestamp;

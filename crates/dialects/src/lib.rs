@@ -1,1 +1,108 @@
-//! To be written.
+//! The wire contracts. A dialect is data in, data out: an event and an endpoint's facts become exact bytes and
+//! headers; an answer becomes an outcome. No clock, no chance, no sockets.
+//!
+//! A new dialect is one file under `dialects/`, one line in [`all`], one folder of goldens.
+
+mod dialects;
+pub mod wire;
+
+use std::time::Duration;
+
+use abide_core::Timestamp;
+use abide_core::consent::{ConsentView, SubjectState};
+use abide_core::delivery::{Outcome, Schedule};
+use abide_core::endpoint::DeliveryRules;
+use abide_core::event::{Event, EventKind};
+use abide_core::ids::EndpointId;
+use bytes::Bytes;
+
+pub use dialects::consentproof;
+pub use wire::{Answer, Received, Rejection, Verified, WireRequest};
+
+/// Every dialect, in the order documentation lists them.
+pub fn all() -> &'static [&'static dyn Dialect] {
+    &[&consentproof::ConsentProof]
+}
+
+/// The dialect of that name.
+pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
+    all().iter().copied().find(|dialect| dialect.name() == name)
+}
+
+/// One provider's wire contract.
+pub trait Dialect: Send + Sync {
+    /// The public name, as in `--dialect` and in the store.
+    fn name(&self) -> &'static str;
+
+    /// What the store and the engine must know to queue, hold and re-read deliveries.
+    fn rules(&self) -> DeliveryRules;
+
+    /// When to try again.
+    fn schedule(&self) -> Schedule;
+
+    /// How long one attempt may take, from look-up to the end of the answer.
+    fn deadline(&self) -> Duration;
+
+    /// Whether this kind of event can be told in this dialect.
+    fn applies(&self, kind: EventKind) -> bool;
+
+    /// A new signing secret, made of 32 random bytes.
+    fn new_secret(&self, random: &[u8; 32]) -> String;
+
+    /// Judges a secret that somebody brings along; the error says what is allowed.
+    fn check_secret(&self, secret: &str) -> Result<(), &'static str>;
+
+    /// The part of the body that is the same for every endpoint. A pure function of its source, so that a retry of a
+    /// snapshot gives the same bytes.
+    fn render(&self, content: &Content<'_>) -> Rendered;
+
+    /// The request for one attempt: the rendered part, signed.
+    fn sign(&self, rendered: &Rendered, signing: &Signing<'_>) -> WireRequest;
+
+    /// Reads the answer.
+    fn classify(&self, answer: &Answer) -> Outcome;
+
+    /// Checks a request as a receiver of this dialect does; `now` judges its age where the contract bounds it.
+    fn verify(
+        &self,
+        request: &Received,
+        secret: &str,
+        now: Timestamp,
+    ) -> Result<Verified, Rejection>;
+}
+
+/// What a delivery tells.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// What the event held.
+    Event(&'a Event),
+    /// The event's consent as it is now (`Source::Latest`).
+    Latest {
+        /// The event that asks for it to be sent.
+        event: &'a Event,
+        /// The consent now.
+        consent: &'a ConsentView,
+    },
+    /// Everything known of the subject now (`Source::Lane`).
+    Subject(&'a SubjectState),
+}
+
+/// The part of a body that is shared by all endpoints of a dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The bytes.
+    pub body: Bytes,
+}
+
+/// What differs from attempt to attempt and from endpoint to endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Signing<'a> {
+    /// The endpoint's id.
+    pub endpoint: EndpointId,
+    /// Its secret, as shown when it was made.
+    pub secret: &'a str,
+    /// The signature time: drawn with the state for `Latest` and `Lane`, else the time of sending.
+    pub at: Timestamp,
+    /// Sixteen random bytes, new for each attempt.
+    pub token: [u8; 16],
+}

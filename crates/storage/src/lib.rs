@@ -1,3 +1,96 @@
-//! To be written.
+//! The questions and commands that Abide puts to a database, one trait per aggregate under one [`Storage`].
+//!
+//! **One method is one transaction.** A method loads what a decision depends on, calls the pure function in
+//! `abide-core` and writes the change, its event, the deliveries and the audit entry; it answers once that is
+//! durable (I1). No transaction crosses this seam, so none can be held over a network call (I4). There are no
+//! optional methods and no capability flags: every store passes the whole [`suite`].
+//!
+//! Every question takes the organization (I13), except the engine's own, which answer no caller: leases, due pages,
+//! open attempts, housekeeping. Those say so.
+//!
+//! Server and engine never see each other. They meet here: in the data, at the [`Doorbell`], and in [`Room`] and
+//! [`Committed`], which the engine implements and the store calls.
 
+pub mod accounts;
+pub mod consents;
+pub mod deliveries;
+pub mod endpoints;
+pub mod error;
+pub mod history;
+pub mod id_source;
+pub mod keys;
+pub mod leases;
+pub mod meeting;
+pub mod metrics;
+pub mod policies;
 pub mod sealing;
+pub mod subjects;
+
+pub use accounts::Accounts;
+pub use consents::Consents;
+pub use deliveries::Deliveries;
+pub use endpoints::Endpoints;
+pub use error::{StorageError, StorageResult};
+pub use history::History;
+pub use id_source::IdSource;
+pub use keys::Keys;
+pub use leases::Leases;
+pub use meeting::{Committed, Doorbell, HotDelivery, Room, Slot};
+pub use metrics::Metrics;
+pub use policies::Policies;
+pub use subjects::Subjects;
+
+/// A database under Abide. Used as `Arc<dyn Storage>`.
+pub trait Storage: Send + Sync {
+    /// Organizations and API keys.
+    fn accounts(&self) -> &dyn Accounts;
+    /// The consent ledger.
+    fn consents(&self) -> &dyn Consents;
+    /// Deliveries, as the engine works on them.
+    fn deliveries(&self) -> &dyn Deliveries;
+    /// Endpoints.
+    fn endpoints(&self) -> &dyn Endpoints;
+    /// What happened: feeds, deliveries with their attempts, the audit log.
+    fn history(&self) -> &dyn History;
+    /// Master keys and the organization keys under them.
+    fn keys(&self) -> &dyn Keys;
+    /// Leases of this node.
+    fn leases(&self) -> &dyn Leases;
+    /// Policies.
+    fn policies(&self) -> &dyn Policies;
+    /// People: erasing them.
+    fn subjects(&self) -> &dyn Subjects;
+    /// Rung when there is something to look at.
+    fn doorbell(&self) -> &Doorbell;
+    /// Counters that the store keeps of itself and others add to.
+    fn metrics(&self) -> &std::sync::Arc<Metrics>;
+    /// Names the engine to the store. Until then deliveries are written pending.
+    fn attach(&self, room: std::sync::Arc<dyn Room>, committed: std::sync::Arc<dyn Committed>);
+    /// Writes what is queued, closes files, refuses further calls. Blocks until done.
+    fn close(&self);
+}
+
+/// One page of a list by page number, with the whole list's size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows of this page.
+    pub items: Vec<T>,
+    /// Rows over all pages.
+    pub total: u64,
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageWanted {
+    /// From 1.
+    pub page: u32,
+    /// Rows per page, 1 to 100.
+    pub limit: u32,
+}
+
+impl PageWanted {
+    /// Rows before this page.
+    pub fn offset(self) -> u64 {
+        u64::from(self.page.saturating_sub(1)) * u64::from(self.limit)
+    }
+}

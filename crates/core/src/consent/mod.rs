@@ -1,0 +1,11 @@
+//! The consent ledger: decisions, the permission in force, and what follows from a new decision.
+
+pub mod decision;
+pub mod hash;
+pub mod permission;
+
+pub use decision::{
+    ConsentPatch, ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput,
+    SubjectState, Validity,
+};
+pub use permission::{Candidate, Change, Standing, decide};

@@ -1,0 +1,4 @@
+//! To be written.
+
+/// ConsentProof.
+pub struct ConsentProof;

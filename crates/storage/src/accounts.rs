@@ -1,0 +1,76 @@
+//! Organizations and API keys.
+
+use abide_core::Timestamp;
+use abide_core::access::{Caller, Scope};
+use abide_core::ids::{KeyId, OrganizationId};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+use crate::StorageResult;
+use crate::sealing::SecretHash;
+
+/// An organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its short name in addresses and on the command line: lower-case letters, digits and `-`, 1 to 63 characters.
+    pub uri: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A key to be stored.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// What its holder is called, 1 to 100 characters.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// The hash of its secret (I12).
+    pub secret: SecretHash,
+}
+
+/// A key as stored.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: KeyId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What its holder is called.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// The hash of its secret.
+    pub secret: SecretHash,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Organizations and keys.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Creates an organization with its keys; a second one with the same `uri` is a conflict.
+    async fn create_organization(&self, uri: &str, now: Timestamp) -> StorageResult<Organization>;
+
+    /// The organization of that short name.
+    async fn organization(&self, uri: &str) -> StorageResult<Option<Organization>>;
+
+    /// Every organization, oldest first. For the command line.
+    async fn organizations(&self) -> StorageResult<Vec<Organization>>;
+
+    /// Stores a key.
+    async fn create_key(&self, by: &Caller, new: NewKey, now: Timestamp) -> StorageResult<ApiKey>;
+
+    /// An organization's keys, oldest first, revoked ones included.
+    async fn keys(&self, organization: OrganizationId) -> StorageResult<Vec<ApiKey>>;
+
+    /// Revokes a key; from the answer on it opens nothing. Revoking twice is no mistake.
+    async fn revoke_key(&self, by: &Caller, key: KeyId, now: Timestamp) -> StorageResult<ApiKey>;
+
+    /// For authentication: a key by its id, of any organization, from memory where it is known.
+    async fn key(&self, key: KeyId) -> StorageResult<Option<Arc<ApiKey>>>;
+}

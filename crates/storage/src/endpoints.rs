@@ -1,0 +1,137 @@
+//! Endpoints: the owner's view, and the engine's.
+
+use abide_core::Timestamp;
+use abide_core::access::Caller;
+use abide_core::endpoint::{DeliveryRules, EndpointState, EventFilter};
+use abide_core::ids::{DeliveryId, EndpointId, OrganizationId};
+use async_trait::async_trait;
+
+use crate::sealing::Secret;
+use crate::{Page, PageWanted, StorageResult};
+
+/// What a new endpoint is made of. The URL was judged by the guard before (P8, I10).
+#[derive(Debug)]
+pub struct NewEndpoint {
+    /// The dialect's name.
+    pub dialect: String,
+    /// Where to send, byte for byte.
+    pub url: String,
+    /// Which events.
+    pub events: EventFilter,
+    /// The owner's note, at most 500 characters.
+    pub description: Option<String>,
+    /// The signing secret; stored sealed (I12).
+    pub secret: Secret,
+    /// The dialect's rules, kept with the endpoint.
+    pub rules: DeliveryRules,
+}
+
+/// An endpoint as its owner sees it: without its secret (P5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointView {
+    /// Its id.
+    pub id: EndpointId,
+    /// The dialect's name.
+    pub dialect: String,
+    /// Where to send.
+    pub url: String,
+    /// Which events.
+    pub events: EventFilter,
+    /// The owner's note.
+    pub description: Option<String>,
+    /// Whether it is sent anything; never `Deleted`.
+    pub state: EndpointState,
+    /// Counts its changes, from 1.
+    pub version: u32,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What an owner changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EndpointPatch {
+    /// Another URL.
+    pub url: Option<String>,
+    /// Another filter.
+    pub events: Option<EventFilter>,
+    /// Another note; `Some(None)` removes it.
+    pub description: Option<Option<String>>,
+    /// Active or paused.
+    pub is_active: Option<bool>,
+}
+
+/// An endpoint as the engine needs it to send.
+#[derive(Debug)]
+pub struct SendingEndpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The dialect's name.
+    pub dialect: String,
+    /// Where to send.
+    pub url: String,
+    /// The signing secret, opened.
+    pub secret: Secret,
+    /// Whether it is sent anything.
+    pub state: EndpointState,
+    /// The dialect's rules.
+    pub rules: DeliveryRules,
+    /// Counts its changes.
+    pub version: u32,
+    /// Deliveries up to this one were cancelled by a stop or a deletion, though their rows may not show it yet.
+    pub cancelled_through: DeliveryId,
+}
+
+/// Endpoints. Every change bumps the organization's endpoint-set version and rings the doorbell: after the answer no
+/// change is queued against the old set.
+#[async_trait]
+pub trait Endpoints: Send + Sync {
+    /// Creates an endpoint, active.
+    async fn create(
+        &self,
+        by: &Caller,
+        new: NewEndpoint,
+        now: Timestamp,
+    ) -> StorageResult<EndpointView>;
+
+    /// The endpoints of one dialect that are not deleted, newest first.
+    async fn list(
+        &self,
+        organization: OrganizationId,
+        dialect: &str,
+        page: PageWanted,
+    ) -> StorageResult<Page<EndpointView>>;
+
+    /// One endpoint; `None` when it does not exist or was deleted.
+    async fn get(
+        &self,
+        organization: OrganizationId,
+        endpoint: EndpointId,
+    ) -> StorageResult<Option<EndpointView>>;
+
+    /// Changes an endpoint. Stopping it holds or cancels what waits, as its rules say; starting it lets held
+    /// deliveries go on.
+    async fn change(
+        &self,
+        by: &Caller,
+        endpoint: EndpointId,
+        patch: EndpointPatch,
+        now: Timestamp,
+    ) -> StorageResult<EndpointView>;
+
+    /// Deletes an endpoint: nothing more is sent, what waits is cancelled, its history stays.
+    async fn delete(&self, by: &Caller, endpoint: EndpointId, now: Timestamp) -> StorageResult<()>;
+
+    /// For the engine: what it needs to send to an endpoint; `None` when there is no such row.
+    async fn sending(&self, endpoint: EndpointId) -> StorageResult<Option<SendingEndpoint>>;
+
+    /// For the engine: endpoints changed after `cursor` (0 at first), and the cursor for the next look.
+    async fn changed_since(&self, cursor: i64) -> StorageResult<(i64, Vec<EndpointId>)>;
+
+    /// For the engine: the receiver answered 410, so the endpoint stops as if paused, audited as the system's deed.
+    /// An endpoint that is not active stays as it is.
+    async fn gone(&self, endpoint: EndpointId, now: Timestamp) -> StorageResult<()>;
+}
