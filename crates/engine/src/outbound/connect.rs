@@ -26,10 +26,14 @@ use super::{Guard, Host, Resolve, Scheme, SendError, Target};
 /// Dropping it closes it.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<http1::Connection<TokioIo<Stream>, Full<Bytes>>>>,
-    ended: bool,
+    driver: Driver,
     origin: Arc<Origin>,
 }
+
+/// hyper's half of the connection, until it has ended: dropping it then is what returns a request it never took up.
+struct Driver(Option<Pin<Box<Http1>>>);
+
+type Http1 = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
 
 /// What comes back when a request was never written.
 pub(super) type Unsent = hyper::client::conn::TrySendError<Request<Full<Bytes>>>;
@@ -38,11 +42,11 @@ impl Connection {
     /// Can it carry another request? Notices a receiver that closed it meanwhile.
     pub async fn is_open(&mut self) -> bool {
         poll_fn(|cx| {
-            self.drive(cx);
+            self.driver.advance(cx);
             Poll::Ready(())
         })
         .await;
-        !self.ended && self.sender.is_ready()
+        self.sender.is_ready()
     }
 
     pub(super) fn leads_to(&self, target: &Target) -> bool {
@@ -56,9 +60,9 @@ impl Connection {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Unsent> {
         let mut answer = std::pin::pin!(self.sender.try_send_request(request));
-        let (driver, ended) = (&mut self.driver, &mut self.ended);
+        let driver = &mut self.driver;
         poll_fn(|cx| {
-            *ended = *ended || driver.as_mut().poll(cx).is_ready();
+            driver.advance(cx);
             answer.as_mut().poll(cx)
         })
         .await
@@ -70,15 +74,22 @@ impl Connection {
         body: &mut Incoming,
     ) -> Option<hyper::Result<Frame<Bytes>>> {
         poll_fn(|cx| {
-            self.drive(cx);
+            self.driver.advance(cx);
             Pin::new(&mut *body).poll_frame(cx)
         })
         .await
     }
+}
 
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        // What ended it is told by the exchange it interrupts; without one it does not matter.
-        self.ended = self.ended || self.driver.as_mut().poll(cx).is_ready();
+impl Driver {
+    /// Reads and writes what can be, now. What ended it is told by the exchange it interrupts; without one it does
+    /// not matter.
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        if let Some(open) = &mut self.0
+            && open.as_mut().poll(cx).is_ready()
+        {
+            self.0 = None;
+        }
     }
 }
 
@@ -111,8 +122,8 @@ impl Connector {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|why| SendError::from_exchange(&why))?;
-        let driver = Box::pin(driver);
-        Ok(Connection { sender, driver, ended: false, origin: Arc::clone(origin) })
+        let driver = Driver(Some(Box::pin(driver)));
+        Ok(Connection { sender, driver, origin: Arc::clone(origin) })
     }
 
     /// One refused address refuses the whole name: a name with a public and a private face is an attack or a
