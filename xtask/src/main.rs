@@ -1,2 +1,68 @@
-//! To be written.
-fn main() {}
+//! Chores as code: `cargo xtask <chore>`. One file per chore, no shell scripts.
+//!
+//! - `test`: the project's test command, from formatting to house rules.
+//! - `contracts`: which requirement of `docs/contracts/` is named by which tests.
+//! - `tidy`: house rules that the compiler does not hold.
+
+mod contracts;
+mod source;
+mod test;
+mod tidy;
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// Chores of the Abide workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Check everything: format, lints, tests, docs, requirement lists, house rules.
+    Test(test::Options),
+    /// Show the tests behind each requirement; fail where one in scope has none.
+    Contracts(contracts::Options),
+    /// Hold the house rules: module docs, sizes, imports, names, migrations.
+    Tidy,
+}
+
+/// A failed check is told in a line; a backtrace through this file would say nothing more.
+fn main() -> ExitCode {
+    match run(&Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: &Chore) -> anyhow::Result<()> {
+    let root = workspace_root()?;
+    match chore {
+        Chore::Test(options) => test::run(&root, *options),
+        Chore::Contracts(options) => contracts::run(&root, options),
+        Chore::Tidy => tidy::run(&root),
+    }
+}
+
+/// Asked at run time: a binary from a shared target folder must serve the checkout that called it.
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("start this as `cargo xtask`")?;
+    let xtask = PathBuf::from(xtask);
+    Ok(xtask.parent().context("xtask has no parent folder")?.to_owned())
+}
+
+/// Prints a line. A reader that closed the pipe (`| head`) is no failure of the chore.
+fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
