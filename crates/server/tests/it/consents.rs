@@ -1,3 +1,5 @@
+//! Consents, from request to answer and ledger.
+
 use abide_core::ids::{ConsentId, PolicyId};
 use http::Method;
 use serde_json::{Value, json};
@@ -184,4 +186,48 @@ async fn p29_not_found() {
             );
         }
     }
+}
+
+/// P37: each action tells its one event, and a call that changes nothing tells none.
+#[tokio::test]
+async fn p37_each_action_tells_one_event() {
+    let world = World::start().await;
+    let told = async || {
+        let history = world.store.history();
+        let mut kinds = Vec::new();
+        for entry in history.events(world.us.id, 0, 100).await.unwrap() {
+            let event = history.event(world.us.id, entry.id).await.unwrap().unwrap();
+            kinds.push(event.kind.as_str());
+        }
+        kinds
+    };
+    let id = world.post("/v1/consent", &one()).await.data()["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/consent/{id}");
+    world.clock.pass(1_000);
+    world.patch(&path, &json!({"subject_email": "u@example.com"})).await.data();
+    world.clock.pass(1_000);
+    world.call(Method::POST, &format!("{path}/withdraw"), "").await.data();
+    world.call(Method::POST, &format!("{path}/withdraw"), "").await.data();
+    let (mut refused, mut other) = (one(), one());
+    refused["subject_id"] = json!("user_456");
+    refused["granted"] = json!(false);
+    other["subject_id"] = json!("user_789");
+    world.post("/v1/consent", &refused).await.data();
+    world.post("/v1/consent/batch", &json!([other])).await.data();
+    let policy = format!("/v1/policies/{}", policy(&world).await);
+    world.patch(&policy, &json!({"title": "New"})).await.data();
+    world.call(Method::DELETE, &policy, "").await.data();
+    assert_eq!(
+        told().await,
+        [
+            "consent.created",
+            "consent.updated",
+            "consent.withdrawn",
+            "consent.created",
+            "consent.batch_created",
+            "policy.created",
+            "policy.updated",
+            "policy.deleted",
+        ]
+    );
 }

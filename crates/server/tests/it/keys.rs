@@ -1,3 +1,5 @@
+//! Who may do what, and who sees what.
+
 use abide_core::access::{Actor, Caller, Scope};
 use axum::body::Body;
 use http::{Method, Request};
@@ -6,7 +8,7 @@ use serde_json::json;
 use crate::support::{Reply, World};
 
 /// Every operation with the scope it asks for. Ids are filled in for `{consent}`, `{policy}`, `{webhook}`.
-const OPERATIONS: [(Method, &str, Scope); 15] = [
+const OPERATIONS: [(Method, &str, Scope); 16] = [
     (Method::POST, "/v1/consent", Scope::ConsentWrite),
     (Method::POST, "/v1/consent/batch", Scope::ConsentWrite),
     (Method::GET, "/v1/consent/{consent}", Scope::ConsentRead),
@@ -21,6 +23,7 @@ const OPERATIONS: [(Method, &str, Scope); 15] = [
     (Method::GET, "/v1/webhooks", Scope::WebhooksRead),
     (Method::GET, "/v1/webhooks/{webhook}", Scope::WebhooksRead),
     (Method::PATCH, "/v1/webhooks/{webhook}", Scope::WebhooksWrite),
+    (Method::PUT, "/v1/webhooks/{webhook}", Scope::WebhooksWrite),
     (Method::DELETE, "/v1/webhooks/{webhook}", Scope::WebhooksWrite),
 ];
 
@@ -150,6 +153,7 @@ async fn i13_organizations_do_not_see_each_other() {
         let body = match (&method, path.contains("consent")) {
             (&Method::PATCH, true) => r#"{"granted":false}"#,
             (&Method::PATCH, false) => r#"{"is_active":false}"#,
+            (&Method::PUT, _) => r#"{"url":"https://example.com/","events":["*"]}"#,
             _ => "{}",
         };
         let reply = world.call_as(&them.token, method, &path, body).await;

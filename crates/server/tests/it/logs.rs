@@ -1,3 +1,5 @@
+//! What reaches the log.
+
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 

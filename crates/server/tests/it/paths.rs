@@ -1,8 +1,10 @@
+//! Whose each path is, and what holds on all of them.
+
 use axum::body::Body;
 use http::{Method, Request};
 use serde_json::json;
 
-use crate::support::{Reply, World};
+use crate::support::{PANICS, Reply, World};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
@@ -166,4 +168,14 @@ async fn a_closed_store_is_unavailable() {
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (503, "SERVICE_UNAVAILABLE"));
     assert_eq!(reply.headers["retry-after"], "1");
     assert!(!reply.text.contains("closed"), "{reply:?}");
+}
+
+/// A handler that panics is told as 500 with a request id and no word of why; the next request is served.
+#[tokio::test]
+async fn a_panic_is_an_answer() {
+    let world = World::start().await;
+    let reply = world.post("/v1/webhooks", &json!({"url": PANICS, "events": ["*"]})).await;
+    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (500, "INTERNAL_ERROR"));
+    assert!(!reply.text.contains("breaks"), "{reply:?}");
+    world.get("/v1/webhooks").await.data();
 }

@@ -1,3 +1,5 @@
+//! Policies, from request to answer.
+
 use http::Method;
 use serde_json::{Value, json};
 

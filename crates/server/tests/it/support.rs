@@ -66,8 +66,12 @@ impl Chance for Repeating {
 
 struct HttpsOnly;
 
+/// A URL whose judge panics.
+pub(crate) const PANICS: &str = "https://panic.example/";
+
 impl UrlPolicy for HttpsOnly {
     fn check(&self, url: &str) -> Result<(), String> {
+        assert!(url != PANICS, "the policy breaks, as a test wants it");
         match url.strip_prefix("https://") {
             Some(rest) if !rest.is_empty() => Ok(()),
             Some(_) | None => Err("must be an https URL".to_owned()),

@@ -1,3 +1,5 @@
+//! Webhooks, from request to answer and stored endpoint.
+
 use abide_core::endpoint::EndpointState;
 use abide_core::ids::EndpointId;
 use http::Method;

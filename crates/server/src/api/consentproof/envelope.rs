@@ -162,7 +162,7 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
     }
 
-    fn internal(failure: String) -> Self {
+    pub(crate) fn internal(failure: String) -> Self {
         let message = "Something broke on our side. The `X-Request-Id` header names this request.";
         Self {
             failure: Some(failure),
