@@ -1,0 +1,230 @@
+//! Dialling: resolve, judge every address, connect to exactly those, TLS under the original name, hyper.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::poll_fn;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+
+use super::stream::Stream;
+use super::target::Origin;
+use super::{Guard, Host, Resolve, Scheme, SendError, Target};
+
+/// An open connection to one receiver, kept by the caller between sends.
+///
+/// It has no task of its own: whoever sends over it also drives it, so an exchange costs no wake-up across tasks.
+/// Dropping it closes it.
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: Driver,
+    origin: Arc<Origin>,
+}
+
+/// hyper's half of the connection, until it has ended: it is never polled after that, and its socket closes at once.
+struct Driver(Option<Pin<Box<Http1>>>);
+
+type Http1 = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+
+/// What comes back when a request was never written.
+pub(super) type Unsent = hyper::client::conn::TrySendError<Request<Full<Bytes>>>;
+
+impl Connection {
+    /// Can it carry another request? Notices a receiver that closed it meanwhile.
+    pub async fn is_open(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.driver.advance(cx);
+            Poll::Ready(())
+        })
+        .await;
+        self.sender.is_ready()
+    }
+
+    async fn over(stream: Stream, origin: Arc<Origin>) -> Result<Connection, SendError> {
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(READ_BUFFER)
+            .max_header_size(MAX_ANSWER_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|why| SendError::from_exchange(&why))?;
+        Ok(Connection { sender, driver: Driver(Some(Box::pin(driver))), origin })
+    }
+
+    pub(super) fn leads_to(&self, target: &Target) -> bool {
+        let origin = target.origin();
+        Arc::ptr_eq(&self.origin, origin) || self.origin == *origin
+    }
+
+    /// Writes a request and reads the head of its answer.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Unsent> {
+        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        let driver = &mut self.driver;
+        poll_fn(|cx| {
+            driver.advance(cx);
+            answer.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// The next part of an answer's body.
+    pub(super) async fn next_frame(
+        &mut self,
+        body: &mut Incoming,
+    ) -> Option<hyper::Result<Frame<Bytes>>> {
+        poll_fn(|cx| {
+            self.driver.advance(cx);
+            Pin::new(&mut *body).poll_frame(cx)
+        })
+        .await
+    }
+}
+
+impl Driver {
+    /// Reads and writes what can be, now. What ended it is told by the exchange it interrupts; without one it does
+    /// not matter.
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        if let Some(open) = &mut self.0
+            && open.as_mut().poll(cx).is_ready()
+        {
+            self.0 = None;
+        }
+    }
+}
+
+/// Opens connections, and only to addresses that pass the guard.
+pub(super) struct Connector {
+    pub(super) guard: Guard,
+    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) tls: TlsConnector,
+}
+
+impl Connector {
+    pub(super) async fn connect(
+        &self,
+        target: &Target,
+        until: Instant,
+    ) -> Result<Connection, SendError> {
+        let origin = target.origin();
+        let addresses = self.checked_addresses(origin).await?;
+        let tcp = dial_first(&addresses, until).await?;
+        let stream = match origin.scheme {
+            Scheme::Http => Stream::Clear(tcp),
+            Scheme::Https => {
+                let dialled = self.tls.connect(origin.server_name.clone(), tcp).await;
+                Stream::Tls(Box::new(dialled.map_err(|why| SendError::from_handshake(&why))?))
+            }
+        };
+        Connection::over(stream, Arc::clone(origin)).await
+    }
+
+    /// One refused address refuses the whole name: a name with a public and a private face is an attack or a
+    /// mistake, and choosing among its addresses would leave to chance which.
+    async fn checked_addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, SendError> {
+        let addresses = match &origin.host {
+            Host::Ip(addr) => vec![SocketAddr::new(*addr, origin.port)],
+            Host::Name(name) => {
+                self.resolver.resolve(name, origin.port).await.map_err(|_| SendError::Dns)?
+            }
+        };
+        for addr in &addresses {
+            let checked = self.guard.check_for(origin.scheme, addr.ip());
+            checked.map_err(SendError::ForbiddenAddress)?;
+        }
+        Ok(addresses)
+    }
+}
+
+/// The most an answer's head may take.
+const MAX_ANSWER_HEAD: usize = 32 * 1024;
+
+/// The most hyper buffers of an answer before it is consumed.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// The first address that accepts. Each but the last gets its fair part of the time left, so that one that
+/// swallows packets leaves some for the next; the last has the attempt's own deadline.
+async fn dial_first(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, SendError> {
+    let mut failed = SendError::Dns;
+    for (tried, addr) in addresses.iter().enumerate() {
+        let untried = addresses.len() - tried;
+        let dialled = if untried == 1 {
+            dial(*addr).await
+        } else {
+            let left = until.saturating_duration_since(Instant::now());
+            let fair = timeout(left / untried as u32, dial(*addr)).await;
+            fair.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
+        match dialled {
+            Ok(tcp) => return Ok(tcp),
+            Err(why) => failed = SendError::from_dial(&why),
+        }
+    }
+    Err(failed)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one dial; its address has passed the guard")]
+async fn dial(addr: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect(addr).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENT: Duration = Duration::from_mins(1);
+
+    /// A connection and the receiver's end of it.
+    async fn connected() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let guard = Guard { dev_loopback_http: true, ..Guard::default() };
+        let addr = listener.local_addr().unwrap();
+        let target = Target::parse(&format!("http://{addr}/"), &guard).unwrap();
+        let stream = Stream::Clear(dial(addr).await.unwrap());
+        let connection = Connection::over(stream, Arc::clone(target.origin())).await.unwrap();
+        (connection, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_close_is_noticed_while_idle() {
+        let (mut connection, peer) = connected().await;
+        assert!(connection.is_open().await);
+        drop(peer);
+        let noticed = async {
+            while connection.is_open().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENT, noticed).await.unwrap();
+    }
+
+    /// The race that `is_open` cannot win: the receiver closes just after it was asked.
+    #[tokio::test]
+    async fn a_request_that_was_never_written_comes_back() {
+        let (mut connection, peer) = connected().await;
+        assert!(connection.is_open().await);
+        drop(peer);
+        let _later = connected().await; // the runtime has heard of the close once it has heard of this
+        let request = Request::new(Full::new(Bytes::from_static(b"x")));
+        let sent = timeout(PATIENT, connection.exchange(request)).await.unwrap();
+        assert!(sent.unwrap_err().take_message().is_some());
+        assert!(!connection.is_open().await);
+    }
+}
