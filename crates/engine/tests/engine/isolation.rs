@@ -6,16 +6,17 @@ use abide_core::delivery::DeliveryState;
 use abide_engine::Options;
 
 use crate::receiver::{Act, Receiver, answer, repeat};
-use crate::test_dialects::SNAPSHOT;
+use crate::test_dialects::{HASTY, SNAPSHOT};
 use crate::world::{World, requests};
 
-/// I8: with as many endpoints hanging as healthy, and more of their attempts open than there are permits for suspects,
-/// the healthy ones get everything while the others hang.
+/// I8: with as many endpoints hanging as healthy, the healthy ones get everything while the others hang, although
+/// only four permits are left for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn hanging_endpoints_delay_no_healthy_one() {
     const EACH: usize = 20;
     const DECISIONS: usize = 40;
-    let world = World::with(Options { suspect_permits: 2, ..Options::default() }).await;
+    let options = Options { healthy_permits: EACH * 2 + 4, ..Options::default() };
+    let world = World::with(options).await;
     let hanging = Receiver::start(vec![vec![Act::Read, Act::Hang]]).await;
     let healthy = Receiver::start(vec![repeat(1000, &[Act::Read, answer("200 OK", "")])]).await;
     for _ in 0..EACH {
@@ -28,6 +29,51 @@ async fn hanging_endpoints_delay_no_healthy_one() {
     // The hanging ones never answer and their deadline is longer than anybody waits here.
     assert_eq!(requests(&healthy, EACH * DECISIONS).await.len(), EACH * DECISIONS);
     assert_eq!(hanging.requests().len(), EACH * 2, "no more than two attempts to an unknown one");
+}
+
+/// I8: an endpoint with a long queue does not keep the last permit from another.
+#[tokio::test(flavor = "multi_thread")]
+async fn permits_go_round() {
+    let world = World::with(Options { healthy_permits: 1, ..Options::default() }).await;
+    let slow = vec![
+        Act::Read,
+        Act::Write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\n".to_vec()),
+        Act::Drip(b'x', Duration::from_millis(500)),
+    ];
+    let good = repeat(1000, &[Act::Read, answer("200 OK", "")]);
+    let receiver = Receiver::start(vec![slow, good]).await;
+    world.endpoint(&SNAPSHOT, &receiver).await;
+    for n in 0..60 {
+        world.record(&format!("person {n}"), "marketing").await;
+    }
+    world.endpoint(&HASTY, &receiver).await;
+    world.record("another", "marketing").await;
+    let seen = requests(&receiver, 62).await;
+    let other = seen.iter().position(|one| one.head.contains(HASTY.name)).unwrap();
+    assert!(other < 10, "only after {other} others");
+}
+
+/// I8: endpoints whose last attempt failed share few permits, whatever they are that wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn suspects_share_few_permits() {
+    const ENDPOINTS: usize = 10;
+    let world = World::with(Options { suspect_permits: 1, ..Options::default() }).await;
+    let hanging = Receiver::start(vec![vec![Act::Read, Act::Hang]]).await;
+    for _ in 0..ENDPOINTS {
+        world.endpoint(&HASTY, &hanging).await;
+    }
+    world.record("ada", "marketing").await;
+    world
+        .until("timed out", |all| {
+            all.len() == ENDPOINTS && all.iter().all(|one| one.due_at.is_some())
+        })
+        .await;
+    world.record("bea", "marketing").await;
+    requests(&hanging, ENDPOINTS + 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // One is open; a second can only have followed it if this machine stood still for the deadline of the first.
+    let seen = hanging.requests().len();
+    assert!(seen <= ENDPOINTS + 2, "{seen} attempts");
 }
 
 /// I8: an endpoint that fails three times rests; what waits for it is parked, not lost, and goes on when its rest is

@@ -96,6 +96,21 @@ async fn a_gone_endpoint_stops_and_holds() {
     assert_eq!(receiver.requests().len(), 3);
 }
 
+/// I11: what waits in memory for an erased person ends at once, also behind attempts that do not end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_person_leaves_the_queues_at_once() {
+    let world = World::new().await;
+    let receiver = Receiver::start(vec![hanging()]).await;
+    world.endpoint(&SNAPSHOT, &receiver).await;
+    for person in ["one", "two", "quentin", "four"] {
+        world.record(person, "marketing").await;
+    }
+    requests(&receiver, 2).await;
+    Subjects::erase(&*world.store, &world.by, "quentin", world.clock.now()).await.unwrap();
+    let all = world.until("erased", |all| all[2].state == DeliveryState::Erased).await;
+    assert_eq!(all[3].state, DeliveryState::Hot);
+}
+
 /// I11: no attempt starts for a person who was erased, though the event was in memory; others are still told of, also
 /// those who share an event with them.
 #[tokio::test(flavor = "multi_thread")]

@@ -219,7 +219,7 @@ pub(crate) async fn add_endpoint(
 ) -> EndpointId {
     let new = NewEndpoint {
         dialect: dialect.name().to_owned(),
-        url: format!("http://{}/hook", to.addr()),
+        url: format!("http://{}/{}", to.addr(), dialect.name()),
         events: EventFilter::Only(vec![
             EventKind::ConsentCreated,
             EventKind::ConsentUpdated,
