@@ -10,7 +10,7 @@ use std::{fmt, ops::Deref};
 use zeroize::Zeroizing;
 
 use super::{
-    Chance, IndexKey, KeyId, MasterId, MasterKeys, OpenError, Place, SealingKey, draw_key,
+    Chance, IndexKey, KeyBytes, KeyId, MasterId, MasterKeys, OpenError, Place, SealingKey, draw_key,
 };
 
 /// An organization's keys, ready for use.
@@ -96,7 +96,7 @@ impl WrappedOrganizationKeys {
         &self,
         masters: &MasterKeys,
         organization: i64,
-    ) -> Result<(Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>), UnwrapError> {
+    ) -> Result<(KeyBytes, KeyBytes), UnwrapError> {
         let master =
             masters.get(self.master_id).ok_or(UnwrapError::UnknownMaster(self.master_id))?;
         let master = master.sealing_key();
@@ -182,11 +182,7 @@ fn wrap(
     }
 }
 
-fn open_key(
-    under: &SealingKey,
-    place: &Place,
-    wrapped: &[u8],
-) -> Result<Zeroizing<[u8; 32]>, OpenError> {
+fn open_key(under: &SealingKey, place: &Place, wrapped: &[u8]) -> Result<KeyBytes, OpenError> {
     let opened = Zeroizing::new(under.open(place, wrapped)?);
     let bytes: &[u8; 32] = opened.as_slice().try_into().map_err(|_| OpenError::Damaged)?;
     Ok(Zeroizing::new(*bytes))

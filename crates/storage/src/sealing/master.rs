@@ -10,7 +10,7 @@ use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use zeroize::Zeroizing;
 
-use super::{Chance, KeyId, SealingKey, draw_key};
+use super::{Chance, KeyBytes, KeyId, SealingKey, draw_key};
 
 /// The name of a master key, e.g. `mk_1a2b3c4d`. Random, not derived from the key: it is reported in
 /// heartbeats and stored beside what the key wrapped.
@@ -26,7 +26,7 @@ pub struct BadMasterId;
 pub struct MasterKey {
     id: MasterId,
     // Boxed so that moving a key, or growing the list, leaves no copy behind that is not wiped.
-    bytes: Box<Zeroizing<[u8; 32]>>,
+    bytes: Box<KeyBytes>,
 }
 
 /// One or several master keys, oldest first; the last is current.

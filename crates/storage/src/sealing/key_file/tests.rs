@@ -205,3 +205,15 @@ fn what_is_no_key_file_is_refused() {
     let refused = MasterKeys::read(&folder.path().join("absent")).unwrap_err();
     assert!(matches!(refused, KeyFileError::Io { deed: "open", .. }), "{refused}");
 }
+
+/// A change that fails leaves no key lying about in a draft.
+#[test]
+fn a_failed_change_takes_its_draft_along() {
+    let (folder, path, _) = folder();
+    let in_the_way = folder.path().join("a folder");
+    fs::create_dir(&in_the_way).unwrap();
+    let text = fs::read(&path).unwrap();
+    let refused = Folder::lock(&path).unwrap().replace(&in_the_way, &[&text], None).unwrap_err();
+    assert!(matches!(refused, KeyFileError::Io { deed: "rename", .. }), "{refused}");
+    assert!(!draft_path(&in_the_way).exists());
+}
