@@ -141,8 +141,17 @@ impl<K: Kind> Id<K> {
 
     /// The 26 characters without the prefix.
     pub fn to_base32(self) -> String {
-        let bits = self.to_uuid_bits();
-        (0..26).rev().map(|place| ALPHABET[(bits >> (place * 5)) as usize & 31] as char).collect()
+        self.digits().iter().map(|digit| *digit as char).collect()
+    }
+
+    fn digits(self) -> [u8; 26] {
+        let mut bits = self.to_uuid_bits();
+        let mut digits = [0; 26];
+        for digit in digits.iter_mut().rev() {
+            *digit = ALPHABET[bits as usize & 31];
+            bits >>= 5;
+        }
+        digits
     }
 
     /// Reads the 26 characters without the prefix.
@@ -209,7 +218,11 @@ impl<K> Hash for Id<K> {
 }
 impl<K: Kind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", K::PREFIX, self.to_base32())
+        // Ids are written several times in each event, so without a buffer on the heap or a format to read.
+        let digits = self.digits();
+        f.write_str(K::PREFIX)?;
+        f.write_str("_")?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 impl<K: Kind> fmt::Debug for Id<K> {
