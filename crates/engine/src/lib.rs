@@ -1,1 +1,3 @@
-//! To be written.
+//! The moving part: queues, encode, send, record; timers; housekeeping; the outbound guard.
+
+pub mod outbound;

@@ -1,0 +1,133 @@
+//! Why an attempt got no answer, and whether the receiver may nevertheless have acted on it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::{Forbidden, tls};
+
+/// What stood between a request and its whole answer.
+///
+/// The class names are stored with attempts and shown in the API: they never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendError {
+    /// The name could not be resolved, or has no address.
+    Dns,
+    /// An address of the receiver may not be called (I10).
+    ForbiddenAddress(Forbidden),
+    /// Nobody listens at the receiver's address.
+    ConnectRefused,
+    /// The receiver's address could not be reached.
+    ConnectFailed,
+    /// TLS failed: the words say how.
+    Tls(&'static str, Arrival),
+    /// The deadline passed before the whole answer was there.
+    Timeout(Arrival),
+    /// The connection closed or broke before the whole answer was there.
+    Reset(Arrival),
+    /// What came back is not HTTP/1, or its head is too large.
+    InvalidHttp,
+}
+
+/// Can the receiver have seen the request?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// No byte of it was written.
+    NotArrived,
+    /// It may have arrived, whole or in part: the outcome is unknown.
+    Unknown,
+}
+
+impl SendError {
+    /// The stable name of the class.
+    pub fn class(&self) -> &'static str {
+        match self {
+            SendError::Dns => "dns",
+            SendError::ForbiddenAddress(_) => "forbidden_address",
+            SendError::ConnectRefused => "connect_refused",
+            SendError::ConnectFailed => "connect_failed",
+            SendError::Tls(..) => "tls",
+            SendError::Timeout(_) => "timeout",
+            SendError::Reset(_) => "reset",
+            SendError::InvalidHttp => "invalid_http",
+        }
+    }
+
+    /// Can the receiver have seen the request?
+    pub fn arrival(&self) -> Arrival {
+        match self {
+            SendError::Dns
+            | SendError::ForbiddenAddress(_)
+            | SendError::ConnectRefused
+            | SendError::ConnectFailed => Arrival::NotArrived,
+            SendError::Tls(_, arrival)
+            | SendError::Timeout(arrival)
+            | SendError::Reset(arrival) => *arrival,
+            SendError::InvalidHttp => Arrival::Unknown,
+        }
+    }
+
+    pub(super) fn from_dial(error: &io::Error) -> SendError {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => SendError::ConnectRefused,
+            _ => SendError::ConnectFailed,
+        }
+    }
+
+    /// A handshake that failed for whatever reason: the request was not yet written.
+    pub(super) fn from_handshake(error: &io::Error) -> SendError {
+        let fault = tls_cause(error).map_or("the receiver ended the handshake", tls::fault);
+        SendError::Tls(fault, Arrival::NotArrived)
+    }
+
+    /// A failure after the request was handed to the connection.
+    pub(super) fn from_exchange(error: &hyper::Error) -> SendError {
+        if let Some(cause) = tls_cause(error) {
+            return SendError::Tls(tls::fault(cause), Arrival::Unknown);
+        }
+        let malformed = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(
+            // hyper's words for a bad chunk
+            |io| matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData),
+        );
+        if error.is_parse() || malformed {
+            SendError::InvalidHttp
+        } else {
+            SendError::Reset(Arrival::Unknown)
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::Dns => "the receiver's name could not be resolved",
+            SendError::ForbiddenAddress(why) => {
+                return write!(f, "the receiver may not be called: {why}");
+            }
+            SendError::ConnectRefused => "the receiver refused the connection",
+            SendError::ConnectFailed => "the receiver could not be reached",
+            SendError::Tls(fault, _) => return write!(f, "TLS failed: {fault}"),
+            SendError::Timeout(_) => "the deadline passed before the whole answer was there",
+            SendError::Reset(_) => "the connection closed before the whole answer was there",
+            SendError::InvalidHttp => "the answer is not valid HTTP/1",
+        })
+    }
+}
+
+impl Error for SendError {}
+
+/// An error, what it wraps, what that wraps ... `io::Error` hides its inner error from `source`, so it is opened.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&cause| {
+        let cause: &'a (dyn Error + 'static) = cause;
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match inner {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => cause.source(),
+        }
+    })
+}
+
+fn tls_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}

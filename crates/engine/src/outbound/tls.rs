@@ -1,0 +1,83 @@
+//! TLS as every outbound call uses it: 1.2 or 1.3, always verified, HTTP/1.1 only.
+
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::pki_types::CertificateDer;
+use rustls::version::{TLS12, TLS13};
+use rustls::{CertificateError, ClientConfig, RootCertStore, crypto::CryptoProvider};
+use rustls_platform_verifier::Verifier;
+
+/// Whose signature makes a receiver's certificate good.
+#[derive(Debug, Clone, Default)]
+pub enum TlsRoots {
+    /// The machine's own trust store.
+    #[default]
+    Platform,
+    /// The machine's trust store and these: an operator's internal authority.
+    PlatformAnd(Vec<CertificateDer<'static>>),
+    /// These alone.
+    Only(Vec<CertificateDer<'static>>),
+}
+
+pub(super) fn client_config(roots: TlsRoots) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = verifier(roots, &provider)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .dangerous() // rustls' word for "not its own default"; both verifiers below are complete
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(config)
+}
+
+/// What is wrong with a receiver's TLS, in words that repeat nothing it sent.
+pub(super) fn fault(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(problem) => match problem {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the certificate has expired"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the certificate is not valid yet"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the certificate is for another name"
+            }
+            CertificateError::UnknownIssuer => "the certificate's issuer is not trusted",
+            CertificateError::Revoked => "the certificate is revoked",
+            _ => "the certificate is not acceptable",
+        },
+        rustls::Error::PeerIncompatible(_) => "no TLS version or cipher in common",
+        rustls::Error::AlertReceived(_) => "the receiver refused the handshake",
+        _ => "the TLS exchange failed",
+    }
+}
+
+/// Receivers whose sessions are kept for a shorter second handshake.
+const SESSIONS: usize = 1024;
+
+fn verifier(
+    roots: TlsRoots,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    let provider = Arc::clone(provider);
+    match roots {
+        TlsRoots::Platform => Ok(Arc::new(Verifier::new(provider)?)),
+        TlsRoots::PlatformAnd(extra) => {
+            Ok(Arc::new(Verifier::new_with_extra_roots(extra, provider)?))
+        }
+        TlsRoots::Only(certificates) => {
+            let mut store = RootCertStore::empty();
+            for certificate in certificates {
+                store.add(certificate)?;
+            }
+            let built =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+            Ok(built.map_err(|why| rustls::Error::General(why.to_string()))?)
+        }
+    }
+}
