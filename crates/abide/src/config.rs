@@ -97,11 +97,18 @@ impl PlaceSettings {
     pub(crate) fn settle(self, file: &ConfigFile) -> Result<Place, Usage> {
         let theirs: Self = file.read()?;
         let data = self.data.or(theirs.data).unwrap_or_else(|| PathBuf::from("abide-data"));
-        let key_file = match self.master_key.or(theirs.master_key) {
-            Some(path) => path,
-            None => beside(&data)?,
-        };
-        Ok(Place { data, key_file })
+        match self.master_key.or(theirs.master_key) {
+            Some(key_file) => Ok(Place { data, key_file }),
+            None => Place::with_default_key_file(data),
+        }
+    }
+}
+
+impl Place {
+    /// The data folder with the key file beside it.
+    pub(crate) fn with_default_key_file(data: PathBuf) -> Result<Self, Usage> {
+        let key_file = beside(&data)?;
+        Ok(Self { data, key_file })
     }
 }
 

@@ -24,7 +24,7 @@ const KEY_FILE: &str = "admin-key.json";
 pub(crate) async fn ensure_usable(
     ground: &Ground,
     data: &Path,
-    hand_over: impl AsyncFnOnce(&MintedKey, &Path) -> anyhow::Result<()>,
+    hand_over: impl FnOnce(&MintedKey, &Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<MintedKey>> {
     let accounts = ground.storage.accounts();
     let note = data.join(NOTE);
@@ -50,16 +50,16 @@ pub(crate) async fn ensure_usable(
     let Done::KeyCreated(minted) = operations::run(create, ground).await? else {
         unreachable!("creating a key answers with the key")
     };
-    hand_over(&minted, data).await?;
+    hand_over(&minted, data)?;
     fs::remove_file(&note).with_context(|| format!("cannot remove {}", note.display()))?;
     sync_folder(data)?;
     Ok(Some(minted))
 }
 
 /// Shows the key to whoever reads the terminal, or writes it where only the owner can read it.
-pub(crate) async fn show_or_write(minted: &MintedKey, data: &Path) -> anyhow::Result<()> {
+pub(crate) fn show_or_write(minted: &MintedKey, data: &Path) -> anyhow::Result<()> {
     if !terminal::somebody_reads() {
-        let path = write_file(minted, data).await?;
+        let path = write_file(minted, data)?;
         terminal::say(format_args!("admin key written to {}", path.display()));
         return Ok(());
     }
@@ -72,7 +72,7 @@ pub(crate) async fn show_or_write(minted: &MintedKey, data: &Path) -> anyhow::Re
 }
 
 /// Writes the key to `admin-key.json`, mode 0600.
-pub(crate) async fn write_file(minted: &MintedKey, data: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn write_file(minted: &MintedKey, data: &Path) -> anyhow::Result<PathBuf> {
     let path = data.join(KEY_FILE);
     let mut json = serde_json::to_vec_pretty(minted)?;
     json.push(b'\n');

@@ -4,7 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ const BODY_LIMIT: usize = 4 << 20;
 /// Event ids kept for telling duplicates.
 const REMEMBERED: usize = 1 << 20;
 
+/// Where it listens unless told otherwise.
+pub(crate) const DEFAULT_RECEIVER: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8421);
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// The wire contract to verify by, such as consentproof
@@ -39,7 +43,7 @@ pub(crate) struct Options {
     #[arg(long, env = "ABIDE_LISTEN_SECRET", hide_env_values = true)]
     secret: String,
     /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8421")]
+    #[arg(long, value_name = "ADDR", default_value_t = DEFAULT_RECEIVER)]
     listen: SocketAddr,
     /// What to answer to verified webhooks; others are answered 401
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]

@@ -2,13 +2,15 @@
 
 use std::process;
 
+use anyhow::Context as _;
 use clap::Args;
+use tokio::net::TcpListener;
 
 use crate::config::{ConfigFile, Place, PlaceSettings, ServeSettings, Serving};
 use crate::node::Node;
 use crate::signals::Signals;
 use crate::terminal::{complain, say};
-use crate::{first_start, logging};
+use crate::{first_start, logging, wiring};
 
 #[derive(Args)]
 #[command(after_help = "A flag wins over its variable, that over the file, that over the default.\n\
@@ -48,14 +50,15 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn start(serving: &Serving, place: &Place) -> anyhow::Result<Node> {
+    // First of all, so that a taken port leaves no half-made folder behind.
+    let listener = TcpListener::bind(serving.listen).await.with_context(|| {
+        format!("cannot listen on {}: choose another address with --listen", serving.listen)
+    })?;
     if serving.dev {
         say("DEVELOPMENT MODE: webhooks may go to plain http on this machine. Not for real data.");
         tracing::warn!("development mode: plain http to loopback is allowed");
     }
-    let node = Node::start(serving, place).await?;
-    first_start::ensure_usable(node.ground(), &place.data, async |minted, data| {
-        first_start::show_or_write(minted, data).await
-    })
-    .await?;
-    Ok(node)
+    let ground = wiring::open_ground(place).await?;
+    first_start::ensure_usable(&ground, &place.data, first_start::show_or_write).await?;
+    Node::start(listener, ground, serving, &place.data).await
 }

@@ -10,10 +10,9 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::{Problem, socket};
-use crate::clock::{OsChance, SystemClock};
 use crate::config::Place;
-use crate::operations::{self, Done, Ground, Operation};
-use crate::{folder, http_call, wiring};
+use crate::operations::{self, Done, Operation};
+use crate::{http_call, wiring};
 
 /// How long a folder may be locked by a server that does not listen yet, or not any more.
 const IN_BETWEEN: Duration = Duration::from_secs(10);
@@ -25,7 +24,7 @@ pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Re
         if let Some(server) = find_server(&place.data).await? {
             return ask(server, operation).await;
         }
-        match on_stopped_store(place).await {
+        match wiring::open_stopped(place).await {
             Ok(ground) => {
                 let done = operations::run(operation, &ground).await;
                 let storage = Arc::clone(&ground.storage);
@@ -58,16 +57,4 @@ async fn ask(server: UnixStream, operation: Operation) -> anyhow::Result<Done> {
         Ok(problem) => bail!(problem.message),
         Err(_) => bail!("the running server answered {status}: it may be of another version"),
     }
-}
-
-async fn on_stopped_store(place: &Place) -> anyhow::Result<Ground> {
-    let keys = folder::open(place)?;
-    let chance = Arc::new(OsChance);
-    let storage = wiring::open_store(place, keys, chance.clone()).await?;
-    Ok(Ground {
-        storage,
-        key_file: place.key_file.clone(),
-        clock: Arc::new(SystemClock),
-        chance,
-    })
 }
