@@ -1,1 +1,146 @@
-//! To be written.
+//! The embedded answer to `abide-storage`: SQLite in WAL mode with `synchronous=FULL`, one writer thread with group
+//! commit, readers beside it, checkpoints on a thread of their own.
+//!
+//! What is acknowledged survives power loss. An exclusive lock on the data folder sees to it that there is never a
+//! second writer, and proves at start that every earlier one is dead.
+
+mod accounts;
+mod attempts;
+mod checkpoint;
+mod consents;
+mod deliveries;
+mod endpoints;
+mod history;
+mod keys;
+mod lanes;
+mod leases;
+mod ledger;
+mod migrations;
+mod open;
+mod people;
+mod policies;
+mod publish;
+mod readers;
+mod rows;
+mod shared;
+mod subjects;
+mod tx;
+mod writer;
+
+use std::sync::Arc;
+
+use abide_storage::{
+    Accounts, Committed, Consents, Deliveries, Doorbell, Endpoints, History, Keys, Leases, Metrics,
+    Policies, Room, Storage, StorageResult, Subjects,
+};
+use rusqlite::Connection;
+
+pub use open::{OpenError, SqliteOptions};
+
+use crate::readers::Readers;
+use crate::shared::Shared;
+use crate::tx::Tx;
+use crate::writer::Writer;
+
+/// A store in a data folder, or in memory.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    writer: Arc<Writer>,
+    readers: Option<Readers>,
+    /// Who holds this process's leases.
+    holder: i64,
+    /// Ends the checkpoint thread when dropped.
+    _checkpoints: Option<checkpoint::Checkpoints>,
+    /// Keeps every other process out.
+    _lock: Option<std::fs::File>,
+}
+
+impl SqliteStore {
+    /// One transaction in the writer; `bytes` is about what the call holds while it waits.
+    async fn write<T, F>(&self, bytes: usize, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+    {
+        self.writer.call(bytes, work).await
+    }
+
+    /// A read beside the writer. In memory there is one connection, so the read goes through the writer too.
+    async fn read<T, F>(&self, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &Shared) -> StorageResult<T> + Send + Sync + 'static,
+    {
+        match &self.readers {
+            Some(readers) => readers.read(Arc::clone(&self.shared), work).await,
+            None => self.writer.call(64, move |tx| work(tx.connection(), tx.shared)).await,
+        }
+    }
+
+    /// Commits since the start.
+    pub fn commits(&self) -> i64 {
+        self.writer.commits()
+    }
+}
+
+impl Storage for SqliteStore {
+    fn accounts(&self) -> &dyn Accounts {
+        self
+    }
+
+    fn consents(&self) -> &dyn Consents {
+        self
+    }
+
+    fn deliveries(&self) -> &dyn Deliveries {
+        self
+    }
+
+    fn endpoints(&self) -> &dyn Endpoints {
+        self
+    }
+
+    fn history(&self) -> &dyn History {
+        self
+    }
+
+    fn keys(&self) -> &dyn Keys {
+        self
+    }
+
+    fn leases(&self) -> &dyn Leases {
+        self
+    }
+
+    fn policies(&self) -> &dyn Policies {
+        self
+    }
+
+    fn subjects(&self) -> &dyn Subjects {
+        self
+    }
+
+    fn doorbell(&self) -> &Doorbell {
+        &self.shared.doorbell
+    }
+
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    fn attach(&self, room: Arc<dyn Room>, committed: Arc<dyn Committed>) {
+        self.shared.engine.store(Some(Arc::new((room, committed))));
+    }
+
+    fn close(&self) {
+        self.writer.close();
+        // The engine holds the store and the store holds the engine: let go.
+        self.shared.engine.store(None);
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        Storage::close(self);
+    }
+}

@@ -129,9 +129,9 @@ fn p4_supplied_secrets() {
     assert_ne!(header(&bare, "x-signature"), header(&prefixed, "x-signature"));
 }
 
-/// P11: an inactive webhook is queued nothing, and what waits for it is cancelled.
+/// The rule that the store follows for inactive webhooks: nothing is queued, and what waits is cancelled.
 #[test]
-fn p11_nothing_waits_for_an_inactive_webhook() {
+fn nothing_waits_for_an_inactive_webhook() {
     let rules = ConsentProof.rules();
     assert!(!rules.queue_while_stopped && !rules.hold_waiting);
 }
@@ -224,9 +224,9 @@ fn p15_policies() {
     assert_eq!(keys(&deleted), [&POLICY_KEYS[..], &["deleted_at"]].concat());
 }
 
-/// P34, P36: the API answers with the objects of the events; of a policy it also shows the text and the last change.
+/// P14, P15: the API answers with the objects of the events; of a policy it also shows the text and the last change.
 #[test]
-fn p34_the_api_shows_the_same_objects() {
+fn p14_the_api_shows_the_same_objects() {
     let created = event_of("consentproof/created");
     let EventBody::Consent(consent) = &created.body else { panic!("of a consent") };
     let answered = serde_json::to_string(&ConsentObject::from(consent)).expect("JSON");
@@ -362,9 +362,9 @@ fn p27_the_deadline() {
     }
 }
 
-/// P7: every kind of event is told, under the names of the contract.
+/// P12: every kind of event is told, under the names of the contract.
 #[test]
-fn p7_every_kind_is_told() {
+fn p12_every_kind_is_told() {
     let names = [
         ("created", "consent.created"),
         ("updated", "consent.updated"),

@@ -1,3 +1,5 @@
+//! Tests of the module of the same name.
+
 use super::{
     super::{sealed_key_id, testing::counting},
     *,

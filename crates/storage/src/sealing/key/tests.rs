@@ -1,3 +1,5 @@
+//! Tests of the module of the same name.
+
 use proptest::prelude::*;
 
 use super::*;

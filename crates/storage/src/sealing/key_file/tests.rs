@@ -1,3 +1,5 @@
+//! Tests of the module of the same name.
+
 use std::{
     os::unix::fs::{PermissionsExt as _, chown, symlink},
     sync::atomic::{AtomicBool, Ordering},

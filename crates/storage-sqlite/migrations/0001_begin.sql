@@ -1,0 +1,259 @@
+-- The skeleton: organizations, people, the consent ledger, events, endpoints, deliveries.
+-- Keys are time-ordered integers drawn by the process and never used twice. Instants are milliseconds.
+
+CREATE TABLE organizations (
+  organization INTEGER PRIMARY KEY,
+  uri TEXT NOT NULL UNIQUE,
+  created_at INTEGER NOT NULL,
+  master_id TEXT NOT NULL,
+  wrapped_key BLOB NOT NULL,
+  wrapped_index_key BLOB NOT NULL,
+  endpoint_set_version INTEGER NOT NULL DEFAULT 1
+) STRICT;
+
+-- Proves at each start that a key of the key file is the one that wrapped something here.
+CREATE TABLE master_keys (
+  master_id TEXT PRIMARY KEY,
+  check_value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_keys (
+  api_key INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL REFERENCES organizations,
+  name TEXT NOT NULL,
+  scopes TEXT NOT NULL,
+  secret_hash BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  revoked_at INTEGER
+) STRICT;
+CREATE INDEX api_keys_of ON api_keys (organization);
+
+-- Clustered by organization, so that one organization's log reads in order without an index.
+CREATE TABLE audit (
+  organization INTEGER NOT NULL,
+  entry INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  object TEXT NOT NULL,
+  PRIMARY KEY (organization, entry)
+) STRICT, WITHOUT ROWID;
+
+-- An erased person keeps the row, as a mark, without the key.
+CREATE TABLE subjects (
+  subject INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  wrapped_key BLOB,
+  erased_at INTEGER
+) STRICT;
+
+-- How people are found: a keyed hash per identifier. Written only for a new identifier.
+CREATE TABLE identifiers (
+  organization INTEGER NOT NULL,
+  blind BLOB NOT NULL,
+  subject INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('reference', 'email')),
+  sealed BLOB NOT NULL,
+  PRIMARY KEY (organization, blind, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identifiers_of ON identifiers (subject);
+
+CREATE TABLE erasures (
+  erasure INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  erased_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE purposes (
+  purpose INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  UNIQUE (organization, name)
+) STRICT;
+
+CREATE TABLE policies (
+  policy INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  policy_type TEXT NOT NULL,
+  version TEXT NOT NULL,
+  title TEXT NOT NULL,
+  content TEXT NOT NULL,
+  content_hash TEXT NOT NULL,
+  effective_date INTEGER NOT NULL,
+  is_active INTEGER NOT NULL CHECK (is_active IN (0, 1)),
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  deleted_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX policies_named ON policies (organization, policy_type, version)
+  WHERE deleted_at IS NULL;
+
+-- One per (subject, purpose): where it stands. What is shown stands with the decision.
+CREATE TABLE consents (
+  consent INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  purpose INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  latest INTEGER NOT NULL,
+  in_force INTEGER,
+  state TEXT CHECK (state IN ('GRANTED', 'DENIED', 'PENDING', 'CLAIMED', 'OBJECTED', 'OBJECTION_UPHELD')),
+  obtained_at INTEGER,
+  valid_from INTEGER,
+  valid_until INTEGER,
+  next_change_at INTEGER,
+  announced INTEGER NOT NULL CHECK (announced IN (0, 1)),
+  withdrawn_at INTEGER,
+  created_at INTEGER NOT NULL,
+  last_signed_at INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (subject, purpose)
+) STRICT;
+CREATE INDEX consents_changing ON consents (next_change_at) WHERE next_change_at IS NOT NULL;
+
+-- Immutable. `previous` chains a record's decisions, newest first.
+CREATE TABLE decisions (
+  decision INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  consent INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  policy INTEGER,
+  basis TEXT NOT NULL CHECK (basis IN ('consent', 'legitimate_interest', 'contract', 'public_interest',
+    'vital_interest', 'legal_obligation')),
+  state TEXT NOT NULL CHECK (state IN ('GRANTED', 'DENIED', 'PENDING', 'CLAIMED', 'OBJECTED', 'OBJECTION_UPHELD')),
+  obtained_at INTEGER NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  valid_from INTEGER,
+  valid_until INTEGER,
+  previous INTEGER,
+  recorded_by TEXT NOT NULL,
+  sealed BLOB NOT NULL,
+  commitment BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE decision_feed (
+  organization INTEGER NOT NULL,
+  log_index INTEGER NOT NULL,
+  decision INTEGER NOT NULL UNIQUE,
+  PRIMARY KEY (organization, log_index)
+) STRICT, WITHOUT ROWID;
+
+-- `sealed` lies under the subject's key, or the organization's where the event is about nobody; a batch has its
+-- parts in `event_parts` instead, each under its own subject's key.
+CREATE TABLE events (
+  event INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  subject INTEGER,
+  created_at INTEGER NOT NULL,
+  render_version INTEGER NOT NULL,
+  batch INTEGER,
+  sealed BLOB
+) STRICT;
+
+CREATE TABLE event_parts (
+  event INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  consent INTEGER NOT NULL,
+  sealed BLOB NOT NULL,
+  PRIMARY KEY (event, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event_feed (
+  organization INTEGER NOT NULL,
+  log_index INTEGER NOT NULL,
+  event INTEGER NOT NULL UNIQUE,
+  PRIMARY KEY (organization, log_index)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE endpoints (
+  endpoint INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  dialect TEXT NOT NULL,
+  url TEXT NOT NULL,
+  events TEXT NOT NULL,
+  description TEXT,
+  secret BLOB NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('active', 'paused', 'gone', 'deleted')),
+  source TEXT NOT NULL CHECK (source IN ('snapshot', 'latest', 'lane')),
+  queue_while_stopped INTEGER NOT NULL CHECK (queue_while_stopped IN (0, 1)),
+  hold_waiting INTEGER NOT NULL CHECK (hold_waiting IN (0, 1)),
+  version INTEGER NOT NULL,
+  cancelled_through INTEGER NOT NULL DEFAULT 0,
+  changed INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX endpoints_of ON endpoints (organization, endpoint);
+CREATE INDEX endpoints_changed ON endpoints (changed);
+
+-- Deliveries of an event have the keys right after the event's. Hot rows stand in no index but the key.
+CREATE TABLE deliveries (
+  delivery INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  event INTEGER NOT NULL,
+  endpoint INTEGER NOT NULL,
+  subject INTEGER,
+  state TEXT NOT NULL CHECK (state IN ('hot', 'pending', 'claimed', 'parked', 'held', 'delivered', 'skipped',
+    'failed', 'cancelled', 'superseded', 'erased', 'discarded')),
+  lease INTEGER CHECK ((lease IS NOT NULL) = (state IN ('hot', 'claimed'))),
+  due_at INTEGER CHECK ((due_at IS NOT NULL) = (state IN ('pending', 'parked'))),
+  run TEXT NOT NULL DEFAULT 'first' CHECK (run IN ('first', 'single', 'series')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  attempts_in_run INTEGER NOT NULL DEFAULT 0,
+  reason TEXT,
+  superseded_by INTEGER CHECK ((superseded_by IS NOT NULL) = (state = 'superseded'))
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (due_at, endpoint) WHERE state = 'pending';
+CREATE INDEX deliveries_claimed ON deliveries (lease) WHERE state = 'claimed';
+CREATE INDEX deliveries_parked ON deliveries (endpoint, due_at) WHERE state = 'parked';
+CREATE INDEX deliveries_held ON deliveries (endpoint) WHERE state = 'held';
+CREATE INDEX deliveries_waiting_for ON deliveries (subject)
+  WHERE subject IS NOT NULL AND state IN ('pending', 'claimed', 'parked', 'held');
+
+-- An attempt's id is delivery, number and lease: a lost one and its successor never collide.
+CREATE TABLE attempts (
+  delivery INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  lease INTEGER NOT NULL,
+  started_at INTEGER NOT NULL,
+  signed_at INTEGER,
+  duration_millis INTEGER,
+  ending TEXT CHECK (ending IN ('answered', 'not_sent', 'unknown')),
+  trigger TEXT NOT NULL CHECK (trigger IN ('schedule', 'manual')),
+  token BLOB,
+  body_sha256 BLOB,
+  body_length INTEGER,
+  object_version INTEGER NOT NULL,
+  endpoint_version INTEGER,
+  status INTEGER,
+  error TEXT,
+  answer BLOB,
+  late INTEGER NOT NULL DEFAULT 0 CHECK (late IN (0, 1)),
+  PRIMARY KEY (delivery, number, lease)
+) STRICT, WITHOUT ROWID;
+
+-- What must not overtake itself, per (endpoint, subject).
+CREATE TABLE lanes (
+  endpoint INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  wanted INTEGER NOT NULL,
+  acknowledged INTEGER NOT NULL,
+  unsure INTEGER NOT NULL CHECK (unsure IN (0, 1)),
+  open_delivery INTEGER,
+  open_version INTEGER,
+  open_ends_by INTEGER,
+  last_sent_at INTEGER NOT NULL,
+  waiting INTEGER,
+  event INTEGER NOT NULL,
+  PRIMARY KEY (endpoint, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE leases (
+  lease INTEGER PRIMARY KEY,
+  holder INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  heartbeat_at INTEGER NOT NULL
+) STRICT;

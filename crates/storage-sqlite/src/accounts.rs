@@ -1,0 +1,208 @@
+//! Organizations and API keys.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use abide_core::access::{Actor, Caller, Scope};
+use abide_core::ids::{Key, KeyId, Organization as OrganizationKind, OrganizationId};
+use abide_core::policy::text_field;
+use abide_core::{Refusal, Timestamp};
+use abide_storage::accounts::{ApiKey, NewKey, Organization};
+use abide_storage::sealing::{OrganizationKeys, SecretHash};
+use abide_storage::{Accounts, StorageError, StorageResult};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::SqliteStore;
+use crate::rows::{at, database, id, maybe_at, named};
+use crate::writer::{After, refused};
+
+fn organization_of(row: &Row<'_>) -> rusqlite::Result<Organization> {
+    Ok(Organization {
+        id: id(row, "organization")?,
+        uri: row.get("uri")?,
+        created_at: at(row, "created_at")?,
+    })
+}
+
+fn key_of(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
+    Ok(ApiKey {
+        id: id(row, "api_key")?,
+        organization: id(row, "organization")?,
+        name: row.get("name")?,
+        scopes: named(row, "scopes", |text| text.split(',').map(Scope::parse).collect())?,
+        secret: SecretHash(row.get("secret_hash")?),
+        created_at: at(row, "created_at")?,
+        revoked_at: maybe_at(row, "revoked_at")?,
+    })
+}
+
+fn stored_key(connection: &Connection, key: KeyId) -> StorageResult<Option<ApiKey>> {
+    connection
+        .prepare_cached("SELECT * FROM api_keys WHERE api_key = ?")
+        .and_then(|mut statement| statement.query_row([key.key()], key_of).optional())
+        .map_err(database)
+}
+
+fn is_uri(text: &str) -> bool {
+    let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len()) && text.chars().all(sound)
+}
+
+#[async_trait]
+impl Accounts for SqliteStore {
+    async fn create_organization(&self, uri: &str, now: Timestamp) -> StorageResult<Organization> {
+        if !is_uri(uri) {
+            let problem = "must be 1 to 63 lower-case letters, digits and `-`";
+            return refused(Refusal::field("uri", problem));
+        }
+        let uri = uri.to_owned();
+        self.write(256, move |tx| {
+            let taken = tx
+                .sql("SELECT 1 FROM organizations WHERE uri = ?")?
+                .exists([&uri])
+                .map_err(database)?;
+            if taken {
+                return refused(Refusal::Conflict("an organization of that name exists".to_owned()));
+            }
+            let organization = tx.id::<OrganizationKind>(now);
+            let chance = Arc::clone(&tx.shared.chance);
+            let (_, wrapped) = OrganizationKeys::generate(
+                &tx.shared.masters.read(),
+                organization.key(),
+                &mut |bytes: &mut [u8]| chance.fill(bytes),
+            );
+            tx.sql(
+                "INSERT INTO organizations (organization, uri, created_at, master_id, wrapped_key, wrapped_index_key) \
+                 VALUES (?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                organization.key(),
+                uri,
+                now.as_millis(),
+                wrapped.master_id.to_string(),
+                wrapped.wrapped_key,
+                wrapped.wrapped_index_key,
+            ])
+            .map_err(database)?;
+            let by = Caller { organization, actor: Actor::Operator };
+            tx.audit(&by, "organization.create", &organization.to_string(), now)?;
+            Ok(Organization { id: organization, uri: uri.clone(), created_at: now })
+        })
+        .await
+    }
+
+    async fn organization(&self, uri: &str) -> StorageResult<Option<Organization>> {
+        let uri = uri.to_owned();
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached("SELECT * FROM organizations WHERE uri = ?")
+                .and_then(|mut statement| statement.query_row([&uri], organization_of).optional())
+                .map_err(database)
+        })
+        .await
+    }
+
+    async fn organizations(&self) -> StorageResult<Vec<Organization>> {
+        self.read(|connection, _| {
+            connection
+                .prepare_cached("SELECT * FROM organizations ORDER BY organization")
+                .and_then(|mut statement| statement.query_map([], organization_of)?.collect())
+                .map_err(database)
+        })
+        .await
+    }
+
+    async fn create_key(&self, by: &Caller, new: NewKey, now: Timestamp) -> StorageResult<ApiKey> {
+        text_field("name", &new.name, 100)?;
+        if new.scopes.is_empty() {
+            return refused(Refusal::field("scopes", "must name at least one scope"));
+        }
+        let by = *by;
+        self.write(256, move |tx| {
+            let key = ApiKey {
+                id: tx.id::<Key>(now),
+                organization: by.organization,
+                name: new.name.clone(),
+                scopes: new.scopes.clone(),
+                secret: new.secret,
+                created_at: now,
+                revoked_at: None,
+            };
+            let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+            tx.sql(
+                "INSERT INTO api_keys (api_key, organization, name, scopes, secret_hash, created_at) \
+                 VALUES (?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                key.id.key(),
+                key.organization.key(),
+                key.name,
+                scopes.join(","),
+                key.secret.0,
+                now.as_millis(),
+            ])
+            .map_err(database)?;
+            tx.audit(&by, "key.create", &key.id.to_string(), now)?;
+            Ok(key)
+        })
+        .await
+    }
+
+    async fn keys(&self, organization: OrganizationId) -> StorageResult<Vec<ApiKey>> {
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached("SELECT * FROM api_keys WHERE organization = ? ORDER BY api_key")
+                .and_then(|mut statement| {
+                    statement.query_map([organization.key()], key_of)?.collect()
+                })
+                .map_err(database)
+        })
+        .await
+    }
+
+    async fn revoke_key(&self, by: &Caller, key: KeyId, now: Timestamp) -> StorageResult<ApiKey> {
+        let by = *by;
+        self.write(64, move |tx| {
+            let stored = stored_key(tx.connection(), key)?
+                .filter(|stored| stored.organization == by.organization)
+                .ok_or(StorageError::Refused(Refusal::NotFound("the key")))?;
+            if stored.revoked_at.is_some() {
+                return Ok(stored);
+            }
+            tx.sql("UPDATE api_keys SET revoked_at = ? WHERE api_key = ?")?
+                .execute([now.as_millis(), key.key()])
+                .map_err(database)?;
+            tx.audit(&by, "key.revoke", &key.to_string(), now)?;
+            // The answer leaves after this has run: from then on the key opens nothing.
+            tx.after(After::Do(Box::new(move |shared| {
+                let mut known = shared.api_keys.write();
+                shared.revocations.fetch_add(1, Ordering::Release);
+                known.remove(&key);
+            })));
+            Ok(ApiKey { revoked_at: Some(now), ..stored })
+        })
+        .await
+    }
+
+    async fn key(&self, key: KeyId) -> StorageResult<Option<Arc<ApiKey>>> {
+        if let Some(known) = self.shared.api_keys.read().get(&key) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let generation = self.shared.revocations.load(Ordering::Acquire);
+        self.read(move |connection, shared| {
+            let Some(found) = stored_key(connection, key)? else { return Ok(None) };
+            let found = Arc::new(found);
+            let mut known = shared.api_keys.write();
+            // A revocation committed since the read began must not be overtaken by what was read before it.
+            if found.revoked_at.is_none()
+                && shared.revocations.load(Ordering::Acquire) == generation
+            {
+                known.insert(key, Arc::clone(&found));
+            }
+            drop(known);
+            Ok(Some(found))
+        })
+        .await
+    }
+}

@@ -1,0 +1,455 @@
+//! Attempts: opening one, and recording how it ended.
+
+use std::sync::Arc;
+
+use abide_core::Timestamp;
+use abide_core::consent::SubjectState;
+use abide_core::delivery::{Decided, DeliveryState, Next, Reason, Run, Trigger, next};
+use abide_core::endpoint::Source;
+use abide_core::event::{Event, EventBody};
+use abide_core::ids::{DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, SubjectId};
+use abide_core::lane::AttemptEnd;
+use abide_storage::StorageResult;
+use abide_storage::deliveries::{
+    Ending, FinishedAttempt, Fresh, GiveBack, GivenBack, OpenAttempt, Opened, Opening, Report,
+};
+use abide_storage::sealing::Place;
+use rusqlite::{OptionalExtension, params};
+
+use crate::deliveries::{stop_row, stopped};
+use crate::endpoints::{EndpointFacts, facts};
+use crate::lanes::{self, Closed, Entered};
+use crate::ledger;
+use crate::people;
+use crate::publish::{Stored, load_event};
+use crate::rows::{damaged, database, id, maybe_id, named};
+use crate::tx::Tx;
+
+/// A delivery's row.
+struct DeliveryRow {
+    id: DeliveryId,
+    organization: OrganizationId,
+    event: EventId,
+    endpoint: EndpointId,
+    subject: Option<SubjectId>,
+    state: DeliveryState,
+    lease: Option<LeaseId>,
+    run: Run,
+    attempts: u32,
+    attempts_in_run: u32,
+}
+
+fn load(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>> {
+    tx.sql("SELECT * FROM deliveries WHERE delivery = ?")?
+        .query_row([delivery.key()], |row| {
+            Ok(DeliveryRow {
+                id: delivery,
+                organization: id(row, "organization")?,
+                event: id(row, "event")?,
+                endpoint: id(row, "endpoint")?,
+                subject: maybe_id(row, "subject")?,
+                state: named(row, "state", DeliveryState::parse)?,
+                lease: maybe_id(row, "lease")?,
+                run: named(row, "run", Run::parse)?,
+                attempts: row.get("attempts")?,
+                attempts_in_run: row.get("attempts_in_run")?,
+            })
+        })
+        .optional()
+        .map_err(database)
+}
+
+/// Opens an attempt, or says what became of the delivery.
+pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> StorageResult<Opened> {
+    let Some(row) = load(tx, open.delivery)? else {
+        return Err(damaged("deliveries.delivery"));
+    };
+    if !row.state.is_leased() || row.lease != Some(open.lease) {
+        return Ok(Opened::Moved(row.state));
+    }
+    let endpoint = facts(tx.connection(), row.endpoint)?;
+    if let Some(stop) = stopped(&endpoint, row.id) {
+        stop_row(tx, row.id, stop)?;
+        return moved(tx, row.id);
+    }
+    let keys = tx.keys(row.organization)?;
+    let event = match load_event(tx.connection(), &keys, row.organization, row.event.key())? {
+        Some(Stored::Event(event)) => Arc::new(event),
+        Some(Stored::Erased) => return erased(tx, row.id),
+        None => return Err(damaged("deliveries.event")),
+    };
+    match endpoint.rules.source {
+        Source::Snapshot => {
+            let first_sha256 = first_body(tx, row.id)?;
+            opened(tx, &row, &open, &endpoint, event, Fresh::Snapshot, None, 0, first_sha256, now)
+        }
+        Source::Latest => {
+            let Some((consent, signed_at)) = latest(tx, &row, &event, now)? else {
+                return erased(tx, row.id);
+            };
+            let version = u64::from(consent.version);
+            let fresh = Fresh::Latest(Box::new(consent));
+            opened(tx, &row, &open, &endpoint, event, fresh, Some(signed_at), version, None, now)
+        }
+        Source::Lane => open_in_lane(tx, &row, &open, &endpoint, event, now),
+    }
+}
+
+fn open_in_lane(
+    tx: &mut Tx<'_>,
+    row: &DeliveryRow,
+    open: &OpenAttempt,
+    endpoint: &EndpointFacts,
+    event: Arc<Event>,
+    now: Timestamp,
+) -> StorageResult<Opened> {
+    let Some(subject) = row.subject else { return erased(tx, row.id) };
+    let by_hand = row.run != Run::First;
+    let entered = lanes::enter(tx, endpoint.id, subject, row.id, by_hand, (now, open.ends_by))?;
+    match entered {
+        Entered::Send(version, sent_at) => {
+            let keys = tx.keys(row.organization)?;
+            let Some(key) = people::key_of(tx.connection(), &keys, subject)? else {
+                return erased(tx, row.id);
+            };
+            let consents = ledger::all_of(tx.connection(), subject)?
+                .iter()
+                .map(|consent| ledger::view_with(tx.connection(), &key, consent))
+                .collect::<StorageResult<_>>()?;
+            let fresh = Fresh::Subject(SubjectState { subject, version, consents });
+            opened(tx, row, open, endpoint, event, fresh, Some(sent_at), version, None, now)
+        }
+        Entered::Wait(until) => {
+            give_back(tx, row, GiveBack::Due(until.max(now)))?;
+            moved(tx, row.id)
+        }
+        Entered::Covered => {
+            end(tx, row.id, DeliveryState::Delivered, None)?;
+            lanes::ended(tx, endpoint.id, subject, row.id)?;
+            moved(tx, row.id)
+        }
+        Entered::Superseded(by) => {
+            lanes::supersede(tx, row.id, by)?;
+            moved(tx, row.id)
+        }
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one row's worth of facts, gathered by its three callers"
+)]
+fn opened(
+    tx: &Tx<'_>,
+    row: &DeliveryRow,
+    open: &OpenAttempt,
+    endpoint: &EndpointFacts,
+    event: Arc<Event>,
+    fresh: Fresh,
+    signed_at: Option<Timestamp>,
+    object_version: u64,
+    first_sha256: Option<[u8; 32]>,
+    now: Timestamp,
+) -> StorageResult<Opened> {
+    let number = row.attempts + 1;
+    let number_in_run = row.attempts_in_run + 1;
+    tx.sql("UPDATE deliveries SET attempts = ?, attempts_in_run = ? WHERE delivery = ?")?
+        .execute(params![number, number_in_run, row.id.key()])
+        .map_err(database)?;
+    let trigger = trigger_of(row.run, number_in_run);
+    tx.sql(
+        "INSERT OR REPLACE INTO attempts (delivery, number, lease, started_at, signed_at, trigger, object_version, \
+         endpoint_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        row.id.key(),
+        number,
+        open.lease.key(),
+        now.as_millis(),
+        signed_at.map(Timestamp::as_millis),
+        trigger,
+        object_version as i64,
+        endpoint.version,
+    ])
+    .map_err(database)?;
+    Ok(Opened::Send(Box::new(Opening {
+        event,
+        fresh,
+        number,
+        number_in_run,
+        run: row.run,
+        signed_at,
+        object_version,
+        first_sha256,
+    })))
+}
+
+fn trigger_of(run: Run, number_in_run: u32) -> &'static str {
+    if run != Run::First && number_in_run == 1 { "manual" } else { "schedule" }
+}
+
+/// The event's consent as it is now, with a signature time later than any drawn for it before (I6).
+fn latest(
+    tx: &mut Tx<'_>,
+    row: &DeliveryRow,
+    event: &Event,
+    now: Timestamp,
+) -> StorageResult<Option<(abide_core::consent::ConsentView, Timestamp)>> {
+    let EventBody::Consent(told) = &event.body else {
+        return Err(damaged("events.kind"));
+    };
+    let keys = tx.keys(row.organization)?;
+    let consent = ledger::by_id(tx.connection(), row.organization, told.id)?
+        .ok_or_else(|| damaged("events.sealed"))?;
+    let Some(view) = ledger::view(tx.connection(), &keys, &consent)? else { return Ok(None) };
+    let signed_at: i64 = tx
+        .sql(
+            "UPDATE consents SET last_signed_at = max(?, last_signed_at + 1) WHERE consent = ? \
+             RETURNING last_signed_at",
+        )?
+        .query_row([now.as_millis(), told.id.key()], |row| row.get(0))
+        .map_err(database)?;
+    Ok(Some((view, Timestamp::from_millis(signed_at))))
+}
+
+fn first_body(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<[u8; 32]>> {
+    tx.sql(
+        "SELECT body_sha256 FROM attempts WHERE delivery = ? AND body_sha256 IS NOT NULL ORDER BY number LIMIT 1",
+    )?
+    .query_row([delivery.key()], |row| row.get(0))
+    .optional()
+    .map_err(database)
+}
+
+fn moved(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Opened> {
+    load(tx, delivery)?
+        .map(|row| Opened::Moved(row.state))
+        .ok_or_else(|| damaged("deliveries.delivery"))
+}
+
+fn erased(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Opened> {
+    end(tx, delivery, DeliveryState::Erased, Some(Reason::SubjectErased))?;
+    Ok(Opened::Moved(DeliveryState::Erased))
+}
+
+/// Moves a row that rests with this node to a final state.
+fn end(
+    tx: &Tx<'_>,
+    delivery: DeliveryId,
+    state: DeliveryState,
+    reason: Option<Reason>,
+) -> StorageResult<()> {
+    tx.sql(
+        "UPDATE deliveries SET state = ?, reason = ?, lease = NULL, due_at = NULL \
+         WHERE delivery = ? AND state IN ('hot', 'claimed')",
+    )?
+    .execute(params![state.as_str(), reason.map(Reason::as_str), delivery.key()])
+    .map_err(database)?;
+    Ok(())
+}
+
+/// Records what a node reports.
+pub(crate) fn report(tx: &mut Tx<'_>, report: &Report, now: Timestamp) -> StorageResult<()> {
+    for finished in &report.finished {
+        finish(tx, finished, now)?;
+    }
+    for given_back in &report.given_back {
+        let Some(row) = load(tx, given_back.delivery)? else { continue };
+        if row.state.is_leased() && row.lease == Some(given_back.lease) {
+            give_back_of(tx, &row, given_back)?;
+        }
+    }
+    Ok(())
+}
+
+fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> StorageResult<()> {
+    match given.to {
+        GiveBack::Parked | GiveBack::Due(_) => give_back(tx, row, given.to),
+        GiveBack::Stopped => {
+            let endpoint = facts(tx.connection(), row.endpoint)?;
+            match stopped(&endpoint, row.id) {
+                Some(stop) => stop_row(tx, row.id, stop),
+                // Started again meanwhile.
+                None => give_back(tx, row, GiveBack::Due(row.event.drawn_at())),
+            }
+        }
+        GiveBack::Unreadable => {
+            let erased = match row.subject {
+                Some(subject) => tx
+                    .sql("SELECT 1 FROM subjects WHERE subject = ? AND wrapped_key IS NULL")?
+                    .exists([subject.key()])
+                    .map_err(database)?,
+                None => false,
+            };
+            if erased {
+                end(tx, row.id, DeliveryState::Erased, Some(Reason::SubjectErased))
+            } else {
+                tx.shared.metrics.failed.inc();
+                end(tx, row.id, DeliveryState::Failed, Some(Reason::Unreadable))
+            }
+        }
+    }
+}
+
+fn give_back(tx: &Tx<'_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<()> {
+    let (state, due_at) = match to {
+        GiveBack::Due(at) => ("pending", at),
+        GiveBack::Parked | GiveBack::Stopped | GiveBack::Unreadable => {
+            ("parked", row.event.drawn_at())
+        }
+    };
+    tx.sql(
+        "UPDATE deliveries SET state = ?, lease = NULL, due_at = ? WHERE delivery = ? AND state IN ('hot', 'claimed')",
+    )?
+    .execute(params![state, due_at.as_millis(), row.id.key()])
+    .map_err(database)?;
+    Ok(())
+}
+
+fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> StorageResult<()> {
+    // The plain way of a success: one update that checks the lease, one insert.
+    if finished.decided.trigger == Trigger::OutcomeDelivered
+        && finished.number == 1
+        && finished.object_version == 0
+    {
+        let moved = tx
+            .sql(
+                "UPDATE deliveries SET state = 'delivered', lease = NULL, attempts = 1, attempts_in_run = 1 \
+                 WHERE delivery = ? AND lease = ? AND state IN ('hot', 'claimed')",
+            )?
+            .execute([finished.delivery.key(), finished.lease.key()])
+            .map_err(database)?;
+        if moved == 1 {
+            tx.shared.metrics.delivered.inc();
+            return insert_attempt(tx, finished, "schedule", None, false);
+        }
+    }
+    let Some(row) = load(tx, finished.delivery)? else { return Ok(()) };
+    let current = row.state.is_leased() && row.lease == Some(finished.lease);
+    let endpoint = facts(tx.connection(), row.endpoint)?;
+    let sealed = seal_answer(tx, &row, finished)?;
+    let in_run = row.attempts_in_run.max(1);
+    insert_attempt(tx, finished, trigger_of(row.run, in_run), sealed, !current)?;
+    let closed = match (endpoint.rules.source, row.subject) {
+        (Source::Lane, Some(subject)) => {
+            let end = match (finished.decided.trigger, finished.ending) {
+                (Trigger::OutcomeDelivered | Trigger::OutcomeSkipped, _) => {
+                    AttemptEnd::Acknowledged
+                }
+                (_, Ending::Unknown) => AttemptEnd::Unknown,
+                (_, Ending::Answered | Ending::NotSent) => AttemptEnd::Refused,
+            };
+            lanes::close(tx, &endpoint, subject, row.id, end, now)?
+        }
+        _ => Closed::AsDecided,
+    };
+    if !current {
+        return Ok(());
+    }
+    settle(tx, &row, &endpoint, finished, closed)
+}
+
+/// Moves the row as decided, by core's table.
+fn settle(
+    tx: &mut Tx<'_>,
+    row: &DeliveryRow,
+    endpoint: &EndpointFacts,
+    finished: &FinishedAttempt,
+    closed: Closed,
+) -> StorageResult<()> {
+    let Decided { trigger, due_at, reason } = finished.decided;
+    let Next::To(state) = next(row.state, trigger) else { return Ok(()) };
+    match trigger {
+        Trigger::OutcomeDelivered => tx.shared.metrics.delivered.inc(),
+        Trigger::OutcomeRetry => tx.shared.metrics.retries.inc(),
+        Trigger::OutcomeFailed => tx.shared.metrics.failed.inc(),
+        _ => 0,
+    };
+    if let Closed::Newer(by) = closed
+        && state != DeliveryState::Delivered
+    {
+        return lanes::supersede(tx, row.id, by);
+    }
+    let attempts = row.attempts.max(finished.number);
+    let in_run = row.attempts_in_run.max(1);
+    // An endpoint stopped while the attempt was open: what is left of the delivery follows it.
+    let stop = (!state.is_final()).then(|| stopped(endpoint, row.id)).flatten();
+    tx.sql(
+        "UPDATE deliveries SET state = ?, lease = NULL, due_at = ?, reason = ?, attempts = ?, attempts_in_run = ? \
+         WHERE delivery = ?",
+    )?
+    .execute(params![
+        state.as_str(),
+        due_at.map(Timestamp::as_millis),
+        reason.map(Reason::as_str),
+        attempts,
+        in_run,
+        row.id.key(),
+    ])
+    .map_err(database)?;
+    if let Some(stop) = stop {
+        return stop_row(tx, row.id, stop);
+    }
+    if state.is_final()
+        && let (Source::Lane, Some(subject)) = (endpoint.rules.source, row.subject)
+    {
+        lanes::ended(tx, endpoint.id, subject, row.id)?;
+    }
+    Ok(())
+}
+
+fn seal_answer(
+    tx: &mut Tx<'_>,
+    row: &DeliveryRow,
+    finished: &FinishedAttempt,
+) -> StorageResult<Option<Vec<u8>>> {
+    let Some(answer) = &finished.answer else { return Ok(None) };
+    let keys = tx.keys(row.organization)?;
+    let place = Place { table: "attempts", column: "answer", row: row.id.key() };
+    Ok(match row.subject {
+        Some(subject) => {
+            people::key_of(tx.connection(), &keys, subject)?.map(|key| key.seal(&place, answer))
+        }
+        None => Some(keys.key.seal(&place, answer)),
+    })
+}
+
+fn insert_attempt(
+    tx: &Tx<'_>,
+    finished: &FinishedAttempt,
+    trigger: &str,
+    answer: Option<Vec<u8>>,
+    late: bool,
+) -> StorageResult<()> {
+    let ending = match finished.ending {
+        Ending::Answered => "answered",
+        Ending::NotSent => "not_sent",
+        Ending::Unknown => "unknown",
+    };
+    tx.sql(
+        "INSERT OR REPLACE INTO attempts (delivery, number, lease, started_at, signed_at, duration_millis, ending, \
+         trigger, token, body_sha256, body_length, object_version, endpoint_version, status, error, answer, late) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        finished.delivery.key(),
+        finished.number,
+        finished.lease.key(),
+        finished.started_at.as_millis(),
+        finished.signed_at.as_millis(),
+        finished.duration_millis,
+        ending,
+        trigger,
+        finished.token,
+        finished.body_sha256,
+        finished.body_length,
+        finished.object_version as i64,
+        finished.endpoint_version,
+        finished.status,
+        finished.error,
+        answer,
+        late,
+    ])
+    .map_err(database)?;
+    Ok(())
+}

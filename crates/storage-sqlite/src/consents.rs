@@ -1,0 +1,400 @@
+//! The consent ledger.
+
+use std::sync::Arc;
+
+use abide_core::access::{Actor, Caller};
+use abide_core::consent::hash::{HashedFields, consent_hash};
+use abide_core::consent::{
+    ConsentPatch, ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity,
+};
+use abide_core::event::{Event, EventBody, EventKind, RENDER_VERSION};
+use abide_core::ids::{
+    Batch, Consent, ConsentId, Decision, OrganizationId, PolicyId, Purpose, PurposeId,
+};
+use abide_core::json::JsonObject;
+use abide_core::policy::text_field;
+use abide_core::{Refusal, Timestamp};
+use abide_storage::consents::RecordedBatch;
+use abide_storage::{Consents, StorageError, StorageResult};
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, params};
+
+use crate::SqliteStore;
+use crate::ledger::{self, ConsentRow, Taken};
+use crate::people;
+use crate::publish::{self, publish};
+use crate::rows::database;
+use crate::tx::Tx;
+use crate::writer::refused;
+
+/// Decisions per batch call.
+const BATCH_LIMIT: usize = 1_000;
+
+#[async_trait]
+impl Consents for SqliteStore {
+    async fn record(
+        &self,
+        by: &Caller,
+        new: NewDecision,
+        now: Timestamp,
+    ) -> StorageResult<ConsentView> {
+        let by = *by;
+        self.write(size_of(&new), move |tx| record_one(tx, &by, &new, now)).await
+    }
+
+    async fn record_batch(
+        &self,
+        by: &Caller,
+        new: Vec<NewDecision>,
+        now: Timestamp,
+    ) -> StorageResult<RecordedBatch> {
+        if new.is_empty() || new.len() > BATCH_LIMIT {
+            return refused(Refusal::field("consents", "must hold 1 to 1,000 consents"));
+        }
+        let by = *by;
+        let bytes = new.iter().map(size_of).sum();
+        self.write(bytes, move |tx| record_batch(tx, &by, &new, now)).await
+    }
+
+    async fn change(
+        &self,
+        by: &Caller,
+        consent: ConsentId,
+        patch: ConsentPatch,
+        now: Timestamp,
+    ) -> StorageResult<ConsentView> {
+        patch.check()?;
+        let by = *by;
+        self.write(4_096, move |tx| {
+            let (row, shown) = existing(tx, by.organization, consent)?;
+            let new = patched(&shown, &patch);
+            follow(tx, &by, row, shown, new, now)
+        })
+        .await
+    }
+
+    async fn withdraw(
+        &self,
+        by: &Caller,
+        consent: ConsentId,
+        metadata: Option<JsonObject>,
+        now: Timestamp,
+    ) -> StorageResult<ConsentView> {
+        let patch = ConsentPatch { granted: Some(false), metadata, ..ConsentPatch::default() };
+        patch.check()?;
+        let by = *by;
+        self.write(4_096, move |tx| {
+            let (row, shown) = existing(tx, by.organization, consent)?;
+            if !shown.granted() {
+                return Ok(shown);
+            }
+            let new = patched(&shown, &patch);
+            follow(tx, &by, row, shown, new, now)
+        })
+        .await
+    }
+
+    async fn get(
+        &self,
+        organization: OrganizationId,
+        consent: ConsentId,
+    ) -> StorageResult<Option<ConsentView>> {
+        self.read(move |connection, shared| {
+            let keys = crate::keys::organization_keys(connection, shared, organization)?;
+            let Some(row) = ledger::by_id(connection, organization, consent)? else {
+                return Ok(None);
+            };
+            ledger::view(connection, &keys, &row)
+        })
+        .await
+    }
+
+    async fn advance_due(&self, now: Timestamp, limit: u32) -> StorageResult<u32> {
+        self.write(64, move |tx| advance_due(tx, now, limit)).await
+    }
+}
+
+fn size_of(new: &NewDecision) -> usize {
+    512 + new.metadata.as_ref().map_or(0, |metadata| metadata.as_str().len())
+}
+
+fn record_one(
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    new: &NewDecision,
+    now: Timestamp,
+) -> StorageResult<ConsentView> {
+    let recorded = record(tx, by, new, now)?;
+    tx.audit(by, "consent.record", &recorded.view.id.to_string(), now)?;
+    if let Some(kind) = recorded.event {
+        publish_consent(tx, by.organization, kind, recorded.view.clone(), now)?;
+    }
+    Ok(recorded.view)
+}
+
+fn record_batch(
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    new: &[NewDecision],
+    now: Timestamp,
+) -> StorageResult<RecordedBatch> {
+    // Everything that can be refused is, before the first write.
+    for (place, new) in new.iter().enumerate() {
+        judge(tx, by.organization, new, now).map_err(|error| at_place(error, place))?;
+    }
+    let id = tx.id::<Batch>(now);
+    let mut consents = Vec::with_capacity(new.len());
+    let mut created = Vec::new();
+    let mut others = Vec::new();
+    for new in new {
+        let recorded = write_decision(tx, by, new, now)?;
+        match recorded.event {
+            Some(EventKind::ConsentCreated) => created.push(recorded.view.clone()),
+            Some(kind) => others.push((kind, recorded.view.clone())),
+            None => {}
+        }
+        consents.push(recorded.view);
+    }
+    tx.audit(by, "consent.record_batch", &id.to_string(), now)?;
+    publish::publish_batch(tx, by.organization, id, created, now)?;
+    for (kind, view) in others {
+        publish_consent(tx, by.organization, kind, view, now)?;
+    }
+    Ok(RecordedBatch { id, consents })
+}
+
+fn at_place(error: StorageError, place: usize) -> StorageError {
+    match error {
+        StorageError::Refused(Refusal::Field { field, problem }) => {
+            StorageError::Refused(Refusal::field(format!("consents[{place}].{field}"), problem))
+        }
+        other => other,
+    }
+}
+
+fn record(tx: &mut Tx<'_>, by: &Caller, new: &NewDecision, now: Timestamp) -> StorageResult<Taken> {
+    judge(tx, by.organization, new, now)?;
+    write_decision(tx, by, new, now)
+}
+
+/// Refuses what cannot be recorded, reading only.
+fn judge(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    new: &NewDecision,
+    now: Timestamp,
+) -> StorageResult<()> {
+    new.check(now)?;
+    match new.policy {
+        Some(policy) => policy_is_open(tx, organization, policy),
+        None => Ok(()),
+    }
+}
+
+fn write_decision(
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    new: &NewDecision,
+    now: Timestamp,
+) -> StorageResult<Taken> {
+    let person = people::find_or_create(tx, by.organization, &new.subject, now)?;
+    let purpose = find_or_create_purpose(tx, by, &new.purpose, now)?;
+    let row = ledger::of_person(tx, person.id, purpose)?;
+    let row = row.unwrap_or_else(|| {
+        ConsentRow::fresh(tx.id::<Consent>(now), by.organization, person.id, purpose, now)
+    });
+    let ip_address = new
+        .ip_address
+        .clone()
+        .or_else(|| new.metadata.as_ref().and_then(|metadata| metadata.text_at("ip_address")));
+    let view = ConsentView {
+        id: row.id,
+        version: row.version + 1,
+        decision: tx.id::<Decision>(now),
+        subject: person.id,
+        reference: new.subject.reference.clone(),
+        email: new.subject.email.clone(),
+        purpose: new.purpose.clone(),
+        policy: new.policy,
+        basis: new.basis,
+        state: Some(new.state),
+        consent_hash: consent_hash(&HashedFields {
+            reference: &new.subject.reference,
+            email: new.subject.email.as_deref(),
+            policy: new.policy,
+            granted: new.state == PermissionState::Granted,
+            recorded_at: now,
+            ip_address: ip_address.as_deref(),
+        }),
+        metadata: new.metadata.clone(),
+        ip_address,
+        obtained_at: new.obtained_at.unwrap_or(now),
+        recorded_at: now,
+        validity: new.validity,
+        created_at: row.created_at,
+        withdrawn_at: None,
+    };
+    ledger::take(tx, by, &person.key, row, view, now)
+}
+
+fn find_or_create_purpose(
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    name: &str,
+    now: Timestamp,
+) -> StorageResult<PurposeId> {
+    let cached = (by.organization, name.to_owned());
+    if let Some(purpose) = tx.caches.purposes.get(&cached) {
+        return Ok(purpose);
+    }
+    let found: Option<i64> = tx
+        .sql("SELECT purpose FROM purposes WHERE organization = ? AND name = ?")?
+        .query_row(params![by.organization.key(), name], |row| row.get(0))
+        .optional()
+        .map_err(database)?;
+    let purpose = match found {
+        Some(purpose) => PurposeId::from_key(purpose),
+        None => {
+            let purpose = tx.id::<Purpose>(now);
+            tx.sql(
+                "INSERT INTO purposes (purpose, organization, name, created_at) VALUES (?, ?, ?, ?)",
+            )?
+            .execute(params![purpose.key(), by.organization.key(), name, now.as_millis()])
+            .map_err(database)?;
+            tx.audit(by, "purpose.create", &purpose.to_string(), now)?;
+            purpose
+        }
+    };
+    tx.caches.purposes.insert(cached, purpose);
+    Ok(purpose)
+}
+
+fn policy_is_open(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    policy: PolicyId,
+) -> StorageResult<()> {
+    if tx.caches.open_policies.get(&(organization, policy)).is_some() {
+        return Ok(());
+    }
+    let active: Option<bool> = tx
+        .sql("SELECT is_active FROM policies WHERE policy = ? AND organization = ? AND deleted_at IS NULL")?
+        .query_row([policy.key(), organization.key()], |row| row.get(0))
+        .optional()
+        .map_err(database)?;
+    match active {
+        Some(true) => {
+            tx.caches.open_policies.insert((organization, policy), ());
+            Ok(())
+        }
+        Some(false) => refused(Refusal::field("policy_id", "names a policy that is not active")),
+        None => refused(Refusal::field("policy_id", "names no policy of this organization")),
+    }
+}
+
+/// An existing record and what it shows; not found when it does not exist or its person was erased.
+fn existing(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    consent: ConsentId,
+) -> StorageResult<(ConsentRow, ConsentView)> {
+    let keys = tx.keys(organization)?;
+    let not_found = || StorageError::Refused(Refusal::NotFound("the consent"));
+    let row = ledger::by_id(tx.connection(), organization, consent)?.ok_or_else(not_found)?;
+    let shown = ledger::view(tx.connection(), &keys, &row)?.ok_or_else(not_found)?;
+    Ok((row, shown))
+}
+
+fn patched(shown: &ConsentView, patch: &ConsentPatch) -> NewDecision {
+    let state = match patch.granted {
+        Some(true) => PermissionState::Granted,
+        Some(false) => PermissionState::Denied,
+        None => shown.state.unwrap_or(PermissionState::Denied),
+    };
+    let moved = patch.metadata.is_some() || patch.ip_address.is_some();
+    NewDecision {
+        subject: SubjectInput {
+            reference: shown.reference.clone(),
+            email: patch.email.clone().or_else(|| shown.email.clone()),
+        },
+        purpose: shown.purpose.clone(),
+        basis: LawfulBasis::Consent,
+        state,
+        policy: patch.policy.or(shown.policy),
+        metadata: patch.metadata.clone().or_else(|| shown.metadata.clone()),
+        ip_address: if moved { patch.ip_address.clone() } else { shown.ip_address.clone() },
+        obtained_at: None,
+        validity: Validity::default(),
+    }
+}
+
+/// Records a decision on an existing record, telling what follows.
+fn follow(
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    row: ConsentRow,
+    shown: ConsentView,
+    new: NewDecision,
+    now: Timestamp,
+) -> StorageResult<ConsentView> {
+    if shown.basis != LawfulBasis::Consent {
+        return refused(Refusal::Conflict("the record is not based on consent".to_owned()));
+    }
+    // A policy named by the decision before may have been closed since; only a newly named one is judged.
+    if new.policy != shown.policy
+        && let Some(policy) = new.policy
+    {
+        policy_is_open(tx, by.organization, policy)?;
+    }
+    text_field("consent_type", &new.purpose, 100)?;
+    drop((row, shown));
+    let taken = write_decision(tx, by, &new, now)?;
+    let action = match taken.event {
+        Some(EventKind::ConsentWithdrawn) => "consent.withdraw",
+        _ => "consent.change",
+    };
+    tx.audit(by, action, &taken.view.id.to_string(), now)?;
+    if let Some(kind) = taken.event {
+        publish_consent(tx, by.organization, kind, taken.view.clone(), now)?;
+    }
+    Ok(taken.view)
+}
+
+fn publish_consent(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    kind: EventKind,
+    view: ConsentView,
+    now: Timestamp,
+) -> StorageResult<()> {
+    let event = Event {
+        id: tx.id(now),
+        organization,
+        kind,
+        created_at: now,
+        subject: Some(view.subject),
+        render_version: RENDER_VERSION,
+        body: EventBody::Consent(view),
+    };
+    publish(tx, Arc::new(event), now)
+}
+
+fn advance_due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> StorageResult<u32> {
+    let due = ledger::due_for_change(tx, now, limit)?;
+    let judged = due.len() as u32;
+    for row in due {
+        let organization = row.organization;
+        let keys = tx.keys(organization)?;
+        let Some(key) = people::key_of(tx.connection(), &keys, row.subject)? else {
+            ledger::stop_changing(tx, row.id)?;
+            continue;
+        };
+        let taken = ledger::judge_again(tx, &key, row, now)?;
+        if let Some(kind) = taken.event {
+            let by = Caller { organization, actor: Actor::System };
+            tx.audit(&by, "consent.change_by_time", &taken.view.id.to_string(), now)?;
+            publish_consent(tx, organization, kind, taken.view, now)?;
+        }
+    }
+    Ok(judged)
+}

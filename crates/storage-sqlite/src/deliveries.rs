@@ -1,0 +1,420 @@
+//! Deliveries at rest: claiming due ones, parking, holding, finding lost ones again.
+
+use std::collections::HashMap;
+
+use abide_core::Timestamp;
+use abide_core::delivery::Reason;
+use abide_core::endpoint::EndpointState;
+use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
+use abide_storage::deliveries::{Backlog, Claimed, DuePage, OpenAttempt, Opened, Report};
+use abide_storage::{Deliveries, StorageResult};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::SqliteStore;
+use crate::attempts;
+use crate::endpoints::{EndpointFacts, facts};
+use crate::rows::{database, id, maybe_at};
+use crate::tx::Tx;
+use crate::writer::After;
+
+/// Rows of endpoints without room that one claim moves out of the due index.
+const PARK_PER_CLAIM: u32 = 1_000;
+
+#[async_trait]
+impl Deliveries for SqliteStore {
+    async fn claim_due(
+        &self,
+        lease: LeaseId,
+        full: &[EndpointId],
+        limit: u32,
+        now: Timestamp,
+    ) -> StorageResult<DuePage> {
+        let full = endpoint_list(full);
+        // Looking happens beside the writer: however many rows of full endpoints are in the way, only their walking
+        // over is paid, not by the writer.
+        let found = self.read(move |connection, _| look(connection, &full, limit, now)).await?;
+        if found.due.is_empty() && found.blocked.is_empty() {
+            return Ok(DuePage { next_due_at: found.next_due_at, ..DuePage::default() });
+        }
+        self.write(64 * found.due.len(), move |tx| take(tx, lease, &found, limit)).await
+    }
+
+    async fn claim_parked(
+        &self,
+        lease: LeaseId,
+        endpoint: EndpointId,
+        limit: u32,
+        _now: Timestamp,
+    ) -> StorageResult<Vec<Claimed>> {
+        self.write(64, move |tx| {
+            let parked: Vec<DeliveryId> = tx
+                .sql(
+                    "SELECT delivery FROM deliveries WHERE state = 'parked' AND endpoint = ? \
+                     ORDER BY due_at LIMIT ?",
+                )?
+                .query_map(params![endpoint.key(), limit], |row| id(row, "delivery"))
+                .and_then(Iterator::collect)
+                .map_err(database)?;
+            if parked.is_empty() {
+                return Ok(Vec::new());
+            }
+            let facts = facts(tx.connection(), endpoint)?;
+            let mut claimed = Vec::with_capacity(parked.len());
+            for delivery in parked {
+                match stopped(&facts, delivery) {
+                    Some(stop) => stop_row(tx, delivery, stop)?,
+                    None => {
+                        claim_row(tx, delivery, lease)?;
+                        claimed.push(Claimed { id: delivery, endpoint });
+                    }
+                }
+            }
+            Ok(claimed)
+        })
+        .await
+    }
+
+    async fn parked_endpoints(&self) -> StorageResult<Vec<EndpointId>> {
+        self.read(|connection, _| distinct_endpoints(connection, PARKED_ENDPOINTS)).await
+    }
+
+    async fn release_held(&self, limit: u32, now: Timestamp) -> StorageResult<u32> {
+        self.write(64, move |tx| release_held(tx, limit, now)).await
+    }
+
+    async fn open_attempt(&self, open: OpenAttempt, now: Timestamp) -> StorageResult<Opened> {
+        self.write(64, move |tx| attempts::open(tx, open, now)).await
+    }
+
+    async fn report(&self, report: Report, now: Timestamp) -> StorageResult<()> {
+        let bytes = 256 * report.finished.len() + 64 * report.given_back.len();
+        self.write(bytes, move |tx| attempts::report(tx, &report, now)).await
+    }
+
+    async fn lose(
+        &self,
+        lease: LeaseId,
+        after: DeliveryId,
+        limit: u32,
+        now: Timestamp,
+    ) -> StorageResult<Option<DeliveryId>> {
+        let lost =
+            self.read(move |connection, _| still_leased(connection, lease, after, limit)).await?;
+        let Some(last) = lost.last().copied() else { return Ok(None) };
+        self.write(64, move |tx| {
+            for delivery in &lost {
+                tx.sql(
+                    "UPDATE deliveries SET state = 'pending', lease = NULL, due_at = ? \
+                     WHERE delivery = ? AND lease = ? AND state IN ('hot', 'claimed')",
+                )?
+                .execute([now.as_millis(), delivery.key(), lease.key()])
+                .map_err(database)?;
+            }
+            tx.after(After::Ring);
+            Ok(())
+        })
+        .await?;
+        Ok(Some(last))
+    }
+
+    async fn backlog(&self, at_most: u32) -> StorageResult<Backlog> {
+        self.read(move |connection, _| backlog(connection, at_most)).await
+    }
+}
+
+/// A JSON array of endpoint keys, for `IN (SELECT value FROM json_each(?))`.
+fn endpoint_list(endpoints: &[EndpointId]) -> String {
+    let keys: Vec<String> = endpoints.iter().map(|endpoint| endpoint.key().to_string()).collect();
+    format!("[{}]", keys.join(","))
+}
+
+/// What a look at the due index found.
+struct Found {
+    due: Vec<Claimed>,
+    blocked: Vec<DeliveryId>,
+    next_due_at: Option<Timestamp>,
+}
+
+fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> StorageResult<Found> {
+    let due: Vec<Claimed> = connection
+        .prepare_cached(
+            "SELECT delivery, endpoint FROM deliveries INDEXED BY deliveries_due \
+             WHERE state = 'pending' AND due_at <= ?1 AND endpoint NOT IN (SELECT value FROM json_each(?2)) \
+             ORDER BY due_at LIMIT ?3",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![now.as_millis(), full, limit], |row| {
+                    Ok(Claimed { id: id(row, "delivery")?, endpoint: id(row, "endpoint")? })
+                })?
+                .collect()
+        })
+        .map_err(database)?;
+    let blocked = if full == "[]" {
+        Vec::new()
+    } else {
+        connection
+            .prepare_cached(
+                "SELECT delivery FROM deliveries INDEXED BY deliveries_due \
+                 WHERE state = 'pending' AND due_at <= ?1 AND endpoint IN (SELECT value FROM json_each(?2)) \
+                 ORDER BY due_at LIMIT ?3",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_map(params![now.as_millis(), full, PARK_PER_CLAIM], |row| {
+                        id(row, "delivery")
+                    })?
+                    .collect()
+            })
+            .map_err(database)?
+    };
+    let next_due_at = connection
+        .prepare_cached(
+            "SELECT due_at FROM deliveries INDEXED BY deliveries_due WHERE state = 'pending' AND due_at > ? \
+             ORDER BY due_at LIMIT 1",
+        )
+        .and_then(|mut statement| {
+            statement.query_row([now.as_millis()], |row| maybe_at(row, "due_at")).optional()
+        })
+        .map_err(database)?
+        .flatten();
+    Ok(Found { due, blocked, next_due_at })
+}
+
+fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, limit: u32) -> StorageResult<DuePage> {
+    let mut page = DuePage {
+        more: found.due.len() as u32 == limit || found.blocked.len() as u32 == PARK_PER_CLAIM,
+        next_due_at: found.next_due_at,
+        ..DuePage::default()
+    };
+    let mut known: HashMap<EndpointId, EndpointFacts> = HashMap::new();
+    for due in &found.due {
+        let facts = match known.entry(due.endpoint) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                new.insert(facts(tx.connection(), due.endpoint)?)
+            }
+        };
+        match stopped(facts, due.id) {
+            Some(stop) => {
+                stop_row(tx, due.id, stop)?;
+                page.stopped += 1;
+            }
+            None => {
+                if claim_row(tx, due.id, lease)? {
+                    page.claimed.push(*due);
+                }
+            }
+        }
+    }
+    for delivery in &found.blocked {
+        page.parked += tx
+            .sql("UPDATE deliveries SET state = 'parked' WHERE delivery = ? AND state = 'pending'")?
+            .execute([delivery.key()])
+            .map_err(database)? as u32;
+    }
+    Ok(page)
+}
+
+/// What a stop does to a waiting row of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Hold(Reason),
+    Cancel(Reason),
+}
+
+/// Whether a waiting delivery of the endpoint is stopped, and how.
+pub(crate) fn stopped(endpoint: &EndpointFacts, delivery: DeliveryId) -> Option<Stop> {
+    let reason = match endpoint.state {
+        EndpointState::Active | EndpointState::Paused => Reason::EndpointPaused,
+        EndpointState::Gone => Reason::EndpointGone,
+        EndpointState::Deleted => Reason::EndpointDeleted,
+    };
+    if delivery <= endpoint.cancelled_through {
+        return Some(Stop::Cancel(reason));
+    }
+    match endpoint.state {
+        EndpointState::Active => None,
+        EndpointState::Deleted => Some(Stop::Cancel(reason)),
+        EndpointState::Paused | EndpointState::Gone => Some(Stop::Hold(reason)),
+    }
+}
+
+/// Holds or cancels a waiting row.
+pub(crate) fn stop_row(tx: &Tx<'_>, delivery: DeliveryId, stop: Stop) -> StorageResult<()> {
+    let (state, reason) = match stop {
+        Stop::Hold(reason) => ("held", reason),
+        Stop::Cancel(reason) => ("cancelled", reason),
+    };
+    tx.sql(
+        "UPDATE deliveries SET state = ?, reason = ?, lease = NULL, due_at = NULL \
+         WHERE delivery = ? AND state IN ('hot', 'pending', 'claimed', 'parked', 'held')",
+    )?
+    .execute(params![state, reason.as_str(), delivery.key()])
+    .map_err(database)?;
+    Ok(())
+}
+
+fn claim_row(tx: &Tx<'_>, delivery: DeliveryId, lease: LeaseId) -> StorageResult<bool> {
+    let claimed = tx
+        .sql(
+            "UPDATE deliveries SET state = 'claimed', lease = ?, due_at = NULL \
+             WHERE delivery = ? AND state IN ('pending', 'parked')",
+        )?
+        .execute([lease.key(), delivery.key()])
+        .map_err(database)?;
+    Ok(claimed > 0)
+}
+
+const PARKED_ENDPOINTS: &str = "WITH RECURSIVE walk (endpoint) AS ( \
+     SELECT min(endpoint) FROM deliveries WHERE state = 'parked' \
+     UNION ALL \
+     SELECT (SELECT min(endpoint) FROM deliveries WHERE state = 'parked' AND endpoint > walk.endpoint) \
+     FROM walk WHERE endpoint IS NOT NULL) \
+     SELECT endpoint FROM walk WHERE endpoint IS NOT NULL";
+
+const HELD_ENDPOINTS: &str = "WITH RECURSIVE walk (endpoint) AS ( \
+     SELECT min(endpoint) FROM deliveries WHERE state = 'held' \
+     UNION ALL \
+     SELECT (SELECT min(endpoint) FROM deliveries WHERE state = 'held' AND endpoint > walk.endpoint) \
+     FROM walk WHERE endpoint IS NOT NULL) \
+     SELECT endpoint FROM walk WHERE endpoint IS NOT NULL";
+
+/// The endpoints of a partial index, jumping from one to the next rather than reading their rows.
+fn distinct_endpoints(connection: &Connection, walk: &str) -> StorageResult<Vec<EndpointId>> {
+    connection
+        .prepare_cached(walk)
+        .and_then(|mut statement| statement.query_map([], |row| id(row, "endpoint"))?.collect())
+        .map_err(database)
+}
+
+fn release_held(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> StorageResult<u32> {
+    let mut moved = 0;
+    for endpoint in distinct_endpoints(tx.connection(), HELD_ENDPOINTS)? {
+        let facts = facts(tx.connection(), endpoint)?;
+        let left = i64::from(limit.saturating_sub(moved));
+        // A stopped endpoint's rows stay held, but for those behind a line that cancelled them.
+        let up_to = match facts.state {
+            EndpointState::Active | EndpointState::Deleted => i64::MAX,
+            EndpointState::Paused | EndpointState::Gone => facts.cancelled_through.key(),
+        };
+        let held: Vec<DeliveryId> = tx
+            .sql(
+                "SELECT delivery FROM deliveries WHERE state = 'held' AND endpoint = ? AND delivery <= ? LIMIT ?",
+            )?
+            .query_map([endpoint.key(), up_to, left], |row| id(row, "delivery"))
+            .and_then(Iterator::collect)
+            .map_err(database)?;
+        for delivery in held {
+            match stopped(&facts, delivery) {
+                Some(stop) => stop_row(tx, delivery, stop)?,
+                None => {
+                    tx.sql(
+                        "UPDATE deliveries SET state = 'pending', reason = NULL, due_at = ? \
+                         WHERE delivery = ? AND state = 'held'",
+                    )?
+                    .execute([now.as_millis(), delivery.key()])
+                    .map_err(database)?;
+                }
+            }
+            moved += 1;
+        }
+    }
+    moved += stop_parked(tx, limit.saturating_sub(moved))?;
+    if moved > 0 {
+        tx.after(After::Ring);
+    }
+    Ok(moved)
+}
+
+/// Parked rows of stopped endpoints follow their endpoint: nobody else would meet them.
+fn stop_parked(tx: &Tx<'_>, limit: u32) -> StorageResult<u32> {
+    let mut moved = 0;
+    for endpoint in distinct_endpoints(tx.connection(), PARKED_ENDPOINTS)? {
+        let facts = facts(tx.connection(), endpoint)?;
+        if facts.state == EndpointState::Active {
+            continue;
+        }
+        let parked: Vec<DeliveryId> = tx
+            .sql("SELECT delivery FROM deliveries WHERE state = 'parked' AND endpoint = ? LIMIT ?")?
+            .query_map([endpoint.key(), i64::from(limit.saturating_sub(moved))], |row| {
+                id(row, "delivery")
+            })
+            .and_then(Iterator::collect)
+            .map_err(database)?;
+        for delivery in parked {
+            if let Some(stop) = stopped(&facts, delivery) {
+                stop_row(tx, delivery, stop)?;
+                moved += 1;
+            }
+        }
+    }
+    Ok(moved)
+}
+
+fn still_leased(
+    connection: &Connection,
+    lease: LeaseId,
+    after: DeliveryId,
+    limit: u32,
+) -> StorageResult<Vec<DeliveryId>> {
+    // Claimed rows stand in an index of their own; hot ones were written after the lease was opened.
+    let mut lost: Vec<DeliveryId> = connection
+        .prepare_cached(
+            "SELECT delivery FROM deliveries WHERE state = 'claimed' AND lease = ? ORDER BY delivery LIMIT ?",
+        )
+        .and_then(|mut statement| {
+            statement.query_map(params![lease.key(), limit], |row| id(row, "delivery"))?.collect()
+        })
+        .map_err(database)?;
+    if lost.is_empty() {
+        lost = connection
+            .prepare_cached(
+                "SELECT delivery FROM deliveries NOT INDEXED WHERE delivery > ? AND state = 'hot' AND lease = ? \
+                 ORDER BY delivery LIMIT ?",
+            )
+            .and_then(|mut statement| {
+                let from = after.key().max(lease.key());
+                statement
+                    .query_map(params![from, lease.key(), limit], |row| id(row, "delivery"))?
+                    .collect()
+            })
+            .map_err(database)?;
+    } else {
+        // The page's end is a place among the hot rows: stay before them until no claimed row is left.
+        lost.push(after);
+    }
+    Ok(lost)
+}
+
+fn backlog(connection: &Connection, at_most: u32) -> StorageResult<Backlog> {
+    let count = |state: &str| -> StorageResult<u32> {
+        connection
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = '{state}' LIMIT ?)"
+            ))
+            .and_then(|mut statement| statement.query_row([at_most], |row| row.get(0)))
+            .map_err(database)
+    };
+    let oldest_pending: Option<i64> = connection
+        .prepare_cached("SELECT min(due_at) FROM deliveries WHERE state = 'pending'")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(database)?;
+    let mut oldest = oldest_pending;
+    for endpoint in distinct_endpoints(connection, PARKED_ENDPOINTS)? {
+        let first: Option<i64> = connection
+            .prepare_cached(
+                "SELECT min(due_at) FROM deliveries WHERE state = 'parked' AND endpoint = ?",
+            )
+            .and_then(|mut statement| statement.query_row([endpoint.key()], |row| row.get(0)))
+            .map_err(database)?;
+        oldest = oldest.into_iter().chain(first).min();
+    }
+    Ok(Backlog {
+        pending: count("pending")?,
+        parked: count("parked")?,
+        held: count("held")?,
+        oldest_due_at: oldest.map(Timestamp::from_millis),
+    })
+}

@@ -1,0 +1,269 @@
+//! Reading back: feeds, an event, a delivery with its attempts, the audit log; and asking for another run.
+
+use std::sync::Arc;
+
+use abide_core::access::Caller;
+use abide_core::delivery::{DeliveryState, Next, Reason, Run, Trigger, next};
+use abide_core::event::{Event, EventKind};
+use abide_core::ids::{DecisionId, DeliveryId, EventId, Id, Kind, OrganizationId, SubjectId};
+use abide_core::{Refusal, Timestamp};
+use abide_storage::history::{AttemptView, AuditView, DeliveryView, FeedEntry};
+use abide_storage::sealing::{OrganizationKeys, Place};
+use abide_storage::{History, StorageError, StorageResult};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::SqliteStore;
+use crate::deliveries::{Stop, stopped};
+use crate::endpoints::facts;
+use crate::people;
+use crate::publish::{Stored, load_event};
+use crate::rows::{at, database, id, maybe_at, maybe_id, maybe_named, named};
+use crate::writer::{After, refused};
+
+fn feed<K: Kind>(
+    connection: &Connection,
+    statement: &str,
+    organization: OrganizationId,
+    log_index: u64,
+    limit: u32,
+) -> StorageResult<Vec<FeedEntry<Id<K>>>> {
+    connection
+        .prepare_cached(statement)
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![organization.key(), log_index as i64, limit], |row| {
+                    Ok(FeedEntry {
+                        log_index: row.get::<_, i64>(0)? as u64,
+                        id: Id::from_key(row.get(1)?),
+                    })
+                })?
+                .collect()
+        })
+        .map_err(database)
+}
+
+/// A row, its person, and what its endpoint makes of it at once though the row follows later.
+fn delivery_of(
+    connection: &Connection,
+    row: &Row<'_>,
+) -> rusqlite::Result<(DeliveryView, Option<SubjectId>)> {
+    let view = DeliveryView {
+        id: id(row, "delivery")?,
+        event: id(row, "event")?,
+        kind: named(row, "kind", EventKind::parse)?,
+        endpoint: id(row, "endpoint")?,
+        state: named(row, "state", DeliveryState::parse)?,
+        reason: maybe_named(row, "reason", Reason::parse)?,
+        superseded_by: maybe_id(row, "superseded_by")?,
+        due_at: maybe_at(row, "due_at")?,
+        attempts: Vec::new(),
+    };
+    let subject = maybe_id(row, "subject")?;
+    if view.state.is_final() || view.state.is_leased() {
+        return Ok((view, subject));
+    }
+    let shown = match facts(connection, view.endpoint)
+        .ok()
+        .and_then(|facts| stopped(&facts, view.id))
+    {
+        Some(Stop::Hold(reason)) => {
+            DeliveryView { state: DeliveryState::Held, reason: Some(reason), due_at: None, ..view }
+        }
+        Some(Stop::Cancel(reason)) => DeliveryView {
+            state: DeliveryState::Cancelled,
+            reason: Some(reason),
+            due_at: None,
+            ..view
+        },
+        None => view,
+    };
+    Ok((shown, subject))
+}
+
+fn attempts_of(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    delivery: DeliveryId,
+    subject: Option<SubjectId>,
+) -> StorageResult<Vec<AttemptView>> {
+    let key = match subject {
+        Some(subject) => people::key_of(connection, keys, subject)?,
+        None => None,
+    };
+    let place = Place { table: "attempts", column: "answer", row: delivery.key() };
+    let open = |sealed: Vec<u8>| match (&key, subject) {
+        (Some(key), _) => key.open(&place, &sealed).ok(),
+        (None, None) => keys.key.open(&place, &sealed).ok(),
+        (None, Some(_)) => None,
+    };
+    connection
+        .prepare_cached("SELECT * FROM attempts WHERE delivery = ? ORDER BY number, lease")
+        .and_then(|mut statement| {
+            statement
+                .query_map([delivery.key()], |row| {
+                    Ok(AttemptView {
+                        number: row.get("number")?,
+                        started_at: at(row, "started_at")?,
+                        duration_millis: row.get("duration_millis")?,
+                        signed_at: maybe_at(row, "signed_at")?,
+                        status: row.get("status")?,
+                        error: row.get("error")?,
+                        body_sha256: row.get("body_sha256")?,
+                        object_version: row.get::<_, i64>("object_version")? as u64,
+                        late: row.get("late")?,
+                        answer: row.get::<_, Option<Vec<u8>>>("answer")?.and_then(open),
+                    })
+                })?
+                .collect()
+        })
+        .map_err(database)
+}
+
+#[async_trait]
+impl History for SqliteStore {
+    async fn events(
+        &self,
+        organization: OrganizationId,
+        log_index: u64,
+        limit: u32,
+    ) -> StorageResult<Vec<FeedEntry<EventId>>> {
+        const PAGE: &str = "SELECT log_index, event FROM event_feed WHERE organization = ? AND log_index > ? \
+             ORDER BY log_index LIMIT ?";
+        self.read(move |connection, _| feed(connection, PAGE, organization, log_index, limit)).await
+    }
+
+    async fn decisions(
+        &self,
+        organization: OrganizationId,
+        log_index: u64,
+        limit: u32,
+    ) -> StorageResult<Vec<FeedEntry<DecisionId>>> {
+        const PAGE: &str = "SELECT log_index, decision FROM decision_feed WHERE organization = ? AND log_index > ? \
+             ORDER BY log_index LIMIT ?";
+        self.read(move |connection, _| feed(connection, PAGE, organization, log_index, limit)).await
+    }
+
+    async fn event(
+        &self,
+        organization: OrganizationId,
+        event: EventId,
+    ) -> StorageResult<Option<Event>> {
+        self.read(move |connection, shared| {
+            let keys = crate::keys::organization_keys(connection, shared, organization)?;
+            Ok(match load_event(connection, &keys, organization, event.key())? {
+                Some(Stored::Event(event)) => Some(event),
+                Some(Stored::Erased) | None => None,
+            })
+        })
+        .await
+    }
+
+    async fn deliveries_of(
+        &self,
+        organization: OrganizationId,
+        event: EventId,
+    ) -> StorageResult<Vec<DeliveryView>> {
+        self.read(move |connection, shared| {
+            let keys: Arc<OrganizationKeys> =
+                crate::keys::organization_keys(connection, shared, organization)?;
+            // An event's deliveries have the keys right after its own, up to the next event's; a lane's repeats of it
+            // come later and are found through the attempts of the lane.
+            let next: Option<i64> = connection
+                .prepare_cached("SELECT event FROM events WHERE event > ? ORDER BY event LIMIT 1")
+                .and_then(|mut statement| {
+                    statement.query_row([event.key()], |row| row.get(0)).optional()
+                })
+                .map_err(database)?;
+            let rows: Vec<(DeliveryView, Option<SubjectId>)> = connection
+                .prepare_cached(
+                    "SELECT deliveries.*, events.kind FROM deliveries JOIN events USING (event) \
+                     WHERE delivery > ?1 AND delivery < ?2 AND deliveries.event = ?1 \
+                     AND deliveries.organization = ?3 ORDER BY delivery",
+                )
+                .and_then(|mut statement| {
+                    let span = params![event.key(), next.unwrap_or(i64::MAX), organization.key()];
+                    statement.query_map(span, |row| delivery_of(connection, row))?.collect()
+                })
+                .map_err(database)?;
+            rows.into_iter()
+                .map(|(view, subject)| {
+                    let attempts = attempts_of(connection, &keys, view.id, subject)?;
+                    Ok(DeliveryView { attempts, ..view })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    async fn retry(
+        &self,
+        by: &Caller,
+        delivery: DeliveryId,
+        run: Run,
+        now: Timestamp,
+    ) -> StorageResult<()> {
+        let by = *by;
+        self.write(64, move |tx| {
+            let found: Option<(DeliveryState, abide_core::ids::EndpointId)> = tx
+                .sql("SELECT state, endpoint FROM deliveries WHERE delivery = ? AND organization = ?")?
+                .query_row([delivery.key(), by.organization.key()], |row| {
+                    Ok((named(row, "state", DeliveryState::parse)?, id(row, "endpoint")?))
+                })
+                .optional()
+                .map_err(database)?;
+            let Some((state, endpoint)) = found else {
+                return Err(StorageError::Refused(Refusal::NotFound("the delivery")));
+            };
+            let endpoint = facts(tx.connection(), endpoint)?;
+            if endpoint.state != abide_core::endpoint::EndpointState::Active {
+                return refused(Refusal::Conflict("its webhook is stopped".to_owned()));
+            }
+            match next(state, Trigger::ManualRetry) {
+                Next::To(DeliveryState::Pending) => {}
+                Next::Refused => {
+                    let problem = format!("a delivery that is {} cannot be retried", state.as_str());
+                    return refused(Refusal::Conflict(problem));
+                }
+                Next::To(_) | Next::Stay | Next::Late => return Ok(()),
+            }
+            tx.sql(
+                "UPDATE deliveries SET state = 'pending', due_at = ?, run = ?, attempts_in_run = 0, reason = NULL, \
+                 superseded_by = NULL WHERE delivery = ?",
+            )?
+            .execute(params![now.as_millis(), run.as_str(), delivery.key()])
+            .map_err(database)?;
+            tx.audit(&by, "delivery.retry", &delivery.to_string(), now)?;
+            tx.after(After::Ring);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn audit(
+        &self,
+        organization: OrganizationId,
+        limit: u32,
+    ) -> StorageResult<Vec<AuditView>> {
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(
+                    "SELECT at, actor, action, object FROM audit WHERE organization = ? ORDER BY entry DESC LIMIT ?",
+                )
+                .and_then(|mut statement| {
+                    statement
+                        .query_map(params![organization.key(), limit], |row| {
+                            Ok(AuditView {
+                                at: at(row, "at")?,
+                                actor: row.get("actor")?,
+                                action: row.get("action")?,
+                                object: row.get("object")?,
+                            })
+                        })?
+                        .collect()
+                })
+                .map_err(database)
+        })
+        .await
+    }
+}

@@ -1,0 +1,145 @@
+//! Organization keys under master keys.
+
+use std::sync::Arc;
+
+use abide_core::ids::OrganizationId;
+use abide_storage::keys::Rewrapped;
+use abide_storage::sealing::{MasterId, MasterKeys, OrganizationKeys, WrappedOrganizationKeys};
+use abide_storage::{Keys, StorageError, StorageResult};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::SqliteStore;
+use crate::rows::{damaged, database};
+use crate::shared::Shared;
+
+/// An organization's opened keys, from memory where they are known.
+pub(crate) fn organization_keys(
+    connection: &Connection,
+    shared: &Shared,
+    of: OrganizationId,
+) -> StorageResult<Arc<OrganizationKeys>> {
+    if let Some(keys) = shared.organization_keys.read().get(&of) {
+        return Ok(Arc::clone(keys));
+    }
+    let wrapped = connection
+        .prepare_cached("SELECT * FROM organizations WHERE organization = ?")
+        .and_then(|mut statement| statement.query_row([of.key()], wrapped_of))
+        .map_err(database)?
+        .ok_or_else(|| damaged("organizations.master_id"))?;
+    let keys = OrganizationKeys::unwrap(&shared.masters.read(), of.key(), &wrapped)
+        .map_err(|_| damaged("organizations.wrapped_key"))?;
+    let keys = Arc::new(keys);
+    shared.organization_keys.write().insert(of, Arc::clone(&keys));
+    Ok(keys)
+}
+
+fn wrapped_of(row: &Row<'_>) -> rusqlite::Result<Option<WrappedOrganizationKeys>> {
+    let master_id: String = row.get("master_id")?;
+    let wrapped_key = row.get("wrapped_key")?;
+    let wrapped_index_key = row.get("wrapped_index_key")?;
+    Ok(master_id.parse::<MasterId>().ok().map(|master_id| WrappedOrganizationKeys {
+        wrapped_key,
+        wrapped_index_key,
+        master_id,
+    }))
+}
+
+/// The master keys that the store still needs, against those that the key file holds. A key the store has seen is
+/// compared by its check value; a key not seen yet is noted.
+pub(crate) fn check_masters(connection: &Connection, masters: &MasterKeys) -> StorageResult<()> {
+    for needed in in_use(connection)? {
+        let held = needed.parse().ok().and_then(|id: MasterId| masters.get(id));
+        if held.is_none() {
+            let problem = format!("the key file lacks master key {needed}, which this store needs");
+            return Err(StorageError::Unavailable(problem));
+        }
+    }
+    for master in masters.iter() {
+        let id = master.id().to_string();
+        let stored: Option<Vec<u8>> = connection
+            .prepare_cached("SELECT check_value FROM master_keys WHERE master_id = ?")
+            .and_then(|mut statement| statement.query_row([&id], |row| row.get(0)).optional())
+            .map_err(database)?;
+        match stored {
+            Some(stored) if stored != master.check_value() => {
+                let problem =
+                    format!("master key {id} of the key file is not the one this store knows");
+                return Err(StorageError::Unavailable(problem));
+            }
+            Some(_) => {}
+            None => {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO master_keys (master_id, check_value) VALUES (?, ?)",
+                    )
+                    .and_then(|mut statement| statement.execute(params![id, master.check_value()]))
+                    .map_err(database)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_use(connection: &Connection) -> StorageResult<Vec<String>> {
+    connection
+        .prepare_cached("SELECT DISTINCT master_id FROM organizations ORDER BY master_id")
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+        .map_err(database)
+}
+
+#[async_trait]
+impl Keys for SqliteStore {
+    async fn reload(&self, keys: MasterKeys) -> StorageResult<()> {
+        let mut keys = Some(keys);
+        self.write(64, move |tx| {
+            if let Some(keys) = &keys {
+                check_masters(tx.connection(), keys)?;
+            }
+            if let Some(keys) = keys.take() {
+                *tx.shared.masters.write() = keys;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn rewrap(&self, limit: u32) -> StorageResult<Rewrapped> {
+        self.write(64, move |tx| {
+            let masters = tx.shared.masters.read();
+            let current = masters.current().id().to_string();
+            let page: Vec<(i64, Option<WrappedOrganizationKeys>)> = tx
+                .sql("SELECT * FROM organizations WHERE master_id != ? ORDER BY organization LIMIT ?")?
+                .query_map(params![current, limit.saturating_add(1)], |row| {
+                    Ok((row.get("organization")?, wrapped_of(row)?))
+                })
+                .and_then(Iterator::collect)
+                .map_err(database)?;
+            let more = page.len() > limit as usize;
+            let mut organizations = 0;
+            for (organization, wrapped) in page.into_iter().take(limit as usize) {
+                let rewrapped = wrapped
+                    .and_then(|wrapped| wrapped.rewrap(&masters, organization).ok())
+                    .ok_or_else(|| damaged("organizations.wrapped_key"))?;
+                tx.sql(
+                    "UPDATE organizations SET master_id = ?, wrapped_key = ?, wrapped_index_key = ? \
+                     WHERE organization = ?",
+                )?
+                .execute(params![
+                    rewrapped.master_id.to_string(),
+                    rewrapped.wrapped_key,
+                    rewrapped.wrapped_index_key,
+                    organization
+                ])
+                .map_err(database)?;
+                organizations += 1;
+            }
+            Ok(Rewrapped { organizations, more })
+        })
+        .await
+    }
+
+    async fn in_use(&self) -> StorageResult<Vec<String>> {
+        self.read(|connection, _| in_use(connection)).await
+    }
+}

@@ -1,0 +1,65 @@
+//! Leases. The exclusive lock on the data folder proves every earlier holder dead, so takeover is immediate.
+
+use abide_core::Timestamp;
+use abide_core::ids::{Id, Lease, LeaseId};
+use abide_storage::leases::StartedLease;
+use abide_storage::{Leases, StorageResult};
+use async_trait::async_trait;
+use rusqlite::params;
+
+use crate::SqliteStore;
+use crate::rows::{database, id};
+use crate::tx::Tx;
+
+#[async_trait]
+impl Leases for SqliteStore {
+    async fn start(&self, now: Timestamp) -> StorageResult<StartedLease> {
+        let holder = self.holder;
+        self.write(64, move |tx| {
+            let taken_over = tx
+                .sql(
+                    "UPDATE leases SET holder = ?, epoch = epoch + 1, heartbeat_at = ? WHERE holder != ? \
+                     RETURNING lease",
+                )?
+                .query_map(params![holder, now.as_millis(), holder], |row| id(row, "lease"))
+                .and_then(Iterator::collect)
+                .map_err(database)?;
+            Ok(StartedLease { lease: open(tx, holder, now)?, taken_over })
+        })
+        .await
+    }
+
+    async fn open(&self, now: Timestamp) -> StorageResult<LeaseId> {
+        let holder = self.holder;
+        self.write(64, move |tx| open(tx, holder, now)).await
+    }
+
+    async fn heartbeat(&self, now: Timestamp) -> StorageResult<()> {
+        let holder = self.holder;
+        self.write(64, move |tx| {
+            tx.sql("UPDATE leases SET heartbeat_at = ? WHERE holder = ?")?
+                .execute([now.as_millis(), holder])
+                .map_err(database)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn close(&self, lease: LeaseId) -> StorageResult<()> {
+        self.write(64, move |tx| {
+            tx.sql("DELETE FROM leases WHERE lease = ?")?
+                .execute([lease.key()])
+                .map_err(database)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn open(tx: &Tx<'_>, holder: i64, now: Timestamp) -> StorageResult<LeaseId> {
+    let lease: Id<Lease> = tx.id(now);
+    tx.sql("INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (?, ?, 1, ?)")?
+        .execute([lease.key(), holder, now.as_millis()])
+        .map_err(database)?;
+    Ok(lease)
+}

@@ -1,0 +1,415 @@
+//! Rows of the ledger: reading a consent record, taking a decision into it, judging it anew when its time comes.
+
+use abide_core::Timestamp;
+use abide_core::access::Caller;
+use abide_core::consent::hash::commitment;
+use abide_core::consent::{
+    Candidate, Change, ConsentView, LawfulBasis, PermissionState, Standing, Validity, decide,
+};
+use abide_core::event::EventKind;
+use abide_core::ids::{ConsentId, DecisionId, OrganizationId, PolicyId, PurposeId, SubjectId};
+use abide_core::json::JsonObject;
+use abide_storage::StorageResult;
+use abide_storage::sealing::{OrganizationKeys, Place, SealingKey};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use crate::people;
+use crate::rows::{actor_text, at, damaged, database, id, maybe_at, maybe_id, named};
+use crate::tx::Tx;
+
+/// A consent record: where one (subject, purpose) stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConsentRow {
+    pub(crate) id: ConsentId,
+    pub(crate) organization: OrganizationId,
+    pub(crate) subject: SubjectId,
+    pub(crate) purpose: PurposeId,
+    /// Decisions so far; 0 for a record not yet written.
+    pub(crate) version: u32,
+    pub(crate) latest: Option<DecisionId>,
+    pub(crate) standing: Standing,
+    pub(crate) created_at: Timestamp,
+}
+
+/// What taking a decision led to.
+pub(crate) struct Taken {
+    /// The record as it stands now.
+    pub(crate) view: ConsentView,
+    /// The event to tell, if any.
+    pub(crate) event: Option<EventKind>,
+}
+
+/// A decision's canonical bytes: what is sealed, and what the commitment is made over. Field order is part of it.
+#[derive(Serialize, Deserialize)]
+struct Canonical<'a> {
+    decision: DecisionId,
+    consent: ConsentId,
+    #[serde(borrow)]
+    reference: std::borrow::Cow<'a, str>,
+    email: Option<std::borrow::Cow<'a, str>>,
+    purpose: std::borrow::Cow<'a, str>,
+    policy: Option<PolicyId>,
+    basis: LawfulBasis,
+    state: PermissionState,
+    obtained_at: Timestamp,
+    recorded_at: Timestamp,
+    validity: Validity,
+    recorded_by: std::borrow::Cow<'a, str>,
+    consent_hash: std::borrow::Cow<'a, str>,
+    metadata: Option<JsonObject>,
+    ip_address: Option<std::borrow::Cow<'a, str>>,
+}
+
+const SALT: usize = 16;
+
+impl ConsentRow {
+    /// A record that is not yet written.
+    pub(crate) fn fresh(
+        id: ConsentId,
+        organization: OrganizationId,
+        subject: SubjectId,
+        purpose: PurposeId,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            organization,
+            subject,
+            purpose,
+            version: 0,
+            latest: None,
+            standing: Standing::default(),
+            created_at: now,
+        }
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let in_force = match maybe_id(row, "in_force")? {
+            Some(decision) => Some(Candidate {
+                decision,
+                state: named(row, "state", PermissionState::parse)?,
+                obtained_at: at(row, "obtained_at")?,
+                validity: Validity {
+                    from: maybe_at(row, "valid_from")?,
+                    until: maybe_at(row, "valid_until")?,
+                },
+            }),
+            None => None,
+        };
+        Ok(Self {
+            id: id(row, "consent")?,
+            organization: id(row, "organization")?,
+            subject: id(row, "subject")?,
+            purpose: id(row, "purpose")?,
+            version: row.get("version")?,
+            latest: Some(id(row, "latest")?),
+            standing: Standing {
+                in_force,
+                next_change_at: maybe_at(row, "next_change_at")?,
+                announced: row.get("announced")?,
+                withdrawn_at: maybe_at(row, "withdrawn_at")?,
+            },
+            created_at: at(row, "created_at")?,
+        })
+    }
+}
+
+/// The record of a person and purpose.
+pub(crate) fn of_person(
+    tx: &Tx<'_>,
+    subject: SubjectId,
+    purpose: PurposeId,
+) -> StorageResult<Option<ConsentRow>> {
+    tx.connection()
+        .prepare_cached("SELECT * FROM consents WHERE subject = ? AND purpose = ?")
+        .and_then(|mut statement| {
+            statement.query_row([subject.key(), purpose.key()], ConsentRow::read).optional()
+        })
+        .map_err(database)
+}
+
+/// A record of an organization by its id.
+pub(crate) fn by_id(
+    connection: &Connection,
+    organization: OrganizationId,
+    consent: ConsentId,
+) -> StorageResult<Option<ConsentRow>> {
+    connection
+        .prepare_cached("SELECT * FROM consents WHERE consent = ? AND organization = ?")
+        .and_then(|mut statement| {
+            statement.query_row([consent.key(), organization.key()], ConsentRow::read).optional()
+        })
+        .map_err(database)
+}
+
+/// Every record of a person, in the order of their ids.
+pub(crate) fn all_of(
+    connection: &Connection,
+    subject: SubjectId,
+) -> StorageResult<Vec<ConsentRow>> {
+    connection
+        .prepare_cached("SELECT * FROM consents WHERE subject = ? ORDER BY consent")
+        .and_then(|mut statement| statement.query_map([subject.key()], ConsentRow::read)?.collect())
+        .map_err(database)
+}
+
+/// Records whose standing time changes by `now`.
+pub(crate) fn due_for_change(
+    tx: &Tx<'_>,
+    now: Timestamp,
+    limit: u32,
+) -> StorageResult<Vec<ConsentRow>> {
+    tx.connection()
+        .prepare_cached(
+            "SELECT * FROM consents WHERE next_change_at <= ? ORDER BY next_change_at LIMIT ?",
+        )
+        .and_then(|mut statement| {
+            statement.query_map(params![now.as_millis(), limit], ConsentRow::read)?.collect()
+        })
+        .map_err(database)
+}
+
+/// Time changes nothing more about this record: its person was erased.
+pub(crate) fn stop_changing(tx: &Tx<'_>, consent: ConsentId) -> StorageResult<()> {
+    tx.sql("UPDATE consents SET next_change_at = NULL WHERE consent = ?")?
+        .execute([consent.key()])
+        .map_err(database)?;
+    Ok(())
+}
+
+/// A record as it stands: the decision in force, or the latest when none is. `None` when its person was erased.
+pub(crate) fn view(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    row: &ConsentRow,
+) -> StorageResult<Option<ConsentView>> {
+    match people::key_of(connection, keys, row.subject)? {
+        Some(key) => view_with(connection, &key, row).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// [`view`] with the person's key in hand.
+pub(crate) fn view_with(
+    connection: &Connection,
+    key: &SealingKey,
+    row: &ConsentRow,
+) -> StorageResult<ConsentView> {
+    let decision = row.standing.in_force.map(|held| held.decision).or(row.latest);
+    let decision = decision.ok_or_else(|| damaged("consents.latest"))?;
+    let sealed: Vec<u8> = connection
+        .prepare_cached("SELECT sealed FROM decisions WHERE decision = ?")
+        .and_then(|mut statement| statement.query_row([decision.key()], |row| row.get(0)))
+        .map_err(database)?;
+    let opened =
+        key.open(&decision_place(decision), &sealed).map_err(|_| damaged("decisions.sealed"))?;
+    let canonical: Canonical<'_> = opened
+        .get(SALT..)
+        .and_then(|text| serde_json::from_slice(text).ok())
+        .ok_or_else(|| damaged("decisions.sealed"))?;
+    Ok(ConsentView {
+        id: row.id,
+        version: row.version,
+        decision,
+        subject: row.subject,
+        reference: canonical.reference.into_owned(),
+        email: canonical.email.map(std::borrow::Cow::into_owned),
+        purpose: canonical.purpose.into_owned(),
+        policy: canonical.policy,
+        basis: canonical.basis,
+        state: row.standing.in_force.map(|held| held.state),
+        consent_hash: canonical.consent_hash.into_owned(),
+        metadata: canonical.metadata,
+        ip_address: canonical.ip_address.map(std::borrow::Cow::into_owned),
+        obtained_at: canonical.obtained_at,
+        recorded_at: canonical.recorded_at,
+        validity: canonical.validity,
+        created_at: row.created_at,
+        withdrawn_at: row.standing.withdrawn_at,
+    })
+}
+
+fn decision_place(decision: DecisionId) -> Place {
+    Place { table: "decisions", column: "sealed", row: decision.key() }
+}
+
+/// Takes a new decision, described by `new`, into its record: writes it, its place in the feed, and the record.
+pub(crate) fn take(
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    key: &SealingKey,
+    row: ConsentRow,
+    new: ConsentView,
+    now: Timestamp,
+) -> StorageResult<Taken> {
+    let state = new.state.ok_or_else(|| damaged("decisions.state"))?;
+    let candidate = Candidate {
+        decision: new.decision,
+        state,
+        obtained_at: new.obtained_at,
+        validity: new.validity,
+    };
+    let change = if row.standing.needs_history(&candidate) {
+        let mut candidates = history(tx, row.latest)?;
+        candidates.push(candidate);
+        decide(&row.standing, &candidates, now)
+    } else {
+        decide(&row.standing, &[candidate], now)
+    };
+    insert_decision(tx, by, key, &row, &new, state)?;
+    let next = ConsentRow {
+        version: row.version + 1,
+        latest: Some(new.decision),
+        standing: change.standing,
+        ..row
+    };
+    write_row(tx, &next)?;
+    let in_force = change.standing.in_force;
+    let view = if in_force.is_none_or(|held| held.decision == new.decision) {
+        ConsentView {
+            state: in_force.map(|held| held.state),
+            withdrawn_at: change.standing.withdrawn_at,
+            ..new
+        }
+    } else {
+        view_with(tx.connection(), key, &next)?
+    };
+    Ok(Taken { view, event: change.event })
+}
+
+/// Judges a record anew because its time has come.
+pub(crate) fn judge_again(
+    tx: &mut Tx<'_>,
+    key: &SealingKey,
+    row: ConsentRow,
+    now: Timestamp,
+) -> StorageResult<Taken> {
+    let Change { standing, event } = decide(&row.standing, &history(tx, row.latest)?, now);
+    let next = ConsentRow { standing, ..row };
+    write_row(tx, &next)?;
+    Ok(Taken { view: view_with(tx.connection(), key, &next)?, event })
+}
+
+fn insert_decision(
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    key: &SealingKey,
+    row: &ConsentRow,
+    new: &ConsentView,
+    state: PermissionState,
+) -> StorageResult<()> {
+    let recorded_by = actor_text(by.actor);
+    let canonical = Canonical {
+        decision: new.decision,
+        consent: new.id,
+        reference: new.reference.as_str().into(),
+        email: new.email.as_deref().map(Into::into),
+        purpose: new.purpose.as_str().into(),
+        policy: new.policy,
+        basis: new.basis,
+        state,
+        obtained_at: new.obtained_at,
+        recorded_at: new.recorded_at,
+        validity: new.validity,
+        recorded_by: recorded_by.as_str().into(),
+        consent_hash: new.consent_hash.as_str().into(),
+        metadata: new.metadata.clone(),
+        ip_address: new.ip_address.as_deref().map(Into::into),
+    };
+    let salt: [u8; SALT] = tx.draw();
+    let mut salted = Vec::with_capacity(768);
+    salted.extend_from_slice(&salt);
+    serde_json::to_writer(&mut salted, &canonical).map_err(|_| damaged("decisions.sealed"))?;
+    let commitment = commitment(&salt, &salted[SALT..]);
+    let sealed = key.seal(&decision_place(new.decision), &salted);
+    tx.sql(
+        "INSERT INTO decisions (decision, organization, consent, subject, policy, basis, state, obtained_at, \
+         recorded_at, valid_from, valid_until, previous, recorded_by, sealed, commitment) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        new.decision.key(),
+        row.organization.key(),
+        new.id.key(),
+        row.subject.key(),
+        new.policy.map(abide_core::ids::Id::key),
+        new.basis.as_str(),
+        state.as_str(),
+        new.obtained_at.as_millis(),
+        new.recorded_at.as_millis(),
+        new.validity.from.map(Timestamp::as_millis),
+        new.validity.until.map(Timestamp::as_millis),
+        row.latest.map(abide_core::ids::Id::key),
+        recorded_by,
+        sealed,
+        commitment,
+    ])
+    .map_err(database)?;
+    let log_index = tx.next_decision_index(row.organization)?;
+    tx.sql("INSERT INTO decision_feed (organization, log_index, decision) VALUES (?, ?, ?)")?
+        .execute([row.organization.key(), log_index, new.decision.key()])
+        .map_err(database)?;
+    Ok(())
+}
+
+fn write_row(tx: &Tx<'_>, row: &ConsentRow) -> StorageResult<()> {
+    let held = row.standing.in_force;
+    tx.sql(
+        "INSERT INTO consents (consent, organization, subject, purpose, version, latest, in_force, state, \
+         obtained_at, valid_from, valid_until, next_change_at, announced, withdrawn_at, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (consent) DO UPDATE SET version = excluded.version, latest = excluded.latest, \
+         in_force = excluded.in_force, state = excluded.state, obtained_at = excluded.obtained_at, \
+         valid_from = excluded.valid_from, valid_until = excluded.valid_until, \
+         next_change_at = excluded.next_change_at, announced = excluded.announced, \
+         withdrawn_at = excluded.withdrawn_at",
+    )?
+    .execute(params![
+        row.id.key(),
+        row.organization.key(),
+        row.subject.key(),
+        row.purpose.key(),
+        row.version,
+        row.latest.map(abide_core::ids::Id::key),
+        held.map(|held| held.decision.key()),
+        held.map(|held| held.state.as_str()),
+        held.map(|held| held.obtained_at.as_millis()),
+        held.and_then(|held| held.validity.from).map(Timestamp::as_millis),
+        held.and_then(|held| held.validity.until).map(Timestamp::as_millis),
+        row.standing.next_change_at.map(Timestamp::as_millis),
+        row.standing.announced,
+        row.standing.withdrawn_at.map(Timestamp::as_millis),
+        row.created_at.as_millis(),
+    ])
+    .map_err(database)?;
+    Ok(())
+}
+
+/// Every decision of a record, newest first, along the chain.
+fn history(tx: &Tx<'_>, latest: Option<DecisionId>) -> StorageResult<Vec<Candidate>> {
+    let mut candidates = Vec::new();
+    let mut next = latest;
+    let mut statement = tx.sql(
+        "SELECT state, obtained_at, valid_from, valid_until, previous FROM decisions WHERE decision = ?",
+    )?;
+    while let Some(decision) = next {
+        let (candidate, previous) = statement
+            .query_row([decision.key()], |row| {
+                let candidate = Candidate {
+                    decision,
+                    state: named(row, "state", PermissionState::parse)?,
+                    obtained_at: at(row, "obtained_at")?,
+                    validity: Validity {
+                        from: maybe_at(row, "valid_from")?,
+                        until: maybe_at(row, "valid_until")?,
+                    },
+                };
+                Ok((candidate, maybe_id(row, "previous")?))
+            })
+            .map_err(database)?;
+        candidates.push(candidate);
+        next = previous;
+    }
+    Ok(candidates)
+}

@@ -1,0 +1,254 @@
+//! Opening a store: the folder, the lock, the key check, the migrations.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use abide_core::shell::{Chance, draw};
+use abide_storage::sealing::MasterKeys;
+use abide_storage::{Doorbell, IdSource, Metrics, StorageError};
+use arc_swap::ArcSwapOption;
+use parking_lot::RwLock;
+use rusqlite::Connection;
+
+use crate::checkpoint::Checkpoints;
+use crate::readers::Readers;
+use crate::rows::database;
+use crate::shared::Shared;
+use crate::writer::Writer;
+use crate::{SqliteStore, keys, migrations};
+
+const READERS: usize = 4;
+const DATABASE: &str = "abide.db";
+
+/// What a store is opened with.
+pub struct SqliteOptions<'a> {
+    /// The data folder; created (0700) when it does not exist.
+    pub data: &'a Path,
+    /// The master keys.
+    pub keys: MasterKeys,
+    /// Where keys and salts come from.
+    pub chance: Arc<dyn Chance>,
+    /// For benchmarks: how long each commit is held up, to stand for a slow disk.
+    pub commit_delay: Option<Duration>,
+}
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{} is in use by another Abide process", .0.display())]
+    InUse(PathBuf),
+    /// Others could read it.
+    #[error("{} can be read by others: run `chmod 700 {}`", .0.display(), .0.display())]
+    Exposed(PathBuf),
+    /// The folder or a file in it cannot be used.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It was written by a later version of Abide.
+    #[error(
+        "the store has schema version {0}, which this version of Abide does not know; use a newer one"
+    )]
+    TooNew(usize),
+    /// The key file does not fit, or the database is broken.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl SqliteStore {
+    /// Opens the store in a data folder, creating it where there is none.
+    pub fn open(options: SqliteOptions<'_>) -> Result<Arc<Self>, OpenError> {
+        let data = options.data;
+        let lock = lock_folder(data)?;
+        let file = data.join(DATABASE);
+        let mut connection = connect(&file)?;
+        prepare(&mut connection, &options.keys)?;
+        let readers = (0..READERS).map(|_| connect(&file)).collect::<Result<Vec<_>, _>>()?;
+        for reader in &readers {
+            reader.pragma_update(None, "query_only", true).map_err(broken)?;
+        }
+        let mut log = file.clone().into_os_string();
+        log.push("-wal");
+        let checkpoints = Checkpoints::start(connect(&file)?, PathBuf::from(log))
+            .map_err(|source| OpenError::Io { path: data.to_owned(), source })?;
+        let beside = Beside {
+            readers: Some(Readers::new(readers)),
+            checkpoints: Some(checkpoints),
+            lock: Some(lock),
+        };
+        start(connection, options.keys, options.chance, options.commit_delay, beside)
+    }
+
+    /// A store in memory, gone when dropped: the fake for other crates' tests.
+    pub fn open_in_memory(
+        keys: MasterKeys,
+        chance: Arc<dyn Chance>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let mut connection = Connection::open_in_memory().map_err(broken)?;
+        configure(&connection)?;
+        prepare(&mut connection, &keys)?;
+        start(
+            connection,
+            keys,
+            chance,
+            None,
+            Beside { readers: None, checkpoints: None, lock: None },
+        )
+    }
+}
+
+struct Beside {
+    readers: Option<Readers>,
+    checkpoints: Option<Checkpoints>,
+    lock: Option<File>,
+}
+
+fn start(
+    connection: Connection,
+    keys: MasterKeys,
+    chance: Arc<dyn Chance>,
+    commit_delay: Option<Duration>,
+    beside: Beside,
+) -> Result<Arc<SqliteStore>, OpenError> {
+    let holder = i64::from_be_bytes(draw(&*chance)) & i64::MAX;
+    let shared = Arc::new(Shared {
+        ids: IdSource::after(highest_key(&connection)?),
+        chance,
+        masters: RwLock::new(keys),
+        organization_keys: RwLock::new(HashMap::new()),
+        api_keys: RwLock::new(HashMap::new()),
+        revocations: std::sync::atomic::AtomicU64::new(0),
+        doorbell: Doorbell::default(),
+        metrics: Arc::new(Metrics::default()),
+        engine: ArcSwapOption::empty(),
+        commit_delay,
+    });
+    let writer = Writer::start(connection, Arc::clone(&shared))
+        .map_err(|source| OpenError::Io { path: PathBuf::from("writer thread"), source })?;
+    Ok(Arc::new(SqliteStore {
+        shared,
+        writer: Arc::new(writer),
+        readers: beside.readers,
+        holder,
+        _checkpoints: beside.checkpoints,
+        _lock: beside.lock,
+    }))
+}
+
+fn lock_folder(data: &Path) -> Result<File, OpenError> {
+    let io = |source| OpenError::Io { path: data.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(io)?;
+    let found = std::fs::metadata(data).map_err(io)?;
+    if found.permissions().mode() & 0o077 != 0 {
+        // A folder that was there before us and is empty is made ours; one with something in it is not touched.
+        let empty = std::fs::read_dir(data).map_err(io)?.next().is_none();
+        if !empty || found.uid() != current_uid(data).map_err(io)? {
+            return Err(OpenError::Exposed(data.to_owned()));
+        }
+        std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700)).map_err(io)?;
+    }
+    let path = data.join("lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(data.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// Who we are, as the owner of a file we make.
+fn current_uid(near: &Path) -> std::io::Result<u32> {
+    let probe = near.join(".owner");
+    let file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&probe)?;
+    let uid = file.metadata()?.uid();
+    std::fs::remove_file(&probe)?;
+    Ok(uid)
+}
+
+fn broken(error: rusqlite::Error) -> OpenError {
+    OpenError::Storage(database(error))
+}
+
+fn connect(file: &Path) -> Result<Connection, OpenError> {
+    let connection = Connection::open(file).map_err(broken)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> Result<(), OpenError> {
+    let set = |name: &str, value: &dyn rusqlite::ToSql| {
+        connection.pragma_update(None, name, value).map_err(broken)
+    };
+    connection.busy_timeout(Duration::from_secs(10)).map_err(broken)?;
+    set("page_size", &8_192)?;
+    set("journal_mode", &"wal")?;
+    set("synchronous", &"full")?;
+    set("wal_autocheckpoint", &0)?;
+    // Negative: KiB. The writer's working set; readers share the operating system's cache.
+    set("cache_size", &-32_768)?;
+    set("temp_store", &"memory")?;
+    set("foreign_keys", &false)?;
+    // Zeroes what an erased key leaves behind in its page, without reading pages only for that.
+    set("secure_delete", &"fast")?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+fn prepare(connection: &mut Connection, masters: &MasterKeys) -> Result<(), OpenError> {
+    migrations::migrate(connection)
+        .map_err(broken)?
+        .map_err(|too_new| OpenError::TooNew(too_new.found))?;
+    keys::check_masters(connection, masters)?;
+    Ok(())
+}
+
+/// The highest key in any table: new ones come after it, whatever the clock says.
+fn highest_key(connection: &Connection) -> Result<i64, OpenError> {
+    let mut highest = 0;
+    for (table, column) in [
+        ("organizations", "organization"),
+        ("api_keys", "api_key"),
+        ("subjects", "subject"),
+        ("erasures", "erasure"),
+        ("purposes", "purpose"),
+        ("policies", "policy"),
+        ("consents", "consent"),
+        ("decisions", "decision"),
+        ("events", "event"),
+        ("endpoints", "endpoint"),
+        ("endpoints", "changed"),
+        ("endpoints", "cancelled_through"),
+        ("deliveries", "delivery"),
+        ("leases", "lease"),
+    ] {
+        let found: Option<i64> = connection
+            .query_row(&format!("SELECT max({column}) FROM {table}"), [], |row| row.get(0))
+            .map_err(broken)?;
+        highest = highest.max(found.unwrap_or(0));
+    }
+    // Audit entries are clustered by organization; each one's newest is at the end of its share.
+    let audit: Option<i64> = connection
+        .query_row(
+            "SELECT max((SELECT entry FROM audit WHERE audit.organization = o.organization \
+             ORDER BY entry DESC LIMIT 1)) FROM organizations AS o",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(broken)?;
+    Ok(highest.max(audit.unwrap_or(0)))
+}

@@ -1,0 +1,147 @@
+//! Finding people by blind index, and creating them with their key.
+
+use std::sync::Arc;
+
+use abide_core::Timestamp;
+use abide_core::consent::SubjectInput;
+use abide_core::ids::{OrganizationId, Subject, SubjectId};
+use abide_storage::StorageResult;
+use abide_storage::sealing::{OrganizationKeys, Place, SubjectKey, normalise_email};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::rows::{damaged, database};
+use crate::tx::{Person, Tx};
+
+/// Kind of identifier: the organization's own reference.
+pub(crate) const REFERENCE: &str = "reference";
+const EMAIL: &str = "email";
+
+/// The person with that reference, created where new; an e-mail address that is new for the person is kept.
+pub(crate) fn find_or_create(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    input: &SubjectInput,
+    now: Timestamp,
+) -> StorageResult<Arc<Person>> {
+    let keys = tx.keys(organization)?;
+    let blind = keys.index_key.blind(REFERENCE, &input.reference).0;
+    let person = match find(tx, organization, &keys, blind)? {
+        Some(person) => person,
+        None => create(tx, organization, &keys, blind, &input.reference, now)?,
+    };
+    if let Some(email) = &input.email {
+        keep_email(tx, organization, &keys, &person, email)?;
+    }
+    Ok(person)
+}
+
+fn find(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    keys: &OrganizationKeys,
+    blind: [u8; 16],
+) -> StorageResult<Option<Arc<Person>>> {
+    if let Some(person) = tx.caches.people.get(&(organization, blind)) {
+        return Ok(Some(person));
+    }
+    let found: Option<(i64, Option<Vec<u8>>)> = tx
+        .sql(
+            "SELECT subject, wrapped_key FROM identifiers JOIN subjects USING (subject) \
+             WHERE identifiers.organization = ? AND blind = ? AND kind = 'reference'",
+        )?
+        .query_row(params![organization.key(), blind], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+        .map_err(database)?;
+    let Some((subject, wrapped)) = found else { return Ok(None) };
+    let wrapped = wrapped.ok_or_else(|| damaged("subjects.wrapped_key"))?;
+    let key =
+        SubjectKey::unwrap(keys, subject, &wrapped).map_err(|_| damaged("subjects.wrapped_key"))?;
+    let person = Arc::new(Person {
+        id: SubjectId::from_key(subject),
+        key,
+        email: parking_lot::Mutex::new(None),
+    });
+    tx.caches.people.insert((organization, blind), Arc::clone(&person));
+    Ok(Some(person))
+}
+
+fn create(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    keys: &OrganizationKeys,
+    blind: [u8; 16],
+    reference: &str,
+    now: Timestamp,
+) -> StorageResult<Arc<Person>> {
+    let id = tx.id::<Subject>(now);
+    let chance = Arc::clone(&tx.shared.chance);
+    let (key, wrapped) =
+        SubjectKey::generate(keys, id.key(), &mut |bytes: &mut [u8]| chance.fill(bytes));
+    tx.sql("INSERT INTO subjects (subject, organization, wrapped_key) VALUES (?, ?, ?)")?
+        .execute(params![id.key(), organization.key(), wrapped])
+        .map_err(database)?;
+    let person = Arc::new(Person { id, key, email: parking_lot::Mutex::new(None) });
+    insert_identifier(tx, organization, &person, REFERENCE, blind, reference)?;
+    tx.caches.people.insert((organization, blind), Arc::clone(&person));
+    Ok(person)
+}
+
+fn keep_email(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    keys: &OrganizationKeys,
+    person: &Person,
+    email: &str,
+) -> StorageResult<()> {
+    let email = normalise_email(email);
+    let blind = keys.index_key.blind(EMAIL, &email).0;
+    if *person.email.lock() == Some(blind) {
+        return Ok(());
+    }
+    let known = tx
+        .sql("SELECT 1 FROM identifiers WHERE organization = ? AND blind = ? AND subject = ?")?
+        .exists(params![organization.key(), blind, person.id.key()])
+        .map_err(database)?;
+    if !known {
+        insert_identifier(tx, organization, person, EMAIL, blind, &email)?;
+    }
+    *person.email.lock() = Some(blind);
+    Ok(())
+}
+
+fn insert_identifier(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    person: &Person,
+    kind: &str,
+    blind: [u8; 16],
+    value: &str,
+) -> StorageResult<()> {
+    let place = Place { table: "identifiers", column: "sealed", row: person.id.key() };
+    let sealed = person.key.seal(&place, value.as_bytes());
+    tx.sql(
+        "INSERT INTO identifiers (organization, blind, subject, kind, sealed) VALUES (?, ?, ?, ?, ?)",
+    )?
+    .execute(params![organization.key(), blind, person.id.key(), kind, sealed])
+    .map_err(database)?;
+    Ok(())
+}
+
+/// A person's key out of the row; `None` when the person was erased.
+pub(crate) fn key_of(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    subject: SubjectId,
+) -> StorageResult<Option<SubjectKey>> {
+    let wrapped: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT wrapped_key FROM subjects WHERE subject = ?")
+        .and_then(|mut statement| statement.query_row([subject.key()], |row| row.get(0)).optional())
+        .map_err(database)?
+        .flatten();
+    wrapped
+        .map(|wrapped| {
+            SubjectKey::unwrap(keys, subject.key(), &wrapped)
+                .map_err(|_| damaged("subjects.wrapped_key"))
+        })
+        .transpose()
+}

@@ -1,0 +1,243 @@
+//! Policies.
+
+use std::sync::Arc;
+
+use abide_core::access::Caller;
+use abide_core::event::{Event, EventBody, EventKind, RENDER_VERSION};
+use abide_core::ids::{OrganizationId, Policy as PolicyKind, PolicyId};
+use abide_core::policy::{NewPolicy, Policy, PolicyPatch, PolicyType, content_hash};
+use abide_core::{Refusal, Timestamp};
+use abide_storage::policies::PolicyFilter;
+use abide_storage::{Page, PageWanted, Policies, StorageError, StorageResult};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::SqliteStore;
+use crate::publish::publish;
+use crate::rows::{at, count, database, id, maybe_at, named};
+use crate::tx::Tx;
+use crate::writer::refused;
+
+fn policy_of(row: &Row<'_>) -> rusqlite::Result<Policy> {
+    Ok(Policy {
+        id: id(row, "policy")?,
+        policy_type: named(row, "policy_type", PolicyType::parse)?,
+        version: row.get("version")?,
+        title: row.get("title")?,
+        content: None,
+        content_hash: row.get("content_hash")?,
+        effective_date: at(row, "effective_date")?,
+        is_active: row.get("is_active")?,
+        created_at: at(row, "created_at")?,
+        updated_at: at(row, "updated_at")?,
+        deleted_at: maybe_at(row, "deleted_at")?,
+    })
+}
+
+fn live(
+    connection: &Connection,
+    organization: OrganizationId,
+    policy: PolicyId,
+) -> StorageResult<Option<Policy>> {
+    connection
+        .prepare_cached(
+            "SELECT * FROM policies WHERE policy = ? AND organization = ? AND deleted_at IS NULL",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row([policy.key(), organization.key()], |row| {
+                    Ok(Policy { content: Some(row.get("content")?), ..policy_of(row)? })
+                })
+                .optional()
+        })
+        .map_err(database)
+}
+
+fn existing(tx: &Tx<'_>, organization: OrganizationId, policy: PolicyId) -> StorageResult<Policy> {
+    live(tx.connection(), organization, policy)?
+        .ok_or(StorageError::Refused(Refusal::NotFound("the policy")))
+}
+
+fn tell(
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    kind: EventKind,
+    policy: &Policy,
+    now: Timestamp,
+) -> StorageResult<()> {
+    let action = match kind {
+        EventKind::PolicyCreated => "policy.create",
+        EventKind::PolicyDeleted => "policy.delete",
+        _ => "policy.change",
+    };
+    tx.audit(by, action, &policy.id.to_string(), now)?;
+    tx.caches.open_policies.remove(&(by.organization, policy.id));
+    let event = Event {
+        id: tx.id(now),
+        organization: by.organization,
+        kind,
+        created_at: now,
+        subject: None,
+        render_version: RENDER_VERSION,
+        body: EventBody::Policy(Policy { content: None, ..policy.clone() }),
+    };
+    publish(tx, Arc::new(event), now)
+}
+
+#[async_trait]
+impl Policies for SqliteStore {
+    async fn create(&self, by: &Caller, new: NewPolicy, now: Timestamp) -> StorageResult<Policy> {
+        new.check()?;
+        let by = *by;
+        self.write(1_024 + new.content.len(), move |tx| {
+            let taken = tx
+                .sql(
+                    "SELECT 1 FROM policies WHERE organization = ? AND policy_type = ? AND version = ? \
+                     AND deleted_at IS NULL",
+                )?
+                .exists(params![by.organization.key(), new.policy_type.as_str(), new.version])
+                .map_err(database)?;
+            if taken {
+                return refused(Refusal::Conflict(
+                    "a policy of this type and version exists".to_owned(),
+                ));
+            }
+            let policy = Policy {
+                id: tx.id::<PolicyKind>(now),
+                policy_type: new.policy_type,
+                version: new.version.clone(),
+                title: new.title.clone(),
+                content: Some(new.content.clone()),
+                content_hash: content_hash(&new.content),
+                effective_date: new.effective_date.unwrap_or(now),
+                is_active: true,
+                created_at: now,
+                updated_at: now,
+                deleted_at: None,
+            };
+            tx.sql(
+                "INSERT INTO policies (policy, organization, policy_type, version, title, content, content_hash, \
+                 effective_date, is_active, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
+            )?
+            .execute(params![
+                policy.id.key(),
+                by.organization.key(),
+                policy.policy_type.as_str(),
+                policy.version,
+                policy.title,
+                new.content,
+                policy.content_hash,
+                policy.effective_date.as_millis(),
+                now.as_millis(),
+                now.as_millis(),
+            ])
+            .map_err(database)?;
+            tell(tx, &by, EventKind::PolicyCreated, &policy, now)?;
+            Ok(policy)
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        organization: OrganizationId,
+        filter: PolicyFilter,
+        page: PageWanted,
+    ) -> StorageResult<Page<Policy>> {
+        self.read(move |connection, _| {
+            let policy_type = filter.policy_type.map(PolicyType::as_str);
+            let total = connection
+                .prepare_cached(
+                    "SELECT count(*) FROM policies WHERE organization = ?1 AND deleted_at IS NULL \
+                     AND (?2 IS NULL OR policy_type = ?2) AND (?3 IS NULL OR is_active = ?3)",
+                )
+                .and_then(|mut statement| {
+                    statement.query_row(
+                        params![organization.key(), policy_type, filter.is_active],
+                        count,
+                    )
+                })
+                .map_err(database)?;
+            let items = connection
+                .prepare_cached(
+                    "SELECT * FROM policies WHERE organization = ?1 AND deleted_at IS NULL \
+                     AND (?2 IS NULL OR policy_type = ?2) AND (?3 IS NULL OR is_active = ?3) \
+                     ORDER BY policy DESC LIMIT ?4 OFFSET ?5",
+                )
+                .and_then(|mut statement| {
+                    let wanted = params![
+                        organization.key(),
+                        policy_type,
+                        filter.is_active,
+                        page.limit,
+                        page.offset() as i64
+                    ];
+                    statement.query_map(wanted, policy_of)?.collect()
+                })
+                .map_err(database)?;
+            Ok(Page { items, total })
+        })
+        .await
+    }
+
+    async fn get(
+        &self,
+        organization: OrganizationId,
+        policy: PolicyId,
+    ) -> StorageResult<Option<Policy>> {
+        self.read(move |connection, _| live(connection, organization, policy)).await
+    }
+
+    async fn change(
+        &self,
+        by: &Caller,
+        policy: PolicyId,
+        patch: PolicyPatch,
+        now: Timestamp,
+    ) -> StorageResult<Policy> {
+        patch.check()?;
+        let by = *by;
+        self.write(512, move |tx| {
+            let before = existing(tx, by.organization, policy)?;
+            let after = Policy {
+                title: patch.title.clone().unwrap_or_else(|| before.title.clone()),
+                effective_date: patch.effective_date.unwrap_or(before.effective_date),
+                is_active: patch.is_active.unwrap_or(before.is_active),
+                ..before.clone()
+            };
+            if after == before {
+                return Ok(before);
+            }
+            let after = Policy { updated_at: now, ..after };
+            tx.sql(
+                "UPDATE policies SET title = ?, effective_date = ?, is_active = ?, updated_at = ? WHERE policy = ?",
+            )?
+            .execute(params![
+                after.title,
+                after.effective_date.as_millis(),
+                after.is_active,
+                now.as_millis(),
+                policy.key()
+            ])
+            .map_err(database)?;
+            tell(tx, &by, EventKind::PolicyUpdated, &after, now)?;
+            Ok(after)
+        })
+        .await
+    }
+
+    async fn delete(&self, by: &Caller, policy: PolicyId, now: Timestamp) -> StorageResult<Policy> {
+        let by = *by;
+        self.write(64, move |tx| {
+            let before = existing(tx, by.organization, policy)?;
+            tx.sql("UPDATE policies SET deleted_at = ?, updated_at = ?, is_active = 0 WHERE policy = ?")?
+                .execute([now.as_millis(), now.as_millis(), policy.key()])
+                .map_err(database)?;
+            let deleted =
+                Policy { is_active: false, updated_at: now, deleted_at: Some(now), ..before };
+            tell(tx, &by, EventKind::PolicyDeleted, &deleted, now)?;
+            Ok(deleted)
+        })
+        .await
+    }
+}

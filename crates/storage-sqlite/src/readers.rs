@@ -1,0 +1,63 @@
+//! Read connections beside the writer: each sees the last committed state, and never waits for a write.
+
+use std::sync::Arc;
+
+use abide_storage::{StorageError, StorageResult};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use crate::shared::Shared;
+
+/// A small pool; a read takes a connection for as long as it runs on a blocking thread.
+pub(crate) struct Readers {
+    idle: Arc<Mutex<Vec<Connection>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(crate) fn new(connections: Vec<Connection>) -> Self {
+        let turns = Arc::new(Semaphore::new(connections.len()));
+        Self { idle: Arc::new(Mutex::new(connections)), turns }
+    }
+
+    pub(crate) async fn read<T, F>(&self, shared: Arc<Shared>, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Shared) -> StorageResult<T> + Send + 'static,
+    {
+        let lost = |_| StorageError::Unavailable("a read was given up".to_owned());
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .map_err(|_| StorageError::Unavailable("the store is closed".to_owned()))?;
+        let idle = Arc::clone(&self.idle);
+        tokio::task::spawn_blocking(move || {
+            let Some(connection) = idle.lock().pop() else {
+                return Err(StorageError::Unavailable("no read connection is left".to_owned()));
+            };
+            let connection = Returned { connection: Some(connection), idle };
+            let result = match &connection.connection {
+                Some(connection) => work(connection, &shared),
+                None => Err(StorageError::Unavailable("no read connection is left".to_owned())),
+            };
+            drop(connection);
+            drop(turn);
+            result
+        })
+        .await
+        .map_err(lost)?
+    }
+}
+
+/// Puts the connection back, also when the read panics.
+struct Returned {
+    connection: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Drop for Returned {
+    fn drop(&mut self) {
+        self.idle.lock().extend(self.connection.take());
+    }
+}

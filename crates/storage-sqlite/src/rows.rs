@@ -1,0 +1,84 @@
+//! Between rows and types: reading columns back, and naming damage by table and column only.
+
+use abide_core::Timestamp;
+use abide_core::access::Actor;
+use abide_core::ids::{Id, Kind};
+use abide_storage::StorageError;
+use rusqlite::Row;
+
+/// A database error as a storage error. Statements hold no values, so the text names no content.
+pub(crate) fn database(error: rusqlite::Error) -> StorageError {
+    match error {
+        rusqlite::Error::SqliteFailure(code, _) => {
+            StorageError::Unavailable(format!("SQLite error {}", code.extended_code))
+        }
+        rusqlite::Error::InvalidColumnType(_, column, _) => {
+            StorageError::Damaged(format!("column {column} has the wrong type"))
+        }
+        other => StorageError::Unavailable(format!("SQLite: {other}")),
+    }
+}
+
+/// A column that cannot be what it claims.
+pub(crate) fn damaged(place: &str) -> StorageError {
+    StorageError::Damaged(place.to_owned())
+}
+
+/// An id column.
+pub(crate) fn id<K: Kind>(row: &Row<'_>, column: &str) -> rusqlite::Result<Id<K>> {
+    row.get(column).map(Id::from_key)
+}
+
+/// An id column that may be null.
+pub(crate) fn maybe_id<K: Kind>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Id<K>>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Id::from_key))
+}
+
+/// An instant column.
+pub(crate) fn at(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+/// An instant column that may be null.
+pub(crate) fn maybe_at(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+}
+
+/// A column holding one of an enum's names.
+pub(crate) fn named<T>(
+    row: &Row<'_>,
+    column: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
+    let value = row.get_ref(column)?;
+    let text = value.as_str()?;
+    parse(text).ok_or_else(|| {
+        rusqlite::Error::InvalidColumnType(0, column.to_owned(), rusqlite::types::Type::Text)
+    })
+}
+
+/// A column holding one of an enum's names, or null.
+pub(crate) fn maybe_named<T>(
+    row: &Row<'_>,
+    column: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> rusqlite::Result<Option<T>> {
+    if row.get_ref(column)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    named(row, column, parse).map(Some)
+}
+
+/// How the audit log and decisions name who acted.
+pub(crate) fn actor_text(actor: Actor) -> String {
+    match actor {
+        Actor::Key(key) => key.to_string(),
+        Actor::Operator => "operator".to_owned(),
+        Actor::System => "system".to_owned(),
+    }
+}
+
+/// The one column of a `count(*)`.
+pub(crate) fn count(row: &Row<'_>) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(0).map(i64::cast_unsigned)
+}

@@ -1,0 +1,40 @@
+//! What the writer, the readers and the store's face share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use abide_core::ids::{KeyId, OrganizationId};
+use abide_core::shell::Chance;
+use abide_storage::accounts::ApiKey;
+use abide_storage::sealing::{MasterKeys, OrganizationKeys};
+use abide_storage::{Committed, Doorbell, IdSource, Metrics, Room};
+use arc_swap::ArcSwapOption;
+use parking_lot::RwLock;
+
+/// The engine, as far as a store knows it.
+pub(crate) type Engine = (Arc<dyn Room>, Arc<dyn Committed>);
+
+/// Shared by all parts of one store.
+pub(crate) struct Shared {
+    pub(crate) ids: IdSource,
+    pub(crate) chance: Arc<dyn Chance>,
+    pub(crate) masters: RwLock<MasterKeys>,
+    /// Opened organization keys. They never change while the process lives: re-wrapping leaves them as they are.
+    pub(crate) organization_keys: RwLock<HashMap<OrganizationId, Arc<OrganizationKeys>>>,
+    /// Keys by id, for authentication from memory. Bounded by the number of keys that exist.
+    pub(crate) api_keys: RwLock<HashMap<KeyId, Arc<ApiKey>>>,
+    /// Counts revocations: what was read before one is not remembered after it.
+    pub(crate) revocations: AtomicU64,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) engine: ArcSwapOption<Engine>,
+    pub(crate) commit_delay: Option<Duration>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

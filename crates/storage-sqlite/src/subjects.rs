@@ -1,0 +1,85 @@
+//! Erasing people.
+
+use abide_core::access::Caller;
+use abide_core::delivery::Reason;
+use abide_core::ids::{AuditEntry, Id, SubjectId};
+use abide_core::{Refusal, Timestamp};
+use abide_storage::subjects::Erased;
+use abide_storage::{StorageError, StorageResult, Subjects};
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, params};
+
+use crate::SqliteStore;
+use crate::people::REFERENCE;
+use crate::rows::{database, id};
+use crate::tx::Tx;
+use crate::writer::After;
+
+#[async_trait]
+impl Subjects for SqliteStore {
+    async fn erase(&self, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased> {
+        let by = *by;
+        let reference = reference.to_owned();
+        self.write(256, move |tx| erase(tx, &by, &reference, now)).await
+    }
+
+    async fn erased_since(&self, cursor: i64) -> StorageResult<(i64, Vec<SubjectId>)> {
+        self.read(move |connection, _| {
+            let rows: Vec<(i64, SubjectId)> = connection
+                .prepare_cached(
+                    "SELECT erasure, subject FROM erasures WHERE erasure > ? ORDER BY erasure",
+                )
+                .and_then(|mut statement| {
+                    statement
+                        .query_map([cursor], |row| Ok((row.get(0)?, id(row, "subject")?)))?
+                        .collect()
+                })
+                .map_err(database)?;
+            let next = rows.last().map_or(cursor, |(erasure, _)| *erasure);
+            Ok((next, rows.into_iter().map(|(_, subject)| subject).collect()))
+        })
+        .await
+    }
+}
+
+fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased> {
+    let keys = tx.keys(by.organization)?;
+    let blind = keys.index_key.blind(REFERENCE, reference).0;
+    let subject: Option<SubjectId> = tx
+        .sql(
+            "SELECT subject FROM identifiers WHERE organization = ? AND blind = ? AND kind = 'reference'",
+        )?
+        .query_row(params![by.organization.key(), blind], |row| id(row, "subject"))
+        .optional()
+        .map_err(database)?;
+    let Some(subject) = subject else {
+        return Err(StorageError::Refused(Refusal::NotFound("the person")));
+    };
+    tx.sql("UPDATE subjects SET wrapped_key = NULL, erased_at = ? WHERE subject = ?")?
+        .execute([now.as_millis(), subject.key()])
+        .map_err(database)?;
+    tx.sql("DELETE FROM identifiers WHERE subject = ?")?
+        .execute([subject.key()])
+        .map_err(database)?;
+    tx.sql("UPDATE consents SET next_change_at = NULL WHERE subject = ?")?
+        .execute([subject.key()])
+        .map_err(database)?;
+    let deliveries = tx
+        .sql(
+            "UPDATE deliveries SET state = 'erased', reason = ?, lease = NULL, due_at = NULL \
+             WHERE subject = ? AND subject IS NOT NULL AND state IN ('pending', 'claimed', 'parked', 'held')",
+        )?
+        .execute(params![Reason::SubjectErased.as_str(), subject.key()])
+        .map_err(database)?;
+    tx.sql("UPDATE lanes SET waiting = NULL, open_delivery = NULL WHERE subject = ?")?
+        .execute([subject.key()])
+        .map_err(database)?;
+    let erasure: Id<AuditEntry> = tx.id(now);
+    tx.sql("INSERT INTO erasures (erasure, organization, subject, erased_at) VALUES (?, ?, ?, ?)")?
+        .execute([erasure.key(), by.organization.key(), subject.key(), now.as_millis()])
+        .map_err(database)?;
+    tx.audit(by, "subject.erase", &subject.to_string(), now)?;
+    tx.caches.people.remove(&(by.organization, blind));
+    tx.after(After::Ring);
+    Ok(Erased { subject, deliveries: deliveries as u32 })
+}

@@ -1,0 +1,200 @@
+//! What a call has in hand while it runs in the writer: the transaction, the caches, and notes for after the commit.
+//!
+//! The caches see what earlier calls of the same batch wrote, and are thrown away whole when a batch is undone.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use abide_core::Timestamp;
+use abide_core::access::Caller;
+use abide_core::ids::{AuditEntry, Id, Kind, OrganizationId, PolicyId, PurposeId, SubjectId};
+use abide_core::shell::draw;
+use abide_storage::sealing::{OrganizationKeys, SubjectKey};
+use abide_storage::{StorageError, StorageResult};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use crate::endpoints::EndpointSet;
+use crate::rows::{actor_text, database};
+use crate::shared::Shared;
+use crate::writer::After;
+
+/// People, purposes and endpoint sets that the writer remembers. Hints for speed, bounded, never the truth.
+#[derive(Default)]
+pub(crate) struct Caches {
+    /// People by blind index of their reference.
+    pub(crate) people: Recent<(OrganizationId, [u8; 16]), Arc<Person>>,
+    pub(crate) purposes: Recent<(OrganizationId, String), PurposeId>,
+    pub(crate) open_policies: Recent<(OrganizationId, PolicyId), ()>,
+    pub(crate) endpoint_sets: HashMap<OrganizationId, Arc<EndpointSet>>,
+    pub(crate) feeds: HashMap<OrganizationId, FeedHeads>,
+    pub(crate) organizations: HashMap<OrganizationId, Arc<OrganizationKeys>>,
+}
+
+/// The last numbers given in an organization's feeds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FeedHeads {
+    pub(crate) decisions: i64,
+    pub(crate) events: i64,
+}
+
+/// A person whose key is open.
+pub(crate) struct Person {
+    pub(crate) id: SubjectId,
+    pub(crate) key: SubjectKey,
+    /// Blind index of the e-mail address last seen with this person; it needs no second look.
+    pub(crate) email: parking_lot::Mutex<Option<[u8; 16]>>,
+}
+
+/// A map that forgets: two halves, of which the older one is dropped when the younger is full.
+pub(crate) struct Recent<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+/// Entries per half.
+const HALF: usize = 16_384;
+
+impl<K, V> Default for Recent<K, V> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Recent<K, V> {
+    pub(crate) fn get(&mut self, key: &K) -> Option<V> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let (key, value) = self.old.remove_entry(key)?;
+        self.insert(key, value.clone());
+        Some(value)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        if self.young.len() >= HALF {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+}
+
+/// A running call.
+pub(crate) struct Tx<'a> {
+    connection: &'a Connection,
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) caches: &'a mut Caches,
+    after: &'a mut Vec<After>,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(
+        connection: &'a Connection,
+        shared: &'a Arc<Shared>,
+        caches: &'a mut Caches,
+        after: &'a mut Vec<After>,
+    ) -> Self {
+        Self { connection, shared, caches, after }
+    }
+
+    /// A prepared statement, kept for the next use.
+    pub(crate) fn sql(&self, statement: &str) -> StorageResult<CachedStatement<'a>> {
+        self.connection.prepare_cached(statement).map_err(database)
+    }
+
+    pub(crate) fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+
+    /// Notes what to do once this is committed.
+    pub(crate) fn after(&mut self, step: After) {
+        self.after.push(step);
+    }
+
+    /// A new id.
+    pub(crate) fn id<K: Kind>(&self, now: Timestamp) -> Id<K> {
+        self.shared.ids.next(now)
+    }
+
+    /// `N` random bytes.
+    pub(crate) fn draw<const N: usize>(&self) -> [u8; N] {
+        draw(&*self.shared.chance)
+    }
+
+    /// An organization's opened keys.
+    pub(crate) fn keys(&mut self, of: OrganizationId) -> StorageResult<Arc<OrganizationKeys>> {
+        if let Some(keys) = self.caches.organizations.get(&of) {
+            return Ok(Arc::clone(keys));
+        }
+        let keys = crate::keys::organization_keys(self.connection, self.shared, of)?;
+        self.caches.organizations.insert(of, Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    /// The next number in the decision feed.
+    pub(crate) fn next_decision_index(&mut self, of: OrganizationId) -> StorageResult<i64> {
+        let heads = self.feed_heads(of)?;
+        heads.decisions += 1;
+        Ok(heads.decisions)
+    }
+
+    /// The next number in the event feed.
+    pub(crate) fn next_event_index(&mut self, of: OrganizationId) -> StorageResult<i64> {
+        let heads = self.feed_heads(of)?;
+        heads.events += 1;
+        Ok(heads.events)
+    }
+
+    fn feed_heads(&mut self, of: OrganizationId) -> StorageResult<&mut FeedHeads> {
+        if !self.caches.feeds.contains_key(&of) {
+            let head = |statement: &str| -> StorageResult<i64> {
+                let last: Option<i64> = self
+                    .sql(statement)?
+                    .query_row([of.key()], |row| row.get(0))
+                    .optional()
+                    .map_err(database)?;
+                Ok(last.unwrap_or(0))
+            };
+            let heads = FeedHeads {
+                decisions: head(
+                    "SELECT log_index FROM decision_feed WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
+                )?,
+                events: head(
+                    "SELECT log_index FROM event_feed WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
+                )?,
+            };
+            self.caches.feeds.insert(of, heads);
+        }
+        self.caches
+            .feeds
+            .get_mut(&of)
+            .ok_or_else(|| StorageError::Unavailable("a feed's head was lost".to_owned()))
+    }
+
+    /// Writes an audit entry in the same transaction (I1).
+    pub(crate) fn audit(
+        &mut self,
+        by: &Caller,
+        action: &str,
+        object: &str,
+        now: Timestamp,
+    ) -> StorageResult<()> {
+        let entry: Id<AuditEntry> = self.id(now);
+        self.sql("INSERT INTO audit (organization, entry, at, actor, action, object) VALUES (?, ?, ?, ?, ?, ?)")?
+            .execute(params![
+                by.organization.key(),
+                entry.key(),
+                now.as_millis(),
+                actor_text(by.actor),
+                action,
+                object
+            ])
+            .map_err(database)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,321 @@
+//! The one thread that writes. It drains a bounded queue of calls and commits many at once.
+//!
+//! A call is a closure over the open transaction. One that fails before it has written anything fails alone. One that
+//! fails after writing takes the batch with it: all is rolled back and the calls run again, each in a transaction of
+//! its own, so that a bad call still fails alone. That is why calls can run twice, and why what they want done after
+//! the commit is only noted while they run. No savepoints: they cost each good call more than the bad ones save.
+//!
+//! The batching window adapts: none while batches are small, 10 µs per call of the last batch up to 3 ms as they
+//! grow. Answers leave after the commit is durable (I1), those of refused calls too.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use abide_core::Refusal;
+use abide_storage::{HotDelivery, Slot, StorageError, StorageResult};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::shared::Shared;
+use crate::tx::{Caches, Tx};
+
+/// Calls that may wait.
+const QUEUE_CALLS: usize = 8_192;
+/// Bytes of calls that may wait.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// Calls per commit, at most.
+const BATCH_CALLS: usize = 1_024;
+/// Batches below this size are not waited for.
+const SMALL_BATCH: usize = 8;
+const WINDOW_PER_CALL: Duration = Duration::from_micros(10);
+const LONGEST_WINDOW: Duration = Duration::from_millis(3);
+
+/// What a call wants done once it is committed.
+pub(crate) enum After {
+    /// Give hot deliveries to the engine.
+    Take(Slot, Vec<HotDelivery>),
+    /// Wake whoever listens.
+    Ring,
+    /// Run this; for caches outside the writer.
+    Do(Box<dyn FnOnce(&Shared) + Send>),
+}
+
+/// A call in the queue.
+trait Call: Send {
+    /// Runs it within the transaction.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ran;
+    /// Answers it: with its result, or with why there is none.
+    fn settle(self: Box<Self>, failure: Option<StorageError>);
+}
+
+/// How a call ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ran {
+    /// Its result stands, if the commit does.
+    Well,
+    /// The command was refused.
+    Refused,
+    /// It failed.
+    Failed,
+}
+
+struct Work<T, F> {
+    work: F,
+    bytes: usize,
+    queued: Arc<AtomicUsize>,
+    result: Option<StorageResult<T>>,
+    answer: oneshot::Sender<StorageResult<T>>,
+}
+
+impl<T, F> Call for Work<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
+        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+            .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())));
+        let ran = match &result {
+            Ok(_) => Ran::Well,
+            Err(StorageError::Refused(_)) => Ran::Refused,
+            Err(_) => Ran::Failed,
+        };
+        self.result = Some(result);
+        ran
+    }
+
+    fn settle(self: Box<Self>, failure: Option<StorageError>) {
+        self.queued.fetch_sub(self.bytes, Ordering::Relaxed);
+        let result = match (failure, self.result) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(result)) => result,
+            (None, None) => Err(StorageError::Unavailable("the call did not run".to_owned())),
+        };
+        // A caller that has gone away needs no answer.
+        let _ = self.answer.send(result);
+    }
+}
+
+/// The way to the writer.
+pub(crate) struct Writer {
+    calls: parking_lot::RwLock<Option<Sender<Box<dyn Call>>>>,
+    queued: Arc<AtomicUsize>,
+    commits: Arc<AtomicI64>,
+    thread: parking_lot::Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread on a connection that nothing else writes through.
+    pub(crate) fn start(connection: Connection, shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (sender, receiver) = bounded(QUEUE_CALLS);
+        let commits = Arc::new(AtomicI64::new(0));
+        let counted = Arc::clone(&commits);
+        let thread = thread::Builder::new().name("abide-writer".to_owned()).spawn(move || {
+            Loop { connection, shared, caches: Caches::default(), commits: counted }.run(&receiver);
+        })?;
+        Ok(Self {
+            calls: parking_lot::RwLock::new(Some(sender)),
+            queued: Arc::default(),
+            commits,
+            thread: parking_lot::Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Queues a call that holds about `bytes` and waits for its commit. The call may run more than once.
+    pub(crate) async fn call<T, F>(&self, bytes: usize, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+    {
+        if self.queued.fetch_add(bytes, Ordering::Relaxed) > QUEUE_BYTES {
+            self.queued.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(StorageError::Busy);
+        }
+        let (answer, answered) = oneshot::channel();
+        let queued = Arc::clone(&self.queued);
+        let call = Box::new(Work { work, bytes, queued, result: None, answer });
+        let sent = match &*self.calls.read() {
+            Some(calls) => calls.try_send(call),
+            None => Err(TrySendError::Disconnected(call as Box<dyn Call>)),
+        };
+        match sent {
+            Ok(()) => {}
+            Err(TrySendError::Full(call)) => call.settle(Some(StorageError::Busy)),
+            Err(TrySendError::Disconnected(call)) => call.settle(Some(closed())),
+        }
+        answered.await.unwrap_or_else(|_| Err(StorageError::Unknown("the writer ended".to_owned())))
+    }
+
+    /// Commits since the start.
+    pub(crate) fn commits(&self) -> i64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Lets the queued calls finish, then ends the thread.
+    pub(crate) fn close(&self) {
+        drop(self.calls.write().take());
+        if let Some(thread) = self.thread.lock().take() {
+            // A panicked writer has nothing left to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn closed() -> StorageError {
+    StorageError::Unavailable("the store is closed".to_owned())
+}
+
+struct Loop {
+    connection: Connection,
+    shared: Arc<Shared>,
+    caches: Caches,
+    commits: Arc<AtomicI64>,
+}
+
+impl Loop {
+    fn run(mut self, calls: &Receiver<Box<dyn Call>>) {
+        let mut batch = Vec::with_capacity(BATCH_CALLS);
+        let mut last = 0;
+        while let Ok(first) = calls.recv() {
+            batch.push(first);
+            gather(calls, &mut batch, last);
+            last = batch.len();
+            self.commit(&mut batch);
+        }
+    }
+
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Call>>) {
+        let begun = Instant::now();
+        let metrics = Arc::clone(&self.shared.metrics);
+        metrics.batch_size.observe(batch.len() as f64);
+        match self.transaction(batch) {
+            Ok(after) => {
+                self.finish(after);
+                for call in batch.drain(..) {
+                    call.settle(None);
+                }
+            }
+            Err(failure) if batch.len() == 1 => {
+                tracing::error!(error = %failure, "a call could not be committed");
+                let failed_by_itself = matches!(failure, Undone::Call);
+                for call in batch.drain(..) {
+                    call.settle((!failed_by_itself).then(|| failure.as_error()));
+                }
+            }
+            Err(failure) => {
+                tracing::warn!(error = %failure, calls = batch.len(), "a batch is run again one by one");
+                for call in batch.drain(..) {
+                    self.commit(&mut vec![call]);
+                }
+            }
+        }
+        metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+    }
+
+    /// One transaction over the batch; on an error nothing of it stands and the caches are empty.
+    fn transaction(&mut self, batch: &mut [Box<dyn Call>]) -> Result<Vec<After>, Undone> {
+        let done = self.try_transaction(batch);
+        if done.is_err() {
+            self.caches = Caches::default();
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "a rollback failed");
+            }
+        }
+        done
+    }
+
+    fn try_transaction(&mut self, batch: &mut [Box<dyn Call>]) -> Result<Vec<After>, Undone> {
+        run_cached(&self.connection, "BEGIN IMMEDIATE")?;
+        let mut after = Vec::new();
+        for call in batch.iter_mut() {
+            let before = self.connection.total_changes();
+            let noted = after.len();
+            let mut tx = Tx::new(&self.connection, &self.shared, &mut self.caches, &mut after);
+            let ran = call.run(&mut tx);
+            if ran != Ran::Well {
+                if self.connection.total_changes() != before {
+                    return Err(Undone::Call);
+                }
+                after.truncate(noted);
+            }
+        }
+        if let Some(delay) = self.shared.commit_delay {
+            injected_delay(delay);
+        }
+        run_cached(&self.connection, "COMMIT")?;
+        Ok(after)
+    }
+
+    fn finish(&mut self, after: Vec<After>) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        let mut ring = false;
+        for step in after {
+            match step {
+                After::Take(slot, deliveries) => {
+                    if let Some(engine) = &*self.shared.engine.load() {
+                        engine.1.take(slot, deliveries);
+                    }
+                }
+                After::Ring => ring = true,
+                After::Do(step) => step(&self.shared),
+            }
+        }
+        if ring {
+            self.shared.doorbell.ring();
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark's stand-in for a slow disk; off unless asked for"
+)]
+fn injected_delay(delay: Duration) {
+    thread::sleep(delay);
+}
+
+fn run_cached(connection: &Connection, statement: &str) -> Result<(), Undone> {
+    connection.prepare_cached(statement)?.execute([])?;
+    Ok(())
+}
+
+fn gather(calls: &Receiver<Box<dyn Call>>, batch: &mut Vec<Box<dyn Call>>, last: usize) {
+    let window = (WINDOW_PER_CALL * last as u32).min(LONGEST_WINDOW);
+    let deadline = (last >= SMALL_BATCH).then(|| Instant::now() + window);
+    while batch.len() < BATCH_CALLS {
+        let next = match deadline {
+            Some(deadline) => calls.recv_deadline(deadline).ok(),
+            None => calls.try_recv().ok(),
+        };
+        match next {
+            Some(call) => batch.push(call),
+            None => return,
+        }
+    }
+}
+
+/// Why a transaction was undone.
+#[derive(Debug, thiserror::Error)]
+enum Undone {
+    #[error("a call failed after it had written")]
+    Call,
+    #[error("{0}")]
+    Database(#[from] rusqlite::Error),
+}
+
+impl Undone {
+    fn as_error(&self) -> StorageError {
+        StorageError::Unavailable(self.to_string())
+    }
+}
+
+/// A refusal as a storage error.
+pub(crate) fn refused<T>(refusal: Refusal) -> StorageResult<T> {
+    Err(StorageError::Refused(refusal))
+}
