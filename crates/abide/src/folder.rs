@@ -82,7 +82,7 @@ fn judge(data: &Path, found: Found) -> anyhow::Result<()> {
     );
     let mode = facts.mode() & 0o777;
     ensure!(
-        found == Found::Empty || mode & 0o077 == 0,
+        found == Found::Empty || mode == mode & 0o700,
         "the data folder must be its owner's alone (its mode is {mode:03o}): run `chmod 700 '{}'`",
         data.display()
     );

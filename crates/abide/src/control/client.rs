@@ -12,14 +12,16 @@ use tokio::time::Instant;
 use super::{Problem, socket};
 use crate::config::Place;
 use crate::operations::{self, Done, Operation};
+use crate::terminal::complain;
 use crate::{http_call, wiring};
 
-/// How long a folder may be locked by a server that does not listen yet, or not any more.
-const IN_BETWEEN: Duration = Duration::from_secs(10);
+/// How long a folder may be locked by a server that does not listen yet, or that drains and listens no more.
+const IN_BETWEEN: Duration = Duration::from_secs(30);
 
 /// Has an operation carried out by the folder's running server, or carries it out on the stopped store.
 pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Result<Done> {
     let give_up = Instant::now() + IN_BETWEEN;
+    let mut told = false;
     loop {
         if let Some(server) = find_server(&place.data).await? {
             return ask(server, operation).await;
@@ -32,6 +34,10 @@ pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Re
                 return done;
             }
             Err(error) if wiring::is_in_use(&error) && Instant::now() < give_up => {
+                if !told {
+                    complain("a server is starting or stopping; waiting for it");
+                    told = true;
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => return Err(error),

@@ -1,6 +1,5 @@
 //! The server's end of the control socket: one route that takes an operation and answers what came of it.
 
-use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,16 +76,14 @@ impl axum::serve::Listener for OwnersOnly {
     type Io = UnixStream;
     type Addr = SocketAddr;
 
-    fn accept(&mut self) -> impl Future<Output = (UnixStream, SocketAddr)> + Send {
-        async {
-            loop {
-                match self.listener.accept().await {
-                    Ok((stream, address)) if self.may_ask(&stream) => return (stream, address),
-                    Ok(_) => tracing::warn!("a stranger at the control socket was turned away"),
-                    Err(error) => {
-                        tracing::warn!(%error, "the control socket cannot accept");
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                    }
+    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, address)) if self.may_ask(&stream) => return (stream, address),
+                Ok(_) => tracing::warn!("a stranger at the control socket was turned away"),
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket cannot accept");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! API keys: minted, listed, revoked.
 
+use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller, Scope};
 use abide_core::ids::KeyId;
 use abide_core::shell::draw;
@@ -84,6 +85,6 @@ fn facts(key: &ApiKey) -> KeyFacts {
         name: key.name.clone(),
         scopes: key.scopes.clone(),
         created_at: key.created_at.to_seconds_text(),
-        revoked_at: key.revoked_at.map(|at| at.to_seconds_text()),
+        revoked_at: key.revoked_at.map(Timestamp::to_seconds_text),
     }
 }

@@ -58,7 +58,7 @@ impl Receiver {
     /// Prints lines up to the webhook of that type; one that did not verify is an error.
     pub(super) async fn print_until(&mut self, wanted: &str) -> anyhow::Result<()> {
         while let Some(line) = next(&mut self.lines).await? {
-            say(format_args!("   receiver: {line}"));
+            say(format_args!("  receiver: {line}"));
             match line {
                 Line::Verified { event_type, .. } if event_type == wanted => return Ok(()),
                 Line::Refused { .. } => bail!("a webhook did not verify at the receiver"),
