@@ -203,6 +203,8 @@ CREATE TABLE deliveries (
   run TEXT NOT NULL DEFAULT 'first' CHECK (run IN ('first', 'single', 'series')),
   attempts INTEGER NOT NULL DEFAULT 0,
   attempts_in_run INTEGER NOT NULL DEFAULT 0,
+  -- Drawn when somebody asked for another run: only a line that an endpoint drew later cancels it.
+  asked INTEGER NOT NULL DEFAULT 0,
   reason TEXT,
   superseded_by INTEGER CHECK ((superseded_by IS NOT NULL) = (state = 'superseded'))
 ) STRICT;

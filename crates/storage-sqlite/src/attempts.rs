@@ -16,7 +16,7 @@ use abide_storage::deliveries::{
 use abide_storage::sealing::Place;
 use rusqlite::{OptionalExtension, params};
 
-use crate::deliveries::{stop_row, stopped};
+use crate::deliveries::{standing_of, stop_row, stopped};
 use crate::endpoints::{EndpointFacts, facts};
 use crate::lanes::{self, Closed, Entered};
 use crate::ledger;
@@ -37,6 +37,8 @@ struct DeliveryRow {
     run: Run,
     attempts: u32,
     attempts_in_run: u32,
+    /// Where it stands against its endpoint's line.
+    standing: DeliveryId,
 }
 
 fn load(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>> {
@@ -53,6 +55,7 @@ fn load(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>>
                 run: named(row, "run", Run::parse)?,
                 attempts: row.get("attempts")?,
                 attempts_in_run: row.get("attempts_in_run")?,
+                standing: standing_of(row)?,
             })
         })
         .optional()
@@ -68,7 +71,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
         return Ok(Opened::Moved(row.state));
     }
     let endpoint = facts(tx.connection(), row.endpoint)?;
-    if let Some(stop) = stopped(&endpoint, row.id) {
+    if let Some(stop) = stopped(&endpoint, row.standing) {
         stop_row(tx, row.id, stop)?;
         return moved(tx, row.id);
     }
@@ -267,7 +270,7 @@ fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> Storag
         GiveBack::Parked | GiveBack::Due(_) => give_back(tx, row, given.to),
         GiveBack::Stopped => {
             let endpoint = facts(tx.connection(), row.endpoint)?;
-            match stopped(&endpoint, row.id) {
+            match stopped(&endpoint, row.standing) {
                 Some(stop) => stop_row(tx, row.id, stop),
                 // Started again meanwhile.
                 None => give_back(tx, row, GiveBack::Due(row.event.drawn_at())),
@@ -373,7 +376,7 @@ fn settle(
     let attempts = row.attempts.max(finished.number);
     let in_run = row.attempts_in_run.max(1);
     // An endpoint stopped while the attempt was open: what is left of the delivery follows it.
-    let stop = (!state.is_final()).then(|| stopped(endpoint, row.id)).flatten();
+    let stop = (!state.is_final()).then(|| stopped(endpoint, row.standing)).flatten();
     tx.sql(
         "UPDATE deliveries SET state = ?, lease = NULL, due_at = ?, reason = ?, attempts = ?, attempts_in_run = ? \
          WHERE delivery = ?",
