@@ -37,7 +37,7 @@ impl Deliveries for SqliteStore {
         if found.due.is_empty() && found.blocked.is_empty() {
             return Ok(DuePage { next_due_at: found.next_due_at, ..DuePage::default() });
         }
-        self.write(64 * found.due.len(), move |tx| take(tx, lease, &found, limit)).await
+        self.write(64 * found.due.len(), move |tx| take(tx, lease, &found, limit, now)).await
     }
 
     async fn claim_parked(
@@ -187,7 +187,13 @@ fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> Stor
     Ok(Found { due, blocked, next_due_at })
 }
 
-fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, limit: u32) -> StorageResult<DuePage> {
+fn take(
+    tx: &mut Tx<'_>,
+    lease: LeaseId,
+    found: &Found,
+    limit: u32,
+    now: Timestamp,
+) -> StorageResult<DuePage> {
     let mut page = DuePage {
         more: found.due.len() as u32 == limit || found.blocked.len() as u32 == PARK_PER_CLAIM,
         next_due_at: found.next_due_at,
@@ -195,6 +201,10 @@ fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, limit: u32) -> StorageRe
     };
     let mut known: HashMap<EndpointId, EndpointFacts> = HashMap::new();
     for (due, standing) in &found.due {
+        // What was seen beside the writer may have moved on: only what is still due is met.
+        if !is_due(tx, due.id, now)? {
+            continue;
+        }
         let facts = match known.entry(due.endpoint) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
@@ -215,8 +225,10 @@ fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, limit: u32) -> StorageRe
     }
     for delivery in &found.blocked {
         page.parked += tx
-            .sql("UPDATE deliveries SET state = 'parked' WHERE delivery = ? AND state = 'pending'")?
-            .execute([delivery.key()])
+            .sql(
+                "UPDATE deliveries SET state = 'parked' WHERE delivery = ? AND state = 'pending' AND due_at <= ?",
+            )?
+            .execute([delivery.key(), now.as_millis()])
             .map_err(database)? as u32;
     }
     Ok(page)
@@ -266,6 +278,12 @@ pub(crate) fn stop_row(tx: &Tx<'_>, delivery: DeliveryId, stop: Stop) -> Storage
     .execute(params![state, reason.as_str(), delivery.key()])
     .map_err(database)?;
     Ok(())
+}
+
+fn is_due(tx: &Tx<'_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<bool> {
+    tx.sql("SELECT 1 FROM deliveries WHERE delivery = ? AND state = 'pending' AND due_at <= ?")?
+        .exists([delivery.key(), now.as_millis()])
+        .map_err(database)
 }
 
 fn claim_row(tx: &Tx<'_>, delivery: DeliveryId, lease: LeaseId) -> StorageResult<bool> {
