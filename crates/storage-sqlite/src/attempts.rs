@@ -328,6 +328,10 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
         }
     }
     let Some(row) = load(tx, finished.delivery)? else { return Ok(()) };
+    if is_recorded(tx, finished)? {
+        // Reported again because the first report's commit was in doubt.
+        return Ok(());
+    }
     let current = row.state.is_leased() && row.lease == Some(finished.lease);
     let endpoint = facts(tx.connection(), row.endpoint)?;
     let sealed = seal_answer(tx, &row, finished)?;
@@ -350,6 +354,15 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
         return Ok(());
     }
     settle(tx, &row, &endpoint, finished, closed)
+}
+
+/// Whether this very attempt has its end already: the record of an attempt never changes.
+fn is_recorded(tx: &Tx<'_>, finished: &FinishedAttempt) -> StorageResult<bool> {
+    tx.sql(
+        "SELECT 1 FROM attempts WHERE delivery = ? AND number = ? AND lease = ? AND ending IS NOT NULL",
+    )?
+    .exists(params![finished.delivery.key(), finished.number, finished.lease.key()])
+    .map_err(database)
 }
 
 /// Moves the row as decided, by core's table.
