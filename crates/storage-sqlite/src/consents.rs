@@ -228,13 +228,19 @@ fn write_decision(
         }),
         metadata: new.metadata.clone(),
         ip_address,
-        obtained_at: new.obtained_at.unwrap_or(now),
+        obtained_at: new.obtained_at.unwrap_or_else(|| not_before(&row, now)),
         recorded_at: now,
         validity: new.validity,
         created_at: row.created_at,
         withdrawn_at: None,
     };
     ledger::take(tx, by, &person.key, row, view, now)
+}
+
+/// When a decision without a time of its own was taken: now, and not before the one in force, which it follows, though
+/// the clock was set back since.
+fn not_before(row: &ConsentRow, now: Timestamp) -> Timestamp {
+    row.standing.in_force.map_or(now, |held| held.obtained_at.max(now))
 }
 
 fn find_or_create_purpose(
