@@ -81,7 +81,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
         Some(Stored::Erased) => return erased(tx, row.id),
         None => return Err(damaged("deliveries.event")),
     };
-    match endpoint.rules.source {
+    match source_of(&endpoint, &event) {
         Source::Snapshot => {
             let first_sha256 = first_body(tx, row.id)?;
             opened(tx, &row, &open, &endpoint, event, Fresh::Snapshot, None, 0, first_sha256, now)
@@ -95,6 +95,15 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
             opened(tx, &row, &open, &endpoint, event, fresh, Some(signed_at), version, None, now)
         }
         Source::Lane => open_in_lane(tx, &row, &open, &endpoint, event, now),
+    }
+}
+
+/// What the event is sent as. One about several people or about nobody has no one state that could be read anew: it is
+/// its own content for every endpoint.
+fn source_of(endpoint: &EndpointFacts, event: &Event) -> Source {
+    match event.body {
+        EventBody::Consent(_) => endpoint.rules.source,
+        EventBody::Batch(_) | EventBody::Policy(_) => Source::Snapshot,
     }
 }
 
@@ -277,14 +286,7 @@ fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> Storag
             }
         }
         GiveBack::Unreadable => {
-            let erased = match row.subject {
-                Some(subject) => tx
-                    .sql("SELECT 1 FROM subjects WHERE subject = ? AND wrapped_key IS NULL")?
-                    .exists([subject.key()])
-                    .map_err(database)?,
-                None => false,
-            };
-            if erased {
+            if is_erased(tx, row)? {
                 end(tx, row.id, DeliveryState::Erased, Some(Reason::SubjectErased))
             } else {
                 tx.shared.metrics.failed.inc();
@@ -292,6 +294,18 @@ fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> Storag
             }
         }
     }
+}
+
+/// Whether everyone whom the delivery's event is about was erased.
+fn is_erased(tx: &mut Tx<'_>, row: &DeliveryRow) -> StorageResult<bool> {
+    tx.sql(
+        "SELECT coalesce( \
+         (SELECT subjects.wrapped_key IS NULL FROM subjects WHERE subject = ?1), \
+         (SELECT min(subjects.wrapped_key IS NULL) FROM event_parts JOIN subjects USING (subject) WHERE event = ?2), \
+         0)",
+    )?
+    .query_row(params![row.subject.map(abide_core::ids::Id::key), row.event.key()], |row| row.get(0))
+    .map_err(database)
 }
 
 fn give_back(tx: &Tx<'_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<()> {
@@ -388,6 +402,9 @@ fn settle(
     }
     let attempts = row.attempts.max(finished.number);
     let in_run = row.attempts_in_run.max(1);
+    if !state.is_final() && is_erased(tx, row)? {
+        return end(tx, row.id, DeliveryState::Erased, Some(Reason::SubjectErased));
+    }
     // An endpoint stopped while the attempt was open: what is left of the delivery follows it.
     let stop = (!state.is_final()).then(|| stopped(endpoint, row.standing)).flatten();
     tx.sql(
