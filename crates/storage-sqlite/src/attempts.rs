@@ -25,6 +25,9 @@ use crate::publish::{Stored, load_event};
 use crate::rows::{damaged, database, id, maybe_id, named};
 use crate::tx::Tx;
 
+/// How long a delivery waits for an attempt in its lane that should have ended, in milliseconds.
+const WAIT_AGAIN: i64 = 1_000;
+
 /// A delivery's row.
 struct DeliveryRow {
     id: DeliveryId,
@@ -132,7 +135,9 @@ fn open_in_lane(
             opened(tx, row, open, endpoint, event, fresh, Some(sent_at), version, None, now)
         }
         Entered::Wait(until) => {
-            give_back(tx, row, GiveBack::Due(until.max(now)))?;
+            // Its end wakes this one; where that is overdue, look again in a while.
+            let again = if until > now { until } else { now.plus_millis(WAIT_AGAIN) };
+            give_back(tx, row, GiveBack::Due(again))?;
             moved(tx, row.id)
         }
         Entered::Covered => {
