@@ -169,7 +169,7 @@ impl History for SqliteStore {
             let keys: Arc<OrganizationKeys> =
                 crate::keys::organization_keys(connection, shared, organization)?;
             // An event's deliveries have the keys right after its own, up to the next event's; a lane's repeats of it
-            // come later and are found through the attempts of the lane.
+            // come later and stand in an index of their own.
             let next: Option<i64> = connection
                 .prepare_cached("SELECT event FROM events WHERE event > ? ORDER BY event LIMIT 1")
                 .and_then(|mut statement| {
@@ -180,7 +180,11 @@ impl History for SqliteStore {
                 .prepare_cached(
                     "SELECT deliveries.*, events.kind FROM deliveries JOIN events USING (event) \
                      WHERE delivery > ?1 AND delivery < ?2 AND deliveries.event = ?1 \
-                     AND deliveries.organization = ?3 ORDER BY delivery",
+                     AND deliveries.organization = ?3 AND repeats = 0 \
+                     UNION ALL \
+                     SELECT deliveries.*, events.kind FROM deliveries JOIN events USING (event) \
+                     WHERE deliveries.event = ?1 AND repeats = 1 AND deliveries.organization = ?3 \
+                     ORDER BY delivery",
                 )
                 .and_then(|mut statement| {
                     let span = params![event.key(), next.unwrap_or(i64::MAX), organization.key()];

@@ -267,6 +267,9 @@ fn send_again(
         Start::Held(Reason::EndpointPaused)
     };
     insert_delivery(tx, &told, endpoint.id, delivery, start, now)?;
+    tx.sql("UPDATE deliveries SET repeats = 1 WHERE delivery = ?")?
+        .execute([delivery.key()])
+        .map_err(database)?;
     tx.after(After::Ring);
     Ok(delivery)
 }
