@@ -60,7 +60,7 @@ pub(crate) async fn ensure_usable(
 pub(crate) fn show_or_write(minted: &MintedKey, data: &Path) -> anyhow::Result<()> {
     if !terminal::somebody_reads() {
         let path = write_file(minted, data)?;
-        terminal::say(format_args!("admin key written to {}", path.display()));
+        terminal::say(format_args!("admin key written to {}; keep it elsewhere", path.display()));
         return Ok(());
     }
     terminal::say("An admin key for the organization `default`, shown this once:");

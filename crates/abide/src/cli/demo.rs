@@ -65,8 +65,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let listener = listener.context("cannot listen: choose another address with --listen")?;
     let (node, key) = start(listener, &folder).await?;
     let shown = tokio::select! {
-        shown = show(&node, &key, options.receiver, options.once) => shown,
+        biased;
         () = signals.next() => Ok(()),
+        shown = show(&node, &key, options.receiver, options.once) => shown,
     };
     say("stopping");
     node.stop(DRAIN).await?;

@@ -28,7 +28,7 @@ use crate::terminal::say;
 /// Webhooks are below 100 kB; this leaves room for doubt and none for harm.
 const BODY_LIMIT: usize = 4 << 20;
 /// Event ids kept for telling duplicates.
-const REMEMBERED: usize = 1 << 20;
+const REMEMBERED: usize = 1 << 18;
 
 /// Where it listens unless told otherwise.
 pub(crate) const DEFAULT_RECEIVER: SocketAddr =

@@ -37,6 +37,8 @@ impl Receiver {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
+            // Ctrl-C goes to the demo alone, which then ends its receiver.
+            .process_group(0)
             .spawn()
             .context("cannot start the receiver")?;
         let output = process.stdout.take().context("the receiver has no output")?;
