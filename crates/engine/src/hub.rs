@@ -13,11 +13,12 @@ use tokio::sync::Notify;
 
 use crate::Options;
 use crate::due::DueBell;
-use crate::endpoint::{Endpoint, Known};
+use crate::endpoint::Endpoint;
 use crate::erasures::Erased;
 use crate::facts::Facts;
 use crate::job::Job;
 use crate::leases::LeaseBook;
+use crate::line::Known;
 use crate::outbound::Courier;
 use crate::parked::ParkedLine;
 use crate::pools::Pools;
@@ -99,7 +100,9 @@ impl Hub {
     pub(crate) async fn gone(self: &Arc<Self>, endpoint: &Arc<Endpoint>) {
         let endpoints = self.storage.endpoints();
         match endpoints.gone(endpoint.id, self.clock.now()).await {
-            Ok(()) => tracing::info!(endpoint = %endpoint.id, "stopped: its receiver answered that it is gone"),
+            Ok(()) => {
+                tracing::info!(endpoint = %endpoint.id, "stopped: its receiver answered that it is gone");
+            }
             // The next delivery will be answered the same.
             Err(why) => tracing::error!(endpoint = %endpoint.id, %why, "could not be stopped"),
         }

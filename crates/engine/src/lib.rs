@@ -25,6 +25,7 @@ mod facts;
 mod hub;
 mod job;
 mod leases;
+mod line;
 mod opening;
 mod options;
 pub mod outbound;

@@ -57,9 +57,8 @@ pub(crate) async fn open(
     // Bodies that were read again draw on the byte budget like those that came with the event (I9).
     let wait = hub.options.opened_valid.saturating_sub(before.elapsed());
     let length = rendering.rendered.body.len();
-    let bytes = match timeout(wait, hub.courier.budget().take(length)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) | Err(_) => return Opened::Back(GiveBack::Due(hub.clock.now())),
+    let Ok(Ok(bytes)) = timeout(wait, hub.courier.budget().take(length)).await else {
+        return Opened::Back(GiveBack::Due(hub.clock.now()));
     };
     if before.elapsed() >= hub.options.opened_valid || !hub.pulse.may_send() {
         return Opened::Back(GiveBack::Due(hub.clock.now()));
@@ -92,9 +91,7 @@ fn after_error(job: &Job, why: &StorageError, hub: &Hub) -> GiveBack {
         StorageError::Unavailable(_) | StorageError::Unknown(_) => {
             GiveBack::Due(hub.clock.now().plus_millis(5_000))
         }
-        StorageError::Refused(_) => {
-            GiveBack::Due(hub.clock.now().plus_millis(LATER_MILLIS))
-        }
+        StorageError::Refused(_) => GiveBack::Due(hub.clock.now().plus_millis(LATER_MILLIS)),
         StorageError::Damaged(_) => GiveBack::Unreadable,
     }
 }

@@ -105,19 +105,19 @@ async fn claim_page(hub: &Arc<Hub>, endpoint: &Arc<Endpoint>) {
         return;
     }
     let (wanted, times) = {
-        let mut state = endpoint.state.lock();
-        if let Turn::Rests(until) = state.health.turn(0, now) {
+        let mut line = endpoint.line.lock();
+        if let Turn::Rests(until) = line.health.turn(0, now) {
             hub.parked.ask(endpoint, until);
             return;
         }
-        let wanted = state.room_for_parked(hub);
+        let wanted = line.room_for_parked(hub);
         if wanted == 0 {
             // Whatever makes room asks again.
-            state.parked.asked = false;
-            endpoint.settle(hub, &mut state, now);
+            line.parked.asked = false;
+            endpoint.settle(hub, &mut line, now);
             return;
         }
-        (wanted, state.parked.times)
+        (wanted, line.parked.times)
     };
     let limit = wanted.min(hub.room.free());
     let hold = hub.leases.current();
@@ -139,10 +139,10 @@ async fn claim_page(hub: &Arc<Hub>, endpoint: &Arc<Endpoint>) {
         let job = Job::by_id(row.id, Arc::clone(&hold), Place::taken(&hub.room));
         hub.enqueue(row.endpoint, job);
     }
-    let mut state = endpoint.state.lock();
-    state.parked.asked = false;
-    if all && state.parked.times == times {
-        state.parked.some = false;
+    let mut line = endpoint.line.lock();
+    line.parked.asked = false;
+    if all && line.parked.times == times {
+        line.parked.some = false;
     }
-    endpoint.settle(hub, &mut state, hub.clock.now());
+    endpoint.settle(hub, &mut line, hub.clock.now());
 }

@@ -56,13 +56,11 @@ impl RoomBook {
         } else {
             None
         };
-        match share {
-            Some(share) => Some(Reserved { book: Arc::clone(self), deliveries, _bytes: share }),
-            None => {
-                self.deliveries.fetch_sub(deliveries, Ordering::Relaxed);
-                None
-            }
+        if let Some(share) = share {
+            return Some(Reserved { book: Arc::clone(self), deliveries, _bytes: share });
         }
+        self.deliveries.fetch_sub(deliveries, Ordering::Relaxed);
+        None
     }
 }
 

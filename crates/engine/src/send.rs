@@ -14,10 +14,10 @@ use abide_dialects::{Dialect, Rendered, Signing};
 use abide_storage::deliveries::{Ending, FinishedAttempt, GiveBack};
 use http::{HeaderName, HeaderValue};
 
-use crate::endpoint::Verdict;
 use crate::facts::Facts;
 use crate::hub::Hub;
 use crate::job::{About, Job, Rendering};
+use crate::line::Verdict;
 use crate::opening;
 use crate::outbound::{Answered, Arrival, Connection, Target, UserAgent, WireRequest};
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::endpoint::{Endpoint, Next, Verdict};
+use crate::endpoint::{Endpoint, Next};
 use crate::hub::Hub;
+use crate::line::Verdict;
 use crate::outbound::Connection;
 use crate::pools::Pool;
 use crate::send::{self, Flight};

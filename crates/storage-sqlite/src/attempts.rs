@@ -74,7 +74,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
     }
     let keys = tx.keys(row.organization)?;
     let event = match load_event(tx.connection(), &keys, row.organization, row.event.key())? {
-        Some(Stored::Event(event)) => Arc::new(event),
+        Some(Stored::Event(event)) => Arc::new(*event),
         Some(Stored::Erased) => return erased(tx, row.id),
         None => return Err(damaged("deliveries.event")),
     };
@@ -329,7 +329,7 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
     let endpoint = facts(tx.connection(), row.endpoint)?;
     let sealed = seal_answer(tx, &row, finished)?;
     let in_run = row.attempts_in_run.max(1);
-    insert_attempt(tx, finished, trigger_of(row.run, in_run), sealed, !current)?;
+    insert_attempt(tx, finished, trigger_of(row.run, in_run), sealed.as_deref(), !current)?;
     let closed = match (endpoint.rules.source, row.subject) {
         (Source::Lane, Some(subject)) => {
             let end = match (finished.decided.trigger, finished.ending) {
@@ -418,7 +418,7 @@ fn insert_attempt(
     tx: &Tx<'_>,
     finished: &FinishedAttempt,
     trigger: &str,
-    answer: Option<Vec<u8>>,
+    answer: Option<&[u8]>,
     late: bool,
 ) -> StorageResult<()> {
     let ending = match finished.ending {

@@ -66,9 +66,9 @@ impl Consents for SqliteStore {
         patch.check()?;
         let by = *by;
         self.write(4_096, move |tx| {
-            let (row, shown) = existing(tx, by.organization, consent)?;
+            let shown = existing(tx, by.organization, consent)?;
             let new = patched(&shown, &patch);
-            follow(tx, &by, row, shown, new, now)
+            follow(tx, &by, &shown, &new, now)
         })
         .await
     }
@@ -84,12 +84,12 @@ impl Consents for SqliteStore {
         patch.check()?;
         let by = *by;
         self.write(4_096, move |tx| {
-            let (row, shown) = existing(tx, by.organization, consent)?;
+            let shown = existing(tx, by.organization, consent)?;
             if !shown.granted() {
                 return Ok(shown);
             }
             let new = patched(&shown, &patch);
-            follow(tx, &by, row, shown, new, now)
+            follow(tx, &by, &shown, &new, now)
         })
         .await
     }
@@ -156,7 +156,7 @@ fn record_batch(
         consents.push(recorded.view);
     }
     tx.audit(by, "consent.record_batch", &id.to_string(), now)?;
-    publish::publish_batch(tx, by.organization, id, created, now)?;
+    publish::publish_batch(tx, by.organization, id, &created, now)?;
     for (kind, view) in others {
         publish_consent(tx, by.organization, kind, view, now)?;
     }
@@ -297,12 +297,11 @@ fn existing(
     tx: &mut Tx<'_>,
     organization: OrganizationId,
     consent: ConsentId,
-) -> StorageResult<(ConsentRow, ConsentView)> {
+) -> StorageResult<ConsentView> {
     let keys = tx.keys(organization)?;
     let not_found = || StorageError::Refused(Refusal::NotFound("the consent"));
     let row = ledger::by_id(tx.connection(), organization, consent)?.ok_or_else(not_found)?;
-    let shown = ledger::view(tx.connection(), &keys, &row)?.ok_or_else(not_found)?;
-    Ok((row, shown))
+    ledger::view(tx.connection(), &keys, &row)?.ok_or_else(not_found)
 }
 
 fn patched(shown: &ConsentView, patch: &ConsentPatch) -> NewDecision {
@@ -332,9 +331,8 @@ fn patched(shown: &ConsentView, patch: &ConsentPatch) -> NewDecision {
 fn follow(
     tx: &mut Tx<'_>,
     by: &Caller,
-    row: ConsentRow,
-    shown: ConsentView,
-    new: NewDecision,
+    shown: &ConsentView,
+    new: &NewDecision,
     now: Timestamp,
 ) -> StorageResult<ConsentView> {
     if shown.basis != LawfulBasis::Consent {
@@ -347,8 +345,7 @@ fn follow(
         policy_is_open(tx, by.organization, policy)?;
     }
     text_field("consent_type", &new.purpose, 100)?;
-    drop((row, shown));
-    let taken = write_decision(tx, by, &new, now)?;
+    let taken = write_decision(tx, by, new, now)?;
     let action = match taken.event {
         Some(EventKind::ConsentWithdrawn) => "consent.withdraw",
         _ => "consent.change",
@@ -376,7 +373,7 @@ fn publish_consent(
         render_version: RENDER_VERSION,
         body: EventBody::Consent(view),
     };
-    publish(tx, Arc::new(event), now)
+    publish(tx, &Arc::new(event), now)
 }
 
 fn advance_due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> StorageResult<u32> {

@@ -152,7 +152,7 @@ impl History for SqliteStore {
         self.read(move |connection, shared| {
             let keys = crate::keys::organization_keys(connection, shared, organization)?;
             Ok(match load_event(connection, &keys, organization, event.key())? {
-                Some(Stored::Event(event)) => Some(event),
+                Some(Stored::Event(event)) => Some(*event),
                 Some(Stored::Erased) | None => None,
             })
         })

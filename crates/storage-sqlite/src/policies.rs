@@ -81,7 +81,7 @@ fn tell(
         render_version: RENDER_VERSION,
         body: EventBody::Policy(Policy { content: None, ..policy.clone() }),
     };
-    publish(tx, Arc::new(event), now)
+    publish(tx, &Arc::new(event), now)
 }
 
 #[async_trait]

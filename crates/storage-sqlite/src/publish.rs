@@ -24,14 +24,14 @@ use crate::tx::Tx;
 use crate::writer::After;
 
 /// Writes an event, its place in the feed, and a delivery to every endpoint that wants it.
-pub(crate) fn publish(tx: &mut Tx<'_>, event: Arc<Event>, now: Timestamp) -> StorageResult<()> {
-    let bytes = insert_event(tx, &event)?;
+pub(crate) fn publish(tx: &mut Tx<'_>, event: &Arc<Event>, now: Timestamp) -> StorageResult<()> {
+    let bytes = insert_event(tx, event)?;
     let log_index = tx.next_event_index(event.organization)?;
     tx.sql("INSERT INTO event_feed (organization, log_index, event) VALUES (?, ?, ?)")?
         .execute([event.organization.key(), log_index, event.id.key()])
         .map_err(database)?;
     tx.shared.metrics.accepted.inc();
-    fan_out(tx, &event, bytes, now)
+    fan_out(tx, event, bytes, now)
 }
 
 /// The events of a batch's created consents: one, or several where one would be too large to send (P16).
@@ -39,10 +39,10 @@ pub(crate) fn publish_batch(
     tx: &mut Tx<'_>,
     organization: OrganizationId,
     batch: BatchId,
-    created: Vec<ConsentView>,
+    created: &[ConsentView],
     now: Timestamp,
 ) -> StorageResult<()> {
-    for share in split_batch(&created, BATCH_EVENT_LIMIT) {
+    for share in split_batch(created, BATCH_EVENT_LIMIT) {
         let consents = created[share].to_vec();
         let event = Event {
             id: tx.id(now),
@@ -53,7 +53,7 @@ pub(crate) fn publish_batch(
             render_version: RENDER_VERSION,
             body: EventBody::Batch(BatchView { id: batch, consents }),
         };
-        publish(tx, Arc::new(event), now)?;
+        publish(tx, &Arc::new(event), now)?;
     }
     Ok(())
 }
@@ -251,7 +251,7 @@ pub(crate) fn insert_delivery(
 /// An event as read back.
 pub(crate) enum Stored {
     /// Whole, or a batch without the parts of people erased since.
-    Event(Event),
+    Event(Box<Event>),
     /// Everyone it was about was erased.
     Erased,
 }
@@ -290,7 +290,7 @@ pub(crate) fn load_event(
         (None, None) => return Err(damaged("events.sealed")),
     };
     Ok(Some(match body {
-        Some(body) => Stored::Event(Event {
+        Some(body) => Stored::Event(Box::new(Event {
             id: EventId::from_key(event),
             organization,
             kind,
@@ -298,7 +298,7 @@ pub(crate) fn load_event(
             subject,
             render_version,
             body,
-        }),
+        })),
         None => Stored::Erased,
     }))
 }

@@ -64,7 +64,7 @@ enum Ran {
 }
 
 struct Work<T, F> {
-    work: F,
+    run: F,
     bytes: usize,
     queued: Arc<AtomicUsize>,
     result: Option<StorageResult<T>>,
@@ -77,7 +77,7 @@ where
     F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
-        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+        let result = catch_unwind(AssertUnwindSafe(|| (self.run)(tx)))
             .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())));
         let ran = match &result {
             Ok(_) => Ran::Well,
@@ -137,7 +137,7 @@ impl Writer {
         }
         let (answer, answered) = oneshot::channel();
         let queued = Arc::clone(&self.queued);
-        let call = Box::new(Work { work, bytes, queued, result: None, answer });
+        let call = Box::new(Work { run: work, bytes, queued, result: None, answer });
         let sent = match &*self.calls.read() {
             Some(calls) => calls.try_send(call),
             None => Err(TrySendError::Disconnected(call as Box<dyn Call>)),

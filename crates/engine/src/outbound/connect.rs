@@ -1,5 +1,6 @@
 //! Dialling: resolve, judge every address, connect to exactly those, TLS under the original name, hyper.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub struct Connection {
     origin: Arc<Origin>,
 }
 
-/// hyper's half of the connection, until it has ended: dropping it then is what returns a request it never took up.
+/// hyper's half of the connection, until it has ended: it is never polled after that, and its socket closes at once.
 struct Driver(Option<Pin<Box<Http1>>>);
 
 type Http1 = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
@@ -47,6 +48,16 @@ impl Connection {
         })
         .await;
         self.sender.is_ready()
+    }
+
+    async fn over(stream: Stream, origin: Arc<Origin>) -> Result<Connection, SendError> {
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(READ_BUFFER)
+            .max_header_size(MAX_ANSWER_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|why| SendError::from_exchange(&why))?;
+        Ok(Connection { sender, driver: Driver(Some(Box::pin(driver))), origin })
     }
 
     pub(super) fn leads_to(&self, target: &Target) -> bool {
@@ -116,14 +127,7 @@ impl Connector {
                 Stream::Tls(Box::new(dialled.map_err(|why| SendError::from_handshake(&why))?))
             }
         };
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(READ_BUFFER)
-            .max_header_size(MAX_ANSWER_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|why| SendError::from_exchange(&why))?;
-        let driver = Driver(Some(Box::pin(driver)));
-        Ok(Connection { sender, driver, origin: Arc::clone(origin) })
+        Connection::over(stream, Arc::clone(origin)).await
     }
 
     /// One refused address refuses the whole name: a name with a public and a private face is an attack or a
@@ -139,7 +143,7 @@ impl Connector {
             let checked = self.guard.check_for(origin.scheme, addr.ip());
             checked.map_err(SendError::ForbiddenAddress)?;
         }
-        if addresses.is_empty() { Err(SendError::Dns) } else { Ok(addresses) }
+        Ok(addresses)
     }
 }
 
@@ -150,24 +154,77 @@ const MAX_ANSWER_HEAD: usize = 32 * 1024;
 const READ_BUFFER: usize = 64 * 1024;
 
 /// The first address that accepts. Each but the last gets its fair part of the time left, so that one that
-/// swallows packets leaves some for the next.
+/// swallows packets leaves some for the next; the last has the attempt's own deadline.
 async fn dial_first(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, SendError> {
-    let mut last = SendError::ConnectFailed;
+    let mut failed = SendError::Dns;
     for (tried, addr) in addresses.iter().enumerate() {
-        let left = until.saturating_duration_since(Instant::now());
-        let fair = left / (addresses.len() - tried) as u32;
-        match timeout(fair, dial(*addr)).await {
-            Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(why)) => last = SendError::from_dial(&why),
-            Err(_) => last = SendError::ConnectFailed,
+        let untried = addresses.len() - tried;
+        let dialled = if untried == 1 {
+            dial(*addr).await
+        } else {
+            let left = until.saturating_duration_since(Instant::now());
+            let fair = timeout(left / untried as u32, dial(*addr)).await;
+            fair.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
+        match dialled {
+            Ok(tcp) => return Ok(tcp),
+            Err(why) => failed = SendError::from_dial(&why),
         }
     }
-    Err(last)
+    Err(failed)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one dial; its address has passed the guard")]
-async fn dial(addr: SocketAddr) -> std::io::Result<TcpStream> {
+async fn dial(addr: SocketAddr) -> io::Result<TcpStream> {
     let tcp = TcpStream::connect(addr).await?;
     tcp.set_nodelay(true)?;
     Ok(tcp)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENT: Duration = Duration::from_mins(1);
+
+    /// A connection and the receiver's end of it.
+    async fn connected() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let guard = Guard { dev_loopback_http: true, ..Guard::default() };
+        let addr = listener.local_addr().unwrap();
+        let target = Target::parse(&format!("http://{addr}/"), &guard).unwrap();
+        let stream = Stream::Clear(dial(addr).await.unwrap());
+        let connection = Connection::over(stream, Arc::clone(target.origin())).await.unwrap();
+        (connection, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_close_is_noticed_while_idle() {
+        let (mut connection, peer) = connected().await;
+        assert!(connection.is_open().await);
+        drop(peer);
+        let noticed = async {
+            while connection.is_open().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENT, noticed).await.unwrap();
+    }
+
+    /// The race that `is_open` cannot win: the receiver closes just after it was asked.
+    #[tokio::test]
+    async fn a_request_that_was_never_written_comes_back() {
+        let (mut connection, peer) = connected().await;
+        assert!(connection.is_open().await);
+        drop(peer);
+        let _later = connected().await; // the runtime has heard of the close once it has heard of this
+        let request = Request::new(Full::new(Bytes::from_static(b"x")));
+        let sent = timeout(PATIENT, connection.exchange(request)).await.unwrap();
+        assert!(sent.unwrap_err().take_message().is_some());
+        assert!(!connection.is_open().await);
+    }
 }

@@ -151,6 +151,18 @@ async fn the_limit_is_exact() {
     }
 }
 
+/// I9: the head of an answer is bounded too.
+#[tokio::test]
+async fn a_head_is_read_up_to_its_limit() {
+    for (length, accepted) in [(30 * 1024, true), (34 * 1024, false)] {
+        let padding = "p".repeat(length);
+        let head = format!("HTTP/1.1 200 OK\r\nx: {padding}\r\ncontent-length: 0\r\n\r\n");
+        let receiver = Receiver::start(vec![vec![Act::Read, raw(&head), Act::Hang]]).await;
+        let sent = send_once(&dev_courier(), &http_target(&receiver, "/"), PATIENT).await;
+        assert_eq!(sent.result.is_ok(), accepted, "{length}: {:?}", sent.result);
+    }
+}
+
 /// I9: with no byte free the body is left unread, and the status is still known. I8: nobody waits for the room
 /// that others hold.
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use abide_engine::outbound::{Guard, Scheme};
 
-/// First and last address of each refused range, and the neighbours on either side: `true` where a neighbour is
-/// itself refused (it belongs to another range).
+/// First and last address of each refused range, and the neighbours on either side: `SHUT` where a neighbour belongs to
+/// another refused range.
 const RANGES: &[(&str, &str, Neighbour, Neighbour)] = &[
     ("0.0.0.0", "0.255.255.255", None, Some(("1.0.0.0", OPEN))),
     ("10.0.0.0", "10.255.255.255", Some(("9.255.255.255", OPEN)), Some(("11.0.0.0", OPEN))),

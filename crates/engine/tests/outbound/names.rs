@@ -1,11 +1,14 @@
 //! Names that resolve to more than they should, or to something else each time.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use abide_engine::outbound::{Courier, Guard, SendError, Target};
+use abide_engine::outbound::{Arrival, Courier, Guard, SendError, Target};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use super::receiver::{Act, Identity, Receiver, answer};
-use super::{FakeDns, PATIENT, courier, loopback_listed, post, send_once};
+use super::{BRIEF, FakeDns, PATIENT, courier, loopback_listed, post, send_once};
 
 const NAME: &str = "hooks.test";
 
@@ -76,6 +79,22 @@ async fn addresses_are_tried_in_order() {
     assert_eq!(send_once(&courier, &target, PATIENT).await.result.unwrap().status, 200);
 }
 
+/// I8: an address that swallows packets costs the attempt its deadline, and leaves time for the next address.
+#[tokio::test]
+async fn an_address_that_swallows_packets_does_not_take_all_the_time() {
+    let identity = Identity::of(NAME);
+    let ok = vec![Act::Read, answer("200 OK", "ok")];
+    let receiver = Receiver::start_tls(&identity, vec![ok]).await;
+    let swallower = Swallower::start().await;
+    let courier =
+        listed_courier(&identity, &[&[swallower.addr], &[swallower.addr, receiver.addr()]]);
+    let target = named(receiver.addr().port(), courier.guard());
+    let alone = send_once(&courier, &target, BRIEF).await;
+    assert_eq!(alone.result.unwrap_err(), SendError::Timeout(Arrival::NotArrived));
+    let followed = send_once(&courier, &target, Duration::from_secs(8)).await;
+    assert_eq!(followed.result.unwrap().status, 200);
+}
+
 #[tokio::test]
 async fn no_address_is_a_dns_failure_and_no_listener_a_refused_connection() {
     let identity = Identity::of(NAME);
@@ -92,6 +111,26 @@ async fn no_address_is_a_dns_failure_and_no_listener_a_refused_connection() {
 
 /// An address where nobody listens any more.
 async fn vacant() -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
+}
+
+/// A listener whose queue of unaccepted connections is full: the next one gets no reply.
+struct Swallower {
+    addr: SocketAddr,
+    _held: (TcpListener, Vec<TcpStream>),
+}
+
+impl Swallower {
+    async fn start() -> Swallower {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(connected) = timeout(BRIEF, TcpSocket::new_v4().unwrap().connect(addr)).await {
+            queued.push(connected.unwrap());
+        }
+        Swallower { addr, _held: (listener, queued) }
+    }
 }

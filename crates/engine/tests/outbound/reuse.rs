@@ -84,7 +84,7 @@ async fn a_reused_connection_that_breaks_in_use_is_a_failure() {
 /// I10: a kept connection serves only the origin it was opened to: changing an endpoint's URL reaches the new one.
 #[tokio::test]
 async fn a_kept_connection_never_serves_another_target() {
-    let ok = || vec![repeat(2, &[Act::Read, answer("200 OK", "")])];
+    let ok = || vec![repeat(3, &[Act::Read, answer("200 OK", "")])];
     let (old, new) = (Receiver::start(ok()).await, Receiver::start(ok()).await);
     let courier = dev_courier();
     let mut slot = None;

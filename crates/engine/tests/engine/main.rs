@@ -1,0 +1,14 @@
+//! The engine on a real store, against receivers that misbehave on purpose.
+
+mod crash;
+mod delivery;
+mod drain;
+mod isolation;
+mod order;
+mod stopped;
+mod world;
+
+#[path = "../support/receiver.rs"]
+mod receiver;
+#[path = "../support/test_dialects.rs"]
+mod test_dialects;
