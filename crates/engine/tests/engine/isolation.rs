@@ -55,7 +55,7 @@ async fn a_broken_endpoint_rests_and_goes_on() {
     world
         .until("delivered", |all| all[3..].iter().all(|one| one.state == DeliveryState::Delivered))
         .await;
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     let all = world
         .until("all delivered", |all| all.iter().all(|one| one.state == DeliveryState::Delivered))
         .await;

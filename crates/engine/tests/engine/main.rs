@@ -1,5 +1,7 @@
 //! The engine on a real store, against receivers that misbehave on purpose.
 
+#![expect(clippy::unwrap_used, reason = "what a test sets up is meant to work")]
+
 mod crash;
 mod delivery;
 mod drain;

@@ -37,7 +37,7 @@ async fn a_paused_endpoint_gets_nothing_until_it_goes_on() {
         .await;
     assert!(all[2..].iter().all(|one| one.reason == Some(Reason::EndpointPaused)));
     world.record("late", "marketing").await;
-    world.advance(Duration::from_secs(3600));
+    world.advance(Duration::from_hours(1));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(receiver.requests().len(), 2, "an attempt started at a stopped endpoint");
     assert_eq!(world.deliveries().await[6].state, DeliveryState::Held);

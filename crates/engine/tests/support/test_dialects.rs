@@ -28,7 +28,7 @@ pub(crate) static SNAPSHOT: TestDialect = TestDialect {
     name: "test.snapshot",
     source: Source::Snapshot,
     delays: &[60, 60, 60, 60],
-    deadline: Duration::from_secs(60),
+    deadline: Duration::from_mins(1),
 };
 
 /// The same, with a deadline of a second.
@@ -44,7 +44,7 @@ pub(crate) static LATEST: TestDialect = TestDialect {
     name: "test.latest",
     source: Source::Latest,
     delays: &[1, 1, 1, 1, 1, 1],
-    deadline: Duration::from_secs(60),
+    deadline: Duration::from_mins(1),
 };
 
 /// The person's whole state, one attempt at a time.
