@@ -34,10 +34,6 @@ const REMEMBERED: usize = 1 << 18;
 pub(crate) const DEFAULT_RECEIVER: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8421);
 
-/// Where it listens unless told otherwise.
-pub(crate) const DEFAULT_RECEIVER: SocketAddr =
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8421);
-
 #[derive(Args)]
 pub(crate) struct Options {
     /// The wire contract to verify by, such as consentproof
