@@ -203,9 +203,14 @@ CREATE TABLE deliveries (
   run TEXT NOT NULL DEFAULT 'first' CHECK (run IN ('first', 'single', 'series')),
   attempts INTEGER NOT NULL DEFAULT 0,
   attempts_in_run INTEGER NOT NULL DEFAULT 0,
+  -- Drawn when somebody asked for another run: only a line that an endpoint drew later cancels it.
+  asked INTEGER NOT NULL DEFAULT 0,
+  -- Whether it was made later than its event, to send a lane's state once more.
+  repeats INTEGER NOT NULL DEFAULT 0 CHECK (repeats IN (0, 1)),
   reason TEXT,
   superseded_by INTEGER CHECK ((superseded_by IS NOT NULL) = (state = 'superseded'))
 ) STRICT;
+CREATE INDEX deliveries_repeating ON deliveries (event) WHERE repeats = 1;
 CREATE INDEX deliveries_due ON deliveries (due_at, endpoint) WHERE state = 'pending';
 CREATE INDEX deliveries_claimed ON deliveries (lease) WHERE state = 'claimed';
 CREATE INDEX deliveries_parked ON deliveries (endpoint, due_at) WHERE state = 'parked';

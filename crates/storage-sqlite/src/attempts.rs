@@ -16,7 +16,7 @@ use abide_storage::deliveries::{
 use abide_storage::sealing::Place;
 use rusqlite::{OptionalExtension, params};
 
-use crate::deliveries::{stop_row, stopped};
+use crate::deliveries::{standing_of, stop_row, stopped};
 use crate::endpoints::{EndpointFacts, facts};
 use crate::lanes::{self, Closed, Entered};
 use crate::ledger;
@@ -24,6 +24,9 @@ use crate::people;
 use crate::publish::{Stored, load_event};
 use crate::rows::{damaged, database, id, maybe_id, named};
 use crate::tx::Tx;
+
+/// How long a delivery waits for an attempt in its lane that should have ended, in milliseconds.
+const WAIT_AGAIN: i64 = 1_000;
 
 /// A delivery's row.
 struct DeliveryRow {
@@ -37,6 +40,8 @@ struct DeliveryRow {
     run: Run,
     attempts: u32,
     attempts_in_run: u32,
+    /// Where it stands against its endpoint's line.
+    standing: DeliveryId,
 }
 
 fn load(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>> {
@@ -53,6 +58,7 @@ fn load(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>>
                 run: named(row, "run", Run::parse)?,
                 attempts: row.get("attempts")?,
                 attempts_in_run: row.get("attempts_in_run")?,
+                standing: standing_of(row)?,
             })
         })
         .optional()
@@ -68,7 +74,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
         return Ok(Opened::Moved(row.state));
     }
     let endpoint = facts(tx.connection(), row.endpoint)?;
-    if let Some(stop) = stopped(&endpoint, row.id) {
+    if let Some(stop) = stopped(&endpoint, row.standing) {
         stop_row(tx, row.id, stop)?;
         return moved(tx, row.id);
     }
@@ -78,7 +84,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
         Some(Stored::Erased) => return erased(tx, row.id),
         None => return Err(damaged("deliveries.event")),
     };
-    match endpoint.rules.source {
+    match source_of(&endpoint, &event) {
         Source::Snapshot => {
             let first_sha256 = first_body(tx, row.id)?;
             opened(tx, &row, &open, &endpoint, event, Fresh::Snapshot, None, 0, first_sha256, now)
@@ -92,6 +98,15 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
             opened(tx, &row, &open, &endpoint, event, fresh, Some(signed_at), version, None, now)
         }
         Source::Lane => open_in_lane(tx, &row, &open, &endpoint, event, now),
+    }
+}
+
+/// What the event is sent as. One about several people or about nobody has no one state that could be read anew: it is
+/// its own content for every endpoint.
+fn source_of(endpoint: &EndpointFacts, event: &Event) -> Source {
+    match event.body {
+        EventBody::Consent(_) => endpoint.rules.source,
+        EventBody::Batch(_) | EventBody::Policy(_) => Source::Snapshot,
     }
 }
 
@@ -120,7 +135,9 @@ fn open_in_lane(
             opened(tx, row, open, endpoint, event, fresh, Some(sent_at), version, None, now)
         }
         Entered::Wait(until) => {
-            give_back(tx, row, GiveBack::Due(until.max(now)))?;
+            // Its end wakes this one; where that is overdue, look again in a while.
+            let again = if until > now { until } else { now.plus_millis(WAIT_AGAIN) };
+            give_back(tx, row, GiveBack::Due(again))?;
             moved(tx, row.id)
         }
         Entered::Covered => {
@@ -267,21 +284,14 @@ fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> Storag
         GiveBack::Parked | GiveBack::Due(_) => give_back(tx, row, given.to),
         GiveBack::Stopped => {
             let endpoint = facts(tx.connection(), row.endpoint)?;
-            match stopped(&endpoint, row.id) {
+            match stopped(&endpoint, row.standing) {
                 Some(stop) => stop_row(tx, row.id, stop),
                 // Started again meanwhile.
                 None => give_back(tx, row, GiveBack::Due(row.event.drawn_at())),
             }
         }
         GiveBack::Unreadable => {
-            let erased = match row.subject {
-                Some(subject) => tx
-                    .sql("SELECT 1 FROM subjects WHERE subject = ? AND wrapped_key IS NULL")?
-                    .exists([subject.key()])
-                    .map_err(database)?,
-                None => false,
-            };
-            if erased {
+            if is_erased(tx, row)? {
                 end(tx, row.id, DeliveryState::Erased, Some(Reason::SubjectErased))
             } else {
                 tx.shared.metrics.failed.inc();
@@ -289,6 +299,18 @@ fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> Storag
             }
         }
     }
+}
+
+/// Whether everyone whom the delivery's event is about was erased.
+fn is_erased(tx: &mut Tx<'_>, row: &DeliveryRow) -> StorageResult<bool> {
+    tx.sql(
+        "SELECT coalesce( \
+         (SELECT subjects.wrapped_key IS NULL FROM subjects WHERE subject = ?1), \
+         (SELECT min(subjects.wrapped_key IS NULL) FROM event_parts JOIN subjects USING (subject) WHERE event = ?2), \
+         0)",
+    )?
+    .query_row(params![row.subject.map(abide_core::ids::Id::key), row.event.key()], |row| row.get(0))
+    .map_err(database)
 }
 
 fn give_back(tx: &Tx<'_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<()> {
@@ -325,6 +347,10 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
         }
     }
     let Some(row) = load(tx, finished.delivery)? else { return Ok(()) };
+    if is_recorded(tx, finished)? {
+        // Reported again because the first report's commit was in doubt.
+        return Ok(());
+    }
     let current = row.state.is_leased() && row.lease == Some(finished.lease);
     let endpoint = facts(tx.connection(), row.endpoint)?;
     let sealed = seal_answer(tx, &row, finished)?;
@@ -347,6 +373,15 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
         return Ok(());
     }
     settle(tx, &row, &endpoint, finished, closed)
+}
+
+/// Whether this very attempt has its end already: the record of an attempt never changes.
+fn is_recorded(tx: &Tx<'_>, finished: &FinishedAttempt) -> StorageResult<bool> {
+    tx.sql(
+        "SELECT 1 FROM attempts WHERE delivery = ? AND number = ? AND lease = ? AND ending IS NOT NULL",
+    )?
+    .exists(params![finished.delivery.key(), finished.number, finished.lease.key()])
+    .map_err(database)
 }
 
 /// Moves the row as decided, by core's table.
@@ -372,8 +407,11 @@ fn settle(
     }
     let attempts = row.attempts.max(finished.number);
     let in_run = row.attempts_in_run.max(1);
+    if !state.is_final() && is_erased(tx, row)? {
+        return end(tx, row.id, DeliveryState::Erased, Some(Reason::SubjectErased));
+    }
     // An endpoint stopped while the attempt was open: what is left of the delivery follows it.
-    let stop = (!state.is_final()).then(|| stopped(endpoint, row.id)).flatten();
+    let stop = (!state.is_final()).then(|| stopped(endpoint, row.standing)).flatten();
     tx.sql(
         "UPDATE deliveries SET state = ?, lease = NULL, due_at = ?, reason = ?, attempts = ?, attempts_in_run = ? \
          WHERE delivery = ?",

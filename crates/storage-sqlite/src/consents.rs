@@ -66,8 +66,8 @@ impl Consents for SqliteStore {
         patch.check()?;
         let by = *by;
         self.write(4_096, move |tx| {
-            let shown = existing(tx, by.organization, consent)?;
-            let new = patched(&shown, &patch);
+            let (shown, decided) = existing(tx, by.organization, consent)?;
+            let new = patched(&shown, decided, &patch);
             follow(tx, &by, &shown, &new, now)
         })
         .await
@@ -84,11 +84,11 @@ impl Consents for SqliteStore {
         patch.check()?;
         let by = *by;
         self.write(4_096, move |tx| {
-            let shown = existing(tx, by.organization, consent)?;
+            let (shown, decided) = existing(tx, by.organization, consent)?;
             if !shown.granted() {
                 return Ok(shown);
             }
-            let new = patched(&shown, &patch);
+            let new = patched(&shown, decided, &patch);
             follow(tx, &by, &shown, &new, now)
         })
         .await
@@ -228,13 +228,19 @@ fn write_decision(
         }),
         metadata: new.metadata.clone(),
         ip_address,
-        obtained_at: new.obtained_at.unwrap_or(now),
+        obtained_at: new.obtained_at.unwrap_or_else(|| not_before(&row, now)),
         recorded_at: now,
         validity: new.validity,
         created_at: row.created_at,
         withdrawn_at: None,
     };
     ledger::take(tx, by, &person.key, row, view, now)
+}
+
+/// When a decision without a time of its own was taken: now, and not before the one in force, which it follows, though
+/// the clock was set back since.
+fn not_before(row: &ConsentRow, now: Timestamp) -> Timestamp {
+    row.standing.in_force.map_or(now, |held| held.obtained_at.max(now))
 }
 
 fn find_or_create_purpose(
@@ -292,23 +298,28 @@ fn policy_is_open(
     }
 }
 
-/// An existing record and what it shows; not found when it does not exist or its person was erased.
+/// What an existing record shows and what the decision shown decided, in force or not; not found when the record does
+/// not exist or its person was erased.
 fn existing(
     tx: &mut Tx<'_>,
     organization: OrganizationId,
     consent: ConsentId,
-) -> StorageResult<ConsentView> {
+) -> StorageResult<(ConsentView, PermissionState)> {
     let keys = tx.keys(organization)?;
     let not_found = || StorageError::Refused(Refusal::NotFound("the consent"));
     let row = ledger::by_id(tx.connection(), organization, consent)?.ok_or_else(not_found)?;
-    ledger::view(tx.connection(), &keys, &row)?.ok_or_else(not_found)
+    let shown = ledger::view(tx.connection(), &keys, &row)?.ok_or_else(not_found)?;
+    let decided = ledger::decided(tx, shown.decision)?;
+    Ok((shown, decided))
 }
 
-fn patched(shown: &ConsentView, patch: &ConsentPatch) -> NewDecision {
-    let state = match patch.granted {
-        Some(true) => PermissionState::Granted,
-        Some(false) => PermissionState::Denied,
-        None => shown.state.unwrap_or(PermissionState::Denied),
+/// The decision that a patch makes of the one shown. Without a new answer of the person, the answer stands as it was,
+/// and for the time that it was given for.
+fn patched(shown: &ConsentView, decided: PermissionState, patch: &ConsentPatch) -> NewDecision {
+    let (state, validity) = match patch.granted {
+        Some(true) => (PermissionState::Granted, Validity::default()),
+        Some(false) => (PermissionState::Denied, Validity::default()),
+        None => (decided, shown.validity),
     };
     let moved = patch.metadata.is_some() || patch.ip_address.is_some();
     NewDecision {
@@ -323,7 +334,7 @@ fn patched(shown: &ConsentView, patch: &ConsentPatch) -> NewDecision {
         metadata: patch.metadata.clone().or_else(|| shown.metadata.clone()),
         ip_address: if moved { patch.ip_address.clone() } else { shown.ip_address.clone() },
         obtained_at: None,
-        validity: Validity::default(),
+        validity,
     }
 }
 

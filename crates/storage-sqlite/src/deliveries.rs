@@ -9,7 +9,7 @@ use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
 use abide_storage::deliveries::{Backlog, Claimed, DuePage, OpenAttempt, Opened, Report};
 use abide_storage::{Deliveries, StorageResult};
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
 use crate::attempts;
@@ -37,7 +37,7 @@ impl Deliveries for SqliteStore {
         if found.due.is_empty() && found.blocked.is_empty() {
             return Ok(DuePage { next_due_at: found.next_due_at, ..DuePage::default() });
         }
-        self.write(64 * found.due.len(), move |tx| take(tx, lease, &found, limit)).await
+        self.write(64 * found.due.len(), move |tx| take(tx, lease, &found, limit, now)).await
     }
 
     async fn claim_parked(
@@ -48,12 +48,12 @@ impl Deliveries for SqliteStore {
         _now: Timestamp,
     ) -> StorageResult<Vec<Claimed>> {
         self.write(64, move |tx| {
-            let parked: Vec<DeliveryId> = tx
+            let parked: Vec<(DeliveryId, DeliveryId)> = tx
                 .sql(
-                    "SELECT delivery FROM deliveries WHERE state = 'parked' AND endpoint = ? \
+                    "SELECT delivery, asked FROM deliveries WHERE state = 'parked' AND endpoint = ? \
                      ORDER BY due_at LIMIT ?",
                 )?
-                .query_map(params![endpoint.key(), limit], |row| id(row, "delivery"))
+                .query_map(params![endpoint.key(), limit], id_and_standing)
                 .and_then(Iterator::collect)
                 .map_err(database)?;
             if parked.is_empty() {
@@ -61,8 +61,8 @@ impl Deliveries for SqliteStore {
             }
             let facts = facts(tx.connection(), endpoint)?;
             let mut claimed = Vec::with_capacity(parked.len());
-            for delivery in parked {
-                match stopped(&facts, delivery) {
+            for (delivery, standing) in parked {
+                match stopped(&facts, standing) {
                     Some(stop) => stop_row(tx, delivery, stop)?,
                     None => {
                         claim_row(tx, delivery, lease)?;
@@ -123,6 +123,10 @@ impl Deliveries for SqliteStore {
     }
 }
 
+fn id_and_standing(row: &Row<'_>) -> rusqlite::Result<(DeliveryId, DeliveryId)> {
+    Ok((id(row, "delivery")?, standing_of(row)?))
+}
+
 /// A JSON array of endpoint keys, for `IN (SELECT value FROM json_each(?))`.
 fn endpoint_list(endpoints: &[EndpointId]) -> String {
     let keys: Vec<String> = endpoints.iter().map(|endpoint| endpoint.key().to_string()).collect();
@@ -131,22 +135,23 @@ fn endpoint_list(endpoints: &[EndpointId]) -> String {
 
 /// What a look at the due index found.
 struct Found {
-    due: Vec<Claimed>,
+    due: Vec<(Claimed, DeliveryId)>,
     blocked: Vec<DeliveryId>,
     next_due_at: Option<Timestamp>,
 }
 
 fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> StorageResult<Found> {
-    let due: Vec<Claimed> = connection
+    let due: Vec<(Claimed, DeliveryId)> = connection
         .prepare_cached(
-            "SELECT delivery, endpoint FROM deliveries INDEXED BY deliveries_due \
+            "SELECT delivery, endpoint, asked FROM deliveries INDEXED BY deliveries_due \
              WHERE state = 'pending' AND due_at <= ?1 AND endpoint NOT IN (SELECT value FROM json_each(?2)) \
              ORDER BY due_at LIMIT ?3",
         )
         .and_then(|mut statement| {
             statement
                 .query_map(params![now.as_millis(), full, limit], |row| {
-                    Ok(Claimed { id: id(row, "delivery")?, endpoint: id(row, "endpoint")? })
+                    let (id, standing) = id_and_standing(row)?;
+                    Ok((Claimed { id, endpoint: crate::rows::id(row, "endpoint")? }, standing))
                 })?
                 .collect()
         })
@@ -182,21 +187,31 @@ fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> Stor
     Ok(Found { due, blocked, next_due_at })
 }
 
-fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, limit: u32) -> StorageResult<DuePage> {
+fn take(
+    tx: &mut Tx<'_>,
+    lease: LeaseId,
+    found: &Found,
+    limit: u32,
+    now: Timestamp,
+) -> StorageResult<DuePage> {
     let mut page = DuePage {
         more: found.due.len() as u32 == limit || found.blocked.len() as u32 == PARK_PER_CLAIM,
         next_due_at: found.next_due_at,
         ..DuePage::default()
     };
     let mut known: HashMap<EndpointId, EndpointFacts> = HashMap::new();
-    for due in &found.due {
+    for (due, standing) in &found.due {
+        // What was seen beside the writer may have moved on: only what is still due is met.
+        if !is_due(tx, due.id, now)? {
+            continue;
+        }
         let facts = match known.entry(due.endpoint) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
                 new.insert(facts(tx.connection(), due.endpoint)?)
             }
         };
-        match stopped(facts, due.id) {
+        match stopped(facts, *standing) {
             Some(stop) => {
                 stop_row(tx, due.id, stop)?;
                 page.stopped += 1;
@@ -210,8 +225,10 @@ fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, limit: u32) -> StorageRe
     }
     for delivery in &found.blocked {
         page.parked += tx
-            .sql("UPDATE deliveries SET state = 'parked' WHERE delivery = ? AND state = 'pending'")?
-            .execute([delivery.key()])
+            .sql(
+                "UPDATE deliveries SET state = 'parked' WHERE delivery = ? AND state = 'pending' AND due_at <= ?",
+            )?
+            .execute([delivery.key(), now.as_millis()])
             .map_err(database)? as u32;
     }
     Ok(page)
@@ -224,14 +241,21 @@ pub(crate) enum Stop {
     Cancel(Reason),
 }
 
-/// Whether a waiting delivery of the endpoint is stopped, and how.
-pub(crate) fn stopped(endpoint: &EndpointFacts, delivery: DeliveryId) -> Option<Stop> {
+/// Where a waiting delivery stands against the line that its endpoint's last stop drew: at its own id, or at the moment
+/// when somebody asked for another run, which an earlier stop does not undo.
+pub(crate) fn standing_of(row: &Row<'_>) -> rusqlite::Result<DeliveryId> {
+    let delivery: i64 = row.get("delivery")?;
+    Ok(DeliveryId::from_key(delivery.max(row.get("asked")?)))
+}
+
+/// Whether a waiting delivery that stands there is stopped, and how.
+pub(crate) fn stopped(endpoint: &EndpointFacts, standing: DeliveryId) -> Option<Stop> {
     let reason = match endpoint.state {
         EndpointState::Active | EndpointState::Paused => Reason::EndpointPaused,
         EndpointState::Gone => Reason::EndpointGone,
         EndpointState::Deleted => Reason::EndpointDeleted,
     };
-    if delivery <= endpoint.cancelled_through {
+    if standing <= endpoint.cancelled_through {
         return Some(Stop::Cancel(reason));
     }
     match endpoint.state {
@@ -254,6 +278,12 @@ pub(crate) fn stop_row(tx: &Tx<'_>, delivery: DeliveryId, stop: Stop) -> Storage
     .execute(params![state, reason.as_str(), delivery.key()])
     .map_err(database)?;
     Ok(())
+}
+
+fn is_due(tx: &Tx<'_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<bool> {
+    tx.sql("SELECT 1 FROM deliveries WHERE delivery = ? AND state = 'pending' AND due_at <= ?")?
+        .exists([delivery.key(), now.as_millis()])
+        .map_err(database)
 }
 
 fn claim_row(tx: &Tx<'_>, delivery: DeliveryId, lease: LeaseId) -> StorageResult<bool> {
@@ -299,15 +329,16 @@ fn release_held(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> StorageResult<u3
             EndpointState::Active | EndpointState::Deleted => i64::MAX,
             EndpointState::Paused | EndpointState::Gone => facts.cancelled_through.key(),
         };
-        let held: Vec<DeliveryId> = tx
+        let held: Vec<(DeliveryId, DeliveryId)> = tx
             .sql(
-                "SELECT delivery FROM deliveries WHERE state = 'held' AND endpoint = ? AND delivery <= ? LIMIT ?",
+                "SELECT delivery, asked FROM deliveries WHERE state = 'held' AND endpoint = ?1 \
+                 AND delivery <= ?2 AND asked <= ?2 LIMIT ?3",
             )?
-            .query_map([endpoint.key(), up_to, left], |row| id(row, "delivery"))
+            .query_map([endpoint.key(), up_to, left], id_and_standing)
             .and_then(Iterator::collect)
             .map_err(database)?;
-        for delivery in held {
-            match stopped(&facts, delivery) {
+        for (delivery, standing) in held {
+            match stopped(&facts, standing) {
                 Some(stop) => stop_row(tx, delivery, stop)?,
                 None => {
                     tx.sql(
@@ -336,15 +367,13 @@ fn stop_parked(tx: &Tx<'_>, limit: u32) -> StorageResult<u32> {
         if facts.state == EndpointState::Active {
             continue;
         }
-        let parked: Vec<DeliveryId> = tx
-            .sql("SELECT delivery FROM deliveries WHERE state = 'parked' AND endpoint = ? LIMIT ?")?
-            .query_map([endpoint.key(), i64::from(limit.saturating_sub(moved))], |row| {
-                id(row, "delivery")
-            })
+        let parked: Vec<(DeliveryId, DeliveryId)> = tx
+            .sql("SELECT delivery, asked FROM deliveries WHERE state = 'parked' AND endpoint = ? LIMIT ?")?
+            .query_map([endpoint.key(), i64::from(limit.saturating_sub(moved))], id_and_standing)
             .and_then(Iterator::collect)
             .map_err(database)?;
-        for delivery in parked {
-            if let Some(stop) = stopped(&facts, delivery) {
+        for (delivery, standing) in parked {
+            if let Some(stop) = stopped(&facts, standing) {
                 stop_row(tx, delivery, stop)?;
                 moved += 1;
             }

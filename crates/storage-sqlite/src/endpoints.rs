@@ -100,6 +100,9 @@ fn filter_of(text: &str) -> Option<EventFilter> {
     if text == "*" {
         return Some(EventFilter::All);
     }
+    if text.is_empty() {
+        return Some(EventFilter::Only(Vec::new()));
+    }
     text.split(',').map(EventKind::parse).collect::<Option<_>>().map(EventFilter::Only)
 }
 

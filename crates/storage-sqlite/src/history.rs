@@ -5,7 +5,7 @@ use std::sync::Arc;
 use abide_core::access::Caller;
 use abide_core::delivery::{DeliveryState, Next, Reason, Run, Trigger, next};
 use abide_core::event::{Event, EventKind};
-use abide_core::ids::{DecisionId, DeliveryId, EventId, Id, Kind, OrganizationId, SubjectId};
+use abide_core::ids::{DecisionId, Delivery, DeliveryId, EventId, Id, Kind, OrganizationId, SubjectId};
 use abide_core::{Refusal, Timestamp};
 use abide_storage::history::{AttemptView, AuditView, DeliveryView, FeedEntry};
 use abide_storage::sealing::{OrganizationKeys, Place};
@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
-use crate::deliveries::{Stop, stopped};
+use crate::deliveries::{Stop, standing_of, stopped};
 use crate::endpoints::facts;
 use crate::people;
 use crate::publish::{Stored, load_event};
@@ -65,7 +65,8 @@ fn delivery_of(
     }
     let shown = match facts(connection, view.endpoint)
         .ok()
-        .and_then(|facts| stopped(&facts, view.id))
+        .zip(standing_of(row).ok())
+        .and_then(|(facts, standing)| stopped(&facts, standing))
     {
         Some(Stop::Hold(reason)) => {
             DeliveryView { state: DeliveryState::Held, reason: Some(reason), due_at: None, ..view }
@@ -168,7 +169,7 @@ impl History for SqliteStore {
             let keys: Arc<OrganizationKeys> =
                 crate::keys::organization_keys(connection, shared, organization)?;
             // An event's deliveries have the keys right after its own, up to the next event's; a lane's repeats of it
-            // come later and are found through the attempts of the lane.
+            // come later and stand in an index of their own.
             let next: Option<i64> = connection
                 .prepare_cached("SELECT event FROM events WHERE event > ? ORDER BY event LIMIT 1")
                 .and_then(|mut statement| {
@@ -179,7 +180,11 @@ impl History for SqliteStore {
                 .prepare_cached(
                     "SELECT deliveries.*, events.kind FROM deliveries JOIN events USING (event) \
                      WHERE delivery > ?1 AND delivery < ?2 AND deliveries.event = ?1 \
-                     AND deliveries.organization = ?3 ORDER BY delivery",
+                     AND deliveries.organization = ?3 AND repeats = 0 \
+                     UNION ALL \
+                     SELECT deliveries.*, events.kind FROM deliveries JOIN events USING (event) \
+                     WHERE deliveries.event = ?1 AND repeats = 1 AND deliveries.organization = ?3 \
+                     ORDER BY delivery",
                 )
                 .and_then(|mut statement| {
                     let span = params![event.key(), next.unwrap_or(i64::MAX), organization.key()];
@@ -227,11 +232,12 @@ impl History for SqliteStore {
                 }
                 Next::To(_) | Next::Stay | Next::Late => return Ok(()),
             }
+            let asked = tx.id::<Delivery>(now);
             tx.sql(
-                "UPDATE deliveries SET state = 'pending', due_at = ?, run = ?, attempts_in_run = 0, reason = NULL, \
-                 superseded_by = NULL WHERE delivery = ?",
+                "UPDATE deliveries SET state = 'pending', due_at = ?, run = ?, attempts_in_run = 0, asked = ?, \
+                 reason = NULL, superseded_by = NULL WHERE delivery = ?",
             )?
-            .execute(params![now.as_millis(), run.as_str(), delivery.key()])
+            .execute(params![now.as_millis(), run.as_str(), asked.key(), delivery.key()])
             .map_err(database)?;
             tx.audit(&by, "delivery.retry", &delivery.to_string(), now)?;
             tx.after(After::Ring);

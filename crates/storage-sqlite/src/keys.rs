@@ -7,11 +7,13 @@ use abide_storage::keys::Rewrapped;
 use abide_storage::sealing::{MasterId, MasterKeys, OrganizationKeys, WrappedOrganizationKeys};
 use abide_storage::{Keys, StorageError, StorageResult};
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
 use crate::rows::{damaged, database};
 use crate::shared::Shared;
+use crate::writer::After;
 
 /// An organization's opened keys, from memory where they are known.
 pub(crate) fn organization_keys(
@@ -91,14 +93,18 @@ fn in_use(connection: &Connection) -> StorageResult<Vec<String>> {
 #[async_trait]
 impl Keys for SqliteStore {
     async fn reload(&self, keys: MasterKeys) -> StorageResult<()> {
-        let mut keys = Some(keys);
+        // The call can run twice, and what it takes over must wait for the commit.
+        let keys = Arc::new(Mutex::new(Some(keys)));
         self.write(64, move |tx| {
-            if let Some(keys) = &keys {
+            if let Some(keys) = &*keys.lock() {
                 check_masters(tx.connection(), keys)?;
             }
-            if let Some(keys) = keys.take() {
-                *tx.shared.masters.write() = keys;
-            }
+            let keys = Arc::clone(&keys);
+            tx.after(After::Do(Box::new(move |shared| {
+                if let Some(keys) = keys.lock().take() {
+                    *shared.masters.write() = keys;
+                }
+            })));
             Ok(())
         })
         .await

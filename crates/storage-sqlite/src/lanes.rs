@@ -34,7 +34,12 @@ pub(crate) fn load(
     endpoint: EndpointId,
     subject: SubjectId,
 ) -> StorageResult<Option<StoredLane>> {
-    tx.sql("SELECT * FROM lanes WHERE endpoint = ? AND subject = ?")?
+    // A delivery that has ended, by whatever hand, waits no more.
+    tx.sql(
+        "SELECT lanes.*, (SELECT delivery FROM deliveries WHERE delivery = lanes.waiting \
+         AND state IN ('hot', 'pending', 'claimed', 'parked', 'held')) AS still_waiting \
+         FROM lanes WHERE endpoint = ? AND subject = ?",
+    )?
         .query_row([endpoint.key(), subject.key()], |row| {
             let open = match maybe_id(row, "open_delivery")? {
                 Some(delivery) => Some(OpenAttempt {
@@ -52,7 +57,7 @@ pub(crate) fn load(
                     open,
                     last_sent_at: at(row, "last_sent_at")?,
                 },
-                waiting: maybe_id(row, "waiting")?,
+                waiting: maybe_id(row, "still_waiting")?,
                 event: id(row, "event")?,
             })
         })
@@ -125,6 +130,12 @@ pub(crate) fn supersede(tx: &Tx<'_>, delivery: DeliveryId, by: DeliveryId) -> St
     Ok(())
 }
 
+fn is_leased(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<bool> {
+    tx.sql("SELECT 1 FROM deliveries WHERE delivery = ? AND state IN ('hot', 'claimed')")?
+        .exists([delivery.key()])
+        .map_err(database)
+}
+
 /// What opening an attempt in a lane came to.
 pub(crate) enum Entered {
     /// Send the state of this version with this signature time.
@@ -148,6 +159,14 @@ pub(crate) fn enter(
 ) -> StorageResult<Entered> {
     let (now, ends_by) = times;
     let Some(mut stored) = load(tx, endpoint, subject)? else { return Ok(Entered::Covered) };
+    // An attempt whose delivery is in no node's memory any more is over once its send must have ended. Its own delivery
+    // may never come back to say so: a stop may have cancelled it meanwhile.
+    if let Some(open) = stored.lane.open
+        && now >= open.ends_by
+        && !is_leased(tx, open.delivery)?
+    {
+        stored.lane.close(open.delivery, AttemptEnd::Unknown);
+    }
     let version = stored.lane.wanted;
     let entry = stored.lane.enter(delivery, version, by_hand, now, ends_by);
     let entered = match entry {
@@ -248,6 +267,9 @@ fn send_again(
         Start::Held(Reason::EndpointPaused)
     };
     insert_delivery(tx, &told, endpoint.id, delivery, start, now)?;
+    tx.sql("UPDATE deliveries SET repeats = 1 WHERE delivery = ?")?
+        .execute([delivery.key()])
+        .map_err(database)?;
     tx.after(After::Ring);
     Ok(delivery)
 }

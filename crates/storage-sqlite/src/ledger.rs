@@ -230,6 +230,13 @@ pub(crate) fn view_with(
     })
 }
 
+/// What a decision decided.
+pub(crate) fn decided(tx: &Tx<'_>, decision: DecisionId) -> StorageResult<PermissionState> {
+    tx.sql("SELECT state FROM decisions WHERE decision = ?")?
+        .query_row([decision.key()], |row| named(row, "state", PermissionState::parse))
+        .map_err(database)
+}
+
 fn decision_place(decision: DecisionId) -> Place {
     Place { table: "decisions", column: "sealed", row: decision.key() }
 }

@@ -1,0 +1,130 @@
+//! The first start: what it makes, what it refuses, and that it may be killed at any point.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::program::{Dice, Site, abide, pause, times};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// I12: secrets lie in files of the owner alone. P30: the first key works.
+#[test]
+fn the_first_start_makes_folder_keys_organization_and_an_admin_key() {
+    let site = Site::new();
+    let server = site.serve();
+    assert_eq!(mode(&site.data()), 0o700);
+    assert_eq!(mode(&site.key_file()), 0o600);
+    assert_eq!(mode(&site.data().join("admin-key.json")), 0o600);
+    assert_eq!(mode(&site.data().join("control.sock")), 0o600);
+    let key = site.admin_key();
+    let fields: Vec<&String> = key.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["api_key", "api_secret", "bearer_token", "id"]);
+    assert_eq!(server.api(&key).get("/v1/policies").0, 200);
+    server.stop();
+    // The second start leaves everything as it is.
+    let server = site.serve();
+    assert_eq!(site.admin_key(), key);
+    assert_eq!(server.api(&key).get("/v1/policies").0, 200);
+    assert_eq!(site.ask(&["keys", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn a_folder_in_use_and_a_taken_port_are_refused() {
+    let site = Site::new();
+    let server = site.serve();
+    let (code, problem) = site.refused(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1));
+    assert!(problem.contains("abide-data is in use by another Abide process"), "{problem}");
+    let elsewhere = Site::new();
+    let taken = server.address.to_string();
+    let (code, problem) = elsewhere.refused(&["serve", "--listen", &taken]);
+    assert_eq!(code, Some(1));
+    assert!(problem.contains(&taken) && problem.contains("--listen"), "{problem}");
+    assert!(!elsewhere.data().exists(), "a failed start left a folder behind");
+    assert_eq!(server.api(&site.admin_key()).get("/v1/policies").0, 200, "the first still serves");
+}
+
+#[test]
+fn a_folder_open_to_others_or_of_another_user_is_refused() {
+    let site = Site::new();
+    site.serve().stop();
+    fs::set_permissions(site.data(), fs::Permissions::from_mode(0o750)).unwrap();
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["keys", "list"]] {
+        let (code, problem) = site.refused(command);
+        assert_eq!(code, Some(1));
+        assert!(problem.contains("chmod 700"), "{problem}");
+    }
+    fs::set_permissions(site.data(), fs::Permissions::from_mode(0o700)).unwrap();
+    // Only root can give a folder away, so only then is there such a folder to refuse.
+    if chown(site.data(), Some(12_345), None).is_ok() {
+        let (code, problem) = site.refused(&["serve", "--listen", "127.0.0.1:0"]);
+        assert_eq!(code, Some(1));
+        assert!(problem.contains("belongs to user 12345"), "{problem}");
+    }
+}
+
+#[test]
+fn data_without_its_keys_or_with_others_is_refused() {
+    let site = Site::new();
+    site.serve().stop();
+    let keys = fs::read(site.key_file()).unwrap();
+    fs::remove_file(site.key_file()).unwrap();
+    let (code, problem) = site.refused(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1));
+    assert!(problem.contains("abide-data.key is missing"), "{problem}");
+    assert!(!site.key_file().exists(), "a new key would hide that the old one is gone");
+
+    let other = Site::new();
+    other.serve().stop();
+    let foreign = other.key_file();
+    let foreign = foreign.to_str().unwrap();
+    let (code, problem) =
+        site.refused(&["serve", "--listen", "127.0.0.1:0", "--master-key", foreign]);
+    assert_eq!(code, Some(1));
+    assert!(problem.contains("key"), "{problem}");
+
+    fs::write(site.key_file(), keys).unwrap();
+    let (code, problem) = site.refused(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1));
+    assert!(problem.contains("chmod 600"), "{problem}");
+    fs::set_permissions(site.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
+    site.serve().stop();
+}
+
+#[test]
+fn killed_at_any_point_the_next_start_ends_with_a_key_that_works() {
+    let mut dice = Dice(1);
+    for _ in 0..times(12, 4) {
+        let site = Site::new();
+        for _ in 0..3 {
+            let mut command = abide(site.path(), &["serve", "--listen", "127.0.0.1:0"]);
+            let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            pause(Duration::from_millis(dice.below(60)));
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+        let server = site.serve();
+        assert_eq!(server.api(&site.admin_key()).get("/v1/policies").0, 200);
+        assert!(!site.data().join("admin-key.pending").exists());
+    }
+}
+
+/// Killed between the key's commit and the file that tells it.
+#[test]
+fn a_key_that_nobody_was_told_is_revoked_and_minted_anew() {
+    let site = Site::new();
+    site.serve().stop();
+    let untold = site.admin_key();
+    fs::remove_file(site.data().join("admin-key.json")).unwrap();
+    fs::write(site.data().join("admin-key.pending"), "").unwrap();
+    let server = site.serve();
+    let told = site.admin_key();
+    assert_ne!(told, untold);
+    assert_eq!(server.api(&told).get("/v1/policies").0, 200);
+    assert_eq!(server.api(&untold).get("/v1/policies").0, 401);
+}

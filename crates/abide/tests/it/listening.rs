@@ -1,0 +1,156 @@
+//! `abide listen` and `abide demo`.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Stdio};
+
+use abide_core::Timestamp;
+use abide_core::ids::EndpointId;
+use abide_dialects::consentproof::ConsentProof;
+use abide_dialects::{Dialect as _, Rendered, Signing};
+use serde_json::Value;
+
+use crate::program::{Lines, PATIENCE, Site, abide, end_of, lines_of, signal};
+use crate::receiver::SECRET;
+
+struct Listener {
+    process: Child,
+    lines: Lines,
+    address: SocketAddr,
+}
+
+impl Listener {
+    fn start(site: &Site, args: &[&str]) -> Self {
+        let listen = ["listen", "--dialect", "consentproof", "--listen", "127.0.0.1:0", "--json"];
+        let mut command = abide(site.path(), &listen);
+        command.args(args).env("ABIDE_LISTEN_SECRET", SECRET).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let lines = lines_of(&mut process);
+        let first: Value = serde_json::from_str(&lines.wait_for_text("listening")).unwrap();
+        let address = first["listening"].as_str().unwrap().parse().unwrap();
+        Self { process, lines, address }
+    }
+
+    fn line(&self) -> Value {
+        serde_json::from_str(&self.lines.wait_for_text("{")).unwrap()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn signed(event: &str, secret: &str) -> String {
+    let body = format!(r#"{{"id":"{event}","type":"consent.created","data":{{}}}}"#);
+    let rendered = Rendered { body: body.clone().into() };
+    let endpoint = EndpointId::from_key(1);
+    let at = Timestamp::from_millis(0);
+    let wire = ConsentProof.sign(&rendered, &Signing { endpoint, secret, at, token: [0; 16] });
+    let headers: Vec<String> =
+        wire.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    format!(
+        "POST / HTTP/1.1\r\nhost: x\r\n{}content-length: {length}\r\n\r\n{body}",
+        headers.concat()
+    )
+}
+
+/// Sends over one connection, and answers the statuses.
+fn statuses(address: SocketAddr, requests: &[String]) -> Vec<String> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut statuses = Vec::new();
+    for request in requests {
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        statuses.push(String::from_utf8(answer).unwrap()[9..12].to_owned());
+    }
+    statuses
+}
+
+/// P18: verified as a receiver of the contract does, over one connection kept open; duplicates are told apart by id.
+#[test]
+fn a_receiver_verifies_tells_duplicates_and_answers_as_told() {
+    let site = Site::new();
+    let listener = Listener::start(&site, &["--status", "202"]);
+    let requests = [
+        signed("evt_1", SECRET),
+        signed("evt_1", SECRET),
+        signed("evt_2", SECRET),
+        signed("evt_3", "another-secret-of-16"),
+        "GET / HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+    ];
+    assert_eq!(statuses(listener.address, &requests), ["202", "202", "202", "401", "401"]);
+    let lines: Vec<Value> = (0..5).map(|_| listener.line()).collect();
+    let ids: Vec<_> = lines.iter().map(|line| line["verified"]["event_id"].as_str()).collect();
+    assert_eq!(ids, [Some("evt_1"), Some("evt_1"), Some("evt_2"), None, None]);
+    let duplicates: Vec<_> =
+        lines.iter().map(|line| line["verified"]["duplicate"].as_bool()).collect();
+    assert_eq!(duplicates, [Some(false), Some(true), Some(false), None, None]);
+    assert!(lines[3]["refused"]["why"].as_str().unwrap().contains("signature"));
+    assert!(lines[4]["refused"]["why"].as_str().unwrap().contains("x-signature"));
+}
+
+#[test]
+fn a_receiver_reads_no_endless_body_and_ends_when_told() {
+    let site = Site::new();
+    let mut listener = Listener::start(&site, &[]);
+    let mut stream = TcpStream::connect(listener.address).unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n").unwrap();
+    let (mut sent, part) = (0, vec![b' '; 65_536]);
+    // Until the receiver hangs up, which it does long before the end.
+    while stream.write_all(&part).is_ok() && sent < 16_000 {
+        sent += 1;
+    }
+    assert!(sent < 16_000, "it read a gigabyte");
+    let line = listener.line();
+    assert_eq!(line["refused"]["status"], 413);
+    signal(&listener.process, "TERM");
+    assert_eq!(end_of(&mut listener.process, PATIENCE).unwrap().code(), Some(0));
+}
+
+/// P12, P18: the main job, whole: a decision through the API arrives signed at another process and verifies there.
+#[test]
+fn the_demo_shows_decisions_arriving_and_verifying_and_leaves_nothing() {
+    let site = Site::new();
+    let temporary = site.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let any = ["demo", "--once", "--listen", "127.0.0.1:0", "--receiver", "127.0.0.1:0"];
+    let output = abide(site.path(), &any).env("TMPDIR", &temporary).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    for event in ["policy.created", "consent.created", "consent.withdrawn", "consent.batch_created"]
+    {
+        let arrived = |line: &str| {
+            line.contains("receiver: ") && line.contains(event) && line.contains("verified  first")
+        };
+        assert!(text.lines().any(arrived), "{event}: {text}");
+    }
+    assert!(text.contains("DEVELOPMENT MODE"));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "the temporary folder stayed");
+}
+
+#[test]
+fn the_demo_stays_up_until_it_is_interrupted_and_its_key_works() {
+    let site = Site::new();
+    let stay = ["demo", "--listen", "127.0.0.1:0", "--receiver", "127.0.0.1:0", "--data", "kept"];
+    let mut process = abide(site.path(), &stay).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = lines_of(&mut process);
+    let url = lines.wait_for_text("curl http://");
+    let address = url.split(['/', ' ']).nth(3).unwrap().parse().unwrap();
+    let header = lines.wait_for_text("Bearer ");
+    let token = header.split(['\'', ' ']).find(|word| word.starts_with("abt_")).unwrap();
+    crate::http::Api::new(address, token).consent("by-hand");
+    assert!(lines.wait_for_text("receiver: consent.created").contains("verified"));
+    signal(&process, "INT");
+    assert_eq!(end_of(&mut process, PATIENCE).unwrap().code(), Some(0));
+    assert!(site.path().join("kept/abide.db").exists() && site.path().join("kept.key").exists());
+}

@@ -1,0 +1,16 @@
+//! The program as a whole: processes, signals, files and sockets, over loopback and temporary folders only.
+
+#![expect(clippy::unwrap_used, reason = "this crate is nothing but tests and what they share")]
+
+mod crashes;
+mod erasing;
+mod first_start;
+mod http;
+mod keys;
+mod listening;
+mod logs;
+mod master_keys;
+mod program;
+mod receiver;
+mod settings;
+mod stopping;
