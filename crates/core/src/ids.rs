@@ -274,6 +274,24 @@ mod tests {
         assert_eq!(bits >> 80, 1_705_314_600_123);
     }
 
+    /// I14: an id says when it was drawn and which one it was in that millisecond; the rest is check bits of those
+    /// two and the prefix. Nothing else can be in it.
+    #[test]
+    fn i14_an_id_holds_a_time_and_a_count_and_nothing_else() {
+        let bits =
+            SubjectId::from_key((1_705_314_600_123 << SEQUENCE_BITS) | 0x1f_f0f0).to_uuid_bits();
+        let (millis, high, low) = (bits >> 80, bits >> 64 & 0xfff, bits >> 53 & 0x1ff);
+        assert_eq!((millis, high << 9 | low), (1_705_314_600_123, 0x1f_f0f0));
+        let check = bits & ((1 << 53) - 1);
+        let again = u128::from(mix((1_705_314_600_123 << SEQUENCE_BITS) | 0x1f_f0f0, "sub"));
+        assert_eq!(check, again & ((1 << 53) - 1));
+        assert_eq!(
+            bits,
+            millis << 80 | 7 << 76 | high << 64 | 0b10 << 62 | low << 53 | check,
+            "every bit is accounted for"
+        );
+    }
+
     proptest! {
         #[test]
         fn ids_round_trip_and_keep_their_order(a in 0..i64::MAX, b in 0..i64::MAX) {

@@ -54,4 +54,35 @@ mod tests {
         connection.pragma_update(None, "user_version", EACH.len() as u32 + 1).unwrap();
         assert_eq!(migrate(&mut connection).unwrap(), Err(TooNew { found: EACH.len() + 1 }));
     }
+
+    /// I15: the database has neither a clock nor dice; times and random bytes arrive as values.
+    #[test]
+    fn i15_no_clock_and_no_chance_in_sql() {
+        let forbidden = [
+            "CURRENT_TIME",
+            "CURRENT_DATE",
+            "STRFTIME",
+            "UNIXEPOCH",
+            "JULIANDAY",
+            "DATETIME(",
+            "RANDOM()",
+            "RANDOMBLOB",
+        ];
+        let mut seen = 0;
+        for folder in ["src", "migrations"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            for file in std::fs::read_dir(folder).unwrap() {
+                let path = file.unwrap().path();
+                if path.ends_with("migrations.rs") || path.is_dir() {
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap().to_uppercase();
+                for word in forbidden {
+                    assert!(!text.contains(word), "{} has {word}", path.display());
+                }
+                seen += 1;
+            }
+        }
+        assert!(seen > 15, "the sources were not found");
+    }
 }
