@@ -5,7 +5,9 @@ use std::sync::Arc;
 use abide_core::access::Caller;
 use abide_core::delivery::{DeliveryState, Next, Reason, Run, Trigger, next};
 use abide_core::event::{Event, EventKind};
-use abide_core::ids::{DecisionId, Delivery, DeliveryId, EventId, Id, Kind, OrganizationId, SubjectId};
+use abide_core::ids::{
+    DecisionId, Delivery, DeliveryId, EventId, Id, Kind, OrganizationId, SubjectId,
+};
 use abide_core::{Refusal, Timestamp};
 use abide_storage::history::{AttemptView, AuditView, DeliveryView, FeedEntry};
 use abide_storage::sealing::{OrganizationKeys, Place};

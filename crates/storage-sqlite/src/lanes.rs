@@ -40,29 +40,29 @@ pub(crate) fn load(
          AND state IN ('hot', 'pending', 'claimed', 'parked', 'held')) AS still_waiting \
          FROM lanes WHERE endpoint = ? AND subject = ?",
     )?
-        .query_row([endpoint.key(), subject.key()], |row| {
-            let open = match maybe_id(row, "open_delivery")? {
-                Some(delivery) => Some(OpenAttempt {
-                    delivery,
-                    version: row.get::<_, i64>("open_version")? as u64,
-                    ends_by: at(row, "open_ends_by")?,
-                }),
-                None => None,
-            };
-            Ok(StoredLane {
-                lane: Lane {
-                    wanted: row.get::<_, i64>("wanted")? as u64,
-                    acknowledged: row.get::<_, i64>("acknowledged")? as u64,
-                    unsure: row.get("unsure")?,
-                    open,
-                    last_sent_at: at(row, "last_sent_at")?,
-                },
-                waiting: maybe_id(row, "still_waiting")?,
-                event: id(row, "event")?,
-            })
+    .query_row([endpoint.key(), subject.key()], |row| {
+        let open = match maybe_id(row, "open_delivery")? {
+            Some(delivery) => Some(OpenAttempt {
+                delivery,
+                version: row.get::<_, i64>("open_version")? as u64,
+                ends_by: at(row, "open_ends_by")?,
+            }),
+            None => None,
+        };
+        Ok(StoredLane {
+            lane: Lane {
+                wanted: row.get::<_, i64>("wanted")? as u64,
+                acknowledged: row.get::<_, i64>("acknowledged")? as u64,
+                unsure: row.get("unsure")?,
+                open,
+                last_sent_at: at(row, "last_sent_at")?,
+            },
+            waiting: maybe_id(row, "still_waiting")?,
+            event: id(row, "event")?,
         })
-        .optional()
-        .map_err(database)
+    })
+    .optional()
+    .map_err(database)
 }
 
 fn store(
