@@ -1,0 +1,127 @@
+//! The suite of `abide-storage`, run against this store in a folder and in memory.
+
+use std::sync::Arc;
+
+use abide_storage::suite::{self, Dice, masters};
+use abide_storage_sqlite::{SqliteOptions, SqliteStore};
+use proptest::prelude::*;
+
+fn in_folder() -> (Arc<SqliteStore>, Option<tempfile::TempDir>) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions {
+        data: &folder.path().join("data"),
+        keys: masters(),
+        chance: Arc::new(Dice::default()),
+        commit_delay: None,
+    };
+    (SqliteStore::open(options).unwrap(), Some(folder))
+}
+
+fn in_memory() -> (Arc<SqliteStore>, Option<tempfile::TempDir>) {
+    (SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap(), None)
+}
+
+/// A test per case and kind of store.
+macro_rules! conforms {
+    ($($area:ident: $($case:ident),+;)+) => {
+        mod folder { $(mod $area { $(
+            #[tokio::test]
+            async fn $case() {
+                let (store, _folder) = crate::in_folder();
+                crate::suite::$area::$case(&*store).await;
+            }
+        )+ })+ }
+        mod memory { $(mod $area { $(
+            #[tokio::test]
+            async fn $case() {
+                let (store, _) = crate::in_memory();
+                crate::suite::$area::$case(&*store).await;
+            }
+        )+ })+ }
+    };
+}
+
+conforms! {
+    accounts:
+        keys_open_until_revoked,
+        organization_names_are_unique;
+    consents:
+        each_operation_leaves_all_its_parts,
+        what_was_told_stays_as_it_was,
+        a_refused_call_leaves_nothing,
+        a_second_withdrawal_changes_nothing,
+        an_older_decision_recorded_late_changes_history_only,
+        a_clock_set_back_does_not_undo_a_withdrawal,
+        time_alone_ends_and_begins_permissions,
+        particulars_change_alone,
+        other_bases_make_no_events,
+        a_large_batch_is_split;
+    deliveries:
+        hot_rows_are_handed_over_with_their_event,
+        lost_rows_are_found_again,
+        due_rows_are_claimed_in_order,
+        full_endpoints_stand_in_nobodys_way,
+        rows_are_given_back,
+        outcomes_lead_where_core_says,
+        a_schedule_is_worked_off,
+        a_lost_opened_attempt_counts,
+        late_outcomes_move_nothing,
+        a_repeated_report_changes_nothing,
+        a_hot_failure_is_retried;
+    endpoints:
+        a_pause_cancels_and_skips,
+        a_pause_ends_what_is_under_way,
+        a_pause_holds_until_resumed,
+        a_deletion_cancels,
+        gone_stops_an_endpoint,
+        an_event_goes_to_those_that_want_it,
+        changes_are_counted_and_secrets_kept,
+        the_engine_hears_of_changes;
+    isolation:
+        i13_no_id_opens_anothers_rows;
+    keys:
+        rotation_in_pages;
+    lanes:
+        i6_latest_state_with_increasing_time,
+        batches_are_their_own_content,
+        i7_newer_supersedes_waiting,
+        i7_one_open_attempt,
+        i7_confirmed_is_sent_again_by_hand_only,
+        i7_unknown_end_is_sent_once_more,
+        i7_late_recording_is_sent_once_more,
+        i7_a_cancelled_open_attempt_frees_its_lane;
+    leases:
+        leases_begin_and_end;
+    policies:
+        each_change_is_told,
+        versions_are_unique_while_they_live;
+    retries:
+        a_final_delivery_runs_again,
+        a_cancelled_delivery_runs_again,
+        a_held_delivery_is_refused;
+    subjects:
+        an_erased_person_is_unreadable,
+        the_reference_is_free_again,
+        hot_deliveries_follow,
+        a_batch_loses_only_the_erased_part;
+}
+
+/// Longer where the whole test command runs, shorter on every commit.
+fn walks() -> u32 {
+    let quick = std::env::var("ABIDE_TEST_FORM").is_ok_and(|form| form == "quick");
+    if quick { 10 } else { 60 }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: walks(), failure_persistence: None, ..ProptestConfig::default()
+    })]
+
+    /// I1, I2, I3, I5: the invariants hold over random walks.
+    #[test]
+    fn random_walks(steps in prop::collection::vec(any::<(u8, u8)>(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (store, _) = in_memory();
+        runtime.block_on(suite::walks::whatever_happens_the_invariants_hold(&*store, &steps));
+    }
+}

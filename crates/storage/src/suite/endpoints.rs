@@ -1,0 +1,173 @@
+//! Endpoints: what their changes do to events that come and deliveries that wait.
+
+use abide_core::delivery::{DeliveryState, Reason};
+use abide_core::endpoint::{EndpointState, EventFilter};
+use abide_core::event::EventKind;
+
+use super::world::{HOLD, RETRY, SKIP, World, at, grant, ok, refusal};
+use crate::endpoints::EndpointPatch;
+use crate::{PageWanted, Storage};
+
+/// P11: nothing new is queued for a paused endpoint, what waited is cancelled, and a quick resume brings neither back.
+pub async fn a_pause_cancels_and_skips(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(SKIP).await;
+    let lease = world.lease(at(0)).await;
+    let claimed = world.delivery("ada", at(1)).await;
+    world.claim(lease, at(1)).await;
+    let waiting = world.delivery("bob", at(2)).await;
+    assert_eq!(world.set_active(endpoint, false, at(3)).await.state, EndpointState::Paused);
+    World::expect_state(&world.look_at(&waiting).await, DeliveryState::Cancelled);
+    world.record(grant("eve", "marketing"), at(4)).await;
+    assert!(world.newest_deliveries().await.is_empty(), "nothing is queued while paused");
+    assert_eq!(world.set_active(endpoint, true, at(5)).await.state, EndpointState::Active);
+    assert_eq!(world.moved(claimed.id, lease, at(5)).await, DeliveryState::Cancelled);
+    let page = ok(store.deliveries().claim_due(lease, &[], 10, at(6)).await);
+    assert_eq!((page.claimed.len(), page.stopped), (0, 1));
+    for row in [&claimed, &waiting] {
+        let found = world.look_at(row).await;
+        World::expect_state(&found, DeliveryState::Cancelled);
+        assert_eq!(found.reason, Some(Reason::EndpointPaused));
+    }
+    let new = world.delivery("cy", at(7)).await;
+    assert_eq!(world.claim(lease, at(7)).await, [new.id]);
+}
+
+/// P11: an attempt under way when the endpoint is paused is not tried again.
+pub async fn a_pause_ends_what_is_under_way(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(SKIP).await;
+    let lease = world.lease(at(0)).await;
+    let made = world.delivery("ada", at(1)).await;
+    world.claim(lease, at(1)).await;
+    let opening = world.send(made.id, lease, at(1)).await;
+    world.set_active(endpoint, false, at(2)).await;
+    let report = super::world::finished(made.id, lease, &opening, RETRY, at(3));
+    world.report(report, at(3)).await;
+    World::expect_state(&world.look_at(&made).await, DeliveryState::Cancelled);
+}
+
+/// I2: where the dialect holds, rows wait for the endpoint's return, new ones too, and go on from there.
+pub async fn a_pause_holds_until_resumed(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(HOLD).await;
+    let lease = world.lease(at(0)).await;
+    let mut rows = vec![world.delivery("ada", at(1)).await];
+    ok(store.deliveries().claim_due(lease, &[endpoint], 10, at(1)).await);
+    rows.push(world.delivery("bob", at(2)).await);
+    world.set_active(endpoint, false, at(3)).await;
+    rows.push(world.delivery("eve", at(4)).await);
+    for row in &rows {
+        let found = world.look_at(row).await;
+        World::expect_state(&found, DeliveryState::Held);
+        assert_eq!(found.reason, Some(Reason::EndpointPaused));
+    }
+    assert!(world.claim(lease, at(5)).await.is_empty());
+    ok(store.deliveries().release_held(10, at(5)).await);
+    assert_eq!(ok(store.deliveries().backlog(10).await).held, 3);
+    assert_eq!(ok(store.deliveries().release_held(10, at(5)).await), 0, "nothing to release yet");
+    world.set_active(endpoint, true, at(6)).await;
+    assert_eq!(ok(store.deliveries().release_held(2, at(7)).await), 2, "paged");
+    assert_eq!(ok(store.deliveries().release_held(10, at(7)).await), 1);
+    assert_eq!(world.claim(lease, at(7)).await.len(), 3);
+}
+
+/// I2: deleting cancels what waits, held rows included, and keeps the history.
+pub async fn a_deletion_cancels(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(HOLD).await;
+    let row = world.delivery("ada", at(1)).await;
+    world.set_active(endpoint, false, at(2)).await;
+    let lease = world.lease(at(2)).await;
+    world.claim(lease, at(2)).await;
+    ok(store.endpoints().delete(&world.by, endpoint, at(3)).await);
+    let found = world.look_at(&row).await;
+    World::expect_state(&found, DeliveryState::Cancelled);
+    assert_eq!(found.reason, Some(Reason::EndpointDeleted));
+    assert_eq!(ok(store.deliveries().release_held(10, at(4)).await), 1);
+    assert_eq!(ok(store.deliveries().backlog(10).await).held, 0);
+    assert_eq!(ok(store.endpoints().get(world.organization, endpoint).await), None);
+    refusal(store.endpoints().delete(&world.by, endpoint, at(4)).await);
+    refusal(store.endpoints().change(&world.by, endpoint, EndpointPatch::default(), at(4)).await);
+    world.record(grant("bob", "marketing"), at(5)).await;
+    assert!(world.newest_deliveries().await.is_empty());
+    let sending = ok(store.endpoints().sending(endpoint).await).expect("the row stays");
+    assert_eq!(sending.state, EndpointState::Deleted);
+}
+
+/// P11: a receiver's 410 stops its endpoint as the system's deed, once; its owner starts it again.
+pub async fn gone_stops_an_endpoint(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(HOLD).await;
+    let row = world.delivery("ada", at(1)).await;
+    ok(store.endpoints().gone(endpoint, at(2)).await);
+    ok(store.endpoints().gone(endpoint, at(3)).await);
+    let audit = world.audit().await;
+    assert_eq!((audit[0].action.as_str(), audit[0].actor.as_str()), ("endpoint.gone", "system"));
+    assert_eq!(audit.iter().filter(|entry| entry.action == "endpoint.gone").count(), 1);
+    let found = world.look_at(&row).await;
+    assert_eq!((found.state, found.reason), (DeliveryState::Held, Some(Reason::EndpointGone)));
+    assert_eq!(world.set_active(endpoint, false, at(4)).await.state, EndpointState::Gone);
+    assert_eq!(world.set_active(endpoint, true, at(5)).await.state, EndpointState::Active);
+    World::expect_state(&world.look_at(&row).await, DeliveryState::Pending);
+}
+
+/// P7: an event makes a delivery to those that want its kind and existed before it, and to no others.
+pub async fn an_event_goes_to_those_that_want_it(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let only = |kinds: &[EventKind]| EventFilter::Only(kinds.to_vec());
+    let withdrawals = world.endpoint_for(SKIP, only(&[EventKind::ConsentWithdrawn])).await.id;
+    let nothing = world.endpoint_for(SKIP, only(&[])).await;
+    assert_eq!(nothing.events, only(&[]));
+    let made = world.record(grant("ada", "marketing"), at(1)).await;
+    assert!(world.newest_deliveries().await.is_empty());
+    let all = world.endpoint(SKIP).await;
+    ok(store.consents().withdraw(&world.by, made.id, None, at(2)).await);
+    let told: Vec<_> = world.newest_deliveries().await.iter().map(|row| row.endpoint).collect();
+    assert_eq!(told, [withdrawals, all]);
+}
+
+/// P5, P9, I12: a change shows at once and is counted; the secret opens for sending and is shown nowhere else.
+pub async fn changes_are_counted_and_secrets_kept(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let made = world.endpoint_for(SKIP, EventFilter::All).await;
+    assert_eq!((made.version, made.state), (1, EndpointState::Active));
+    let same = EndpointPatch { url: Some(made.url.clone()), ..EndpointPatch::default() };
+    assert_eq!(ok(store.endpoints().change(&world.by, made.id, same, at(1)).await), made);
+    let patch = EndpointPatch {
+        url: Some("https://example.com/other".to_owned()),
+        events: Some(EventFilter::Only(vec![EventKind::PolicyCreated])),
+        description: Some(None),
+        is_active: None,
+    };
+    let changed = ok(store.endpoints().change(&world.by, made.id, patch, at(2)).await);
+    assert_eq!((changed.version, changed.updated_at, &changed.description), (2, at(2), &None));
+    let shown = ok(store.endpoints().get(world.organization, made.id).await);
+    assert_eq!(shown.as_ref(), Some(&changed));
+    assert!(!format!("{shown:?}").contains("whsec_marker"));
+    let sending = ok(store.endpoints().sending(made.id).await).expect("the endpoint");
+    assert_eq!((sending.url.as_str(), sending.version), ("https://example.com/other", 2));
+    assert_eq!(sending.secret.reveal(), "whsec_marker");
+    assert!(!format!("{sending:?}").contains("whsec_marker"));
+    let page = PageWanted { page: 1, limit: 10 };
+    let listed = ok(store.endpoints().list(world.organization, "consentproof", page).await);
+    assert_eq!((listed.total, listed.items), (1, vec![changed]));
+    let others = ok(store.endpoints().list(world.organization, "cpm", page).await);
+    assert_eq!(others.total, 0);
+}
+
+/// P11: the engine hears of each change once, whatever the clock does.
+pub async fn the_engine_hears_of_changes(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let rings = store.doorbell().listen();
+    let (one, two) = (world.endpoint(SKIP).await, world.endpoint(SKIP).await);
+    assert!(rings.has_changed().expect("a doorbell"), "the doorbell rings");
+    let (cursor, changed) = ok(store.endpoints().changed_since(0).await);
+    assert_eq!(changed, [one, two]);
+    world.set_active(one, false, at(-5_000)).await;
+    let (next, changed) = ok(store.endpoints().changed_since(cursor).await);
+    assert_eq!(changed, [one]);
+    assert_eq!(ok(store.endpoints().changed_since(next).await), (next, Vec::new()));
+    ok(store.endpoints().delete(&world.by, two, at(-5_000)).await);
+    assert_eq!(ok(store.endpoints().changed_since(next).await).1, [two]);
+}

@@ -1,0 +1,20 @@
+//! What every store must do: cases over nothing but the traits, run by each store's own tests.
+//!
+//! A case gets a fresh store, opened with [`masters`] and nobody attached, and panics where the store breaks its word.
+//! Time is the case's own: it counts from [`at`] and nothing waits.
+
+pub mod accounts;
+pub mod consents;
+pub mod deliveries;
+pub mod endpoints;
+pub mod isolation;
+pub mod keys;
+pub mod lanes;
+pub mod leases;
+pub mod policies;
+pub mod retries;
+pub mod subjects;
+pub mod walks;
+mod world;
+
+pub use world::{Dice, at, masters};

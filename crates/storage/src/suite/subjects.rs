@@ -1,0 +1,105 @@
+//! Erasing people.
+
+use abide_core::consent::{NewDecision, SubjectInput, Validity};
+use abide_core::delivery::{DeliveryState, Run};
+use abide_core::event::EventBody;
+
+use super::world::{FIRST, HOLD, RETRY, SKIP, World, at, finished_unopened, grant, ok, refusal};
+use crate::Storage;
+use crate::deliveries::{GiveBack, GivenBack, Report};
+
+/// I11: after erasing, nothing of the person can be read, what waits has ended, and it is on record.
+pub async fn an_erased_person_is_unreadable(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(HOLD).await;
+    let subject =
+        SubjectInput { reference: "ada".to_owned(), email: Some("ada@example.org".to_owned()) };
+    let validity = Validity { from: None, until: Some(at(500)) };
+    let made = world.record(NewDecision { subject, validity, ..grant("", "news") }, at(1)).await;
+    let row = world.newest_deliveries().await.remove(0);
+    let other = world.delivery("bob", at(1)).await;
+    let lease = world.lease(at(1)).await;
+    world.claim(lease, at(1)).await;
+    world.attempt(row.id, lease, RETRY, at(1)).await;
+    assert!(world.look_at(&row).await.attempts[0].answer.is_some());
+
+    let erased = ok(store.subjects().erase(&world.by, "ada", at(2)).await);
+    assert_eq!((erased.subject, erased.deliveries), (made.subject, 1));
+    assert_eq!(ok(store.consents().get(world.organization, made.id).await), None);
+    refusal(store.consents().withdraw(&world.by, made.id, None, at(3)).await);
+    assert_eq!(world.event(row.event).await, None);
+    let found = world.look_at(&row).await;
+    World::expect_state(&found, DeliveryState::Erased);
+    assert_eq!(found.attempts[0].answer, None);
+    World::expect_state(&world.look_at(&other).await, DeliveryState::Claimed);
+    refusal(store.history().retry(&world.by, row.id, Run::Single, at(3)).await);
+    refusal(store.subjects().erase(&world.by, "ada", at(3)).await);
+    let entry = &world.audit().await[0];
+    assert_eq!(entry.action, "subject.erase");
+    assert_eq!(entry.object, made.subject.to_string());
+    ok(store.consents().advance_due(at(1_000), 10).await);
+    assert_eq!(world.events().await.len(), 2, "time tells nothing about an erased person");
+    let (cursor, subjects) = ok(store.subjects().erased_since(0).await);
+    assert_eq!(subjects, [made.subject]);
+    assert_eq!(ok(store.subjects().erased_since(cursor).await), (cursor, Vec::new()));
+}
+
+/// I11: the same reference afterwards is another person with another record.
+pub async fn the_reference_is_free_again(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let before = world.record(grant("ada", "news"), at(1)).await;
+    ok(store.subjects().erase(&world.by, "ada", at(2)).await);
+    let after = world.record(grant("ada", "news"), at(3)).await;
+    assert_ne!(after.subject, before.subject);
+    assert_ne!(after.id, before.id);
+    assert_eq!(after.version, 1);
+    assert_eq!(ok(store.consents().get(world.organization, before.id).await), None);
+    assert_eq!(ok(store.consents().get(world.organization, after.id).await), Some(after));
+}
+
+/// I11, I2: hot deliveries end as erased by whatever way they come back.
+pub async fn hot_deliveries_follow(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(HOLD).await;
+    let engine = world.engine(at(0)).await;
+    let opened = world.delivery("ada", at(1)).await;
+    world.record(grant("ada", "news"), at(1)).await;
+    let given = world.newest_deliveries().await.remove(0);
+    world.record(grant("ada", "post"), at(1)).await;
+    let failed = world.newest_deliveries().await.remove(0);
+    ok(store.subjects().erase(&world.by, "ada", at(2)).await);
+    let lease = engine.lease;
+    assert_eq!(world.moved(opened.id, lease, at(3)).await, DeliveryState::Erased);
+    let back = GivenBack { delivery: given.id, lease, to: GiveBack::Unreadable };
+    let report = Report {
+        finished: vec![finished_unopened(failed.id, lease, FIRST, RETRY, at(3))],
+        given_back: vec![back],
+    };
+    ok(store.deliveries().report(report, at(3)).await);
+    for row in [&opened, &given, &failed] {
+        World::expect_state(&world.look_at(row).await, DeliveryState::Erased);
+    }
+}
+
+/// I11, P16: a batch event loses only the erased person's part, and ends as erased with the last of them.
+pub async fn a_batch_loses_only_the_erased_part(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(SKIP).await;
+    let batch = vec![grant("ada", "news"), grant("bob", "news")];
+    let recorded = ok(store.consents().record_batch(&world.by, batch, at(1)).await);
+    let row = world.newest_deliveries().await.remove(0);
+    ok(store.subjects().erase(&world.by, "ada", at(2)).await);
+    match world.event(row.event).await.expect("bob's part").body {
+        EventBody::Batch(view) => assert_eq!(view.consents, recorded.consents[1..]),
+        other => panic!("no batch: {other:?}"),
+    }
+    let lease = world.lease(at(3)).await;
+    world.claim(lease, at(3)).await;
+    world.send(row.id, lease, at(3)).await;
+    ok(store.subjects().erase(&world.by, "bob", at(4)).await);
+    assert_eq!(world.event(row.event).await, None);
+    let back = GivenBack { delivery: row.id, lease, to: GiveBack::Unreadable };
+    let report = Report { finished: Vec::new(), given_back: vec![back] };
+    ok(store.deliveries().report(report, at(5)).await);
+    World::expect_state(&world.look_at(&row).await, DeliveryState::Erased);
+}
