@@ -256,9 +256,11 @@ CREATE TABLE lanes (
   PRIMARY KEY (endpoint, subject)
 ) STRICT, WITHOUT ROWID;
 
+-- Hot rows of a lease have keys above its own, up to `last_key` once that is known.
 CREATE TABLE leases (
   lease INTEGER PRIMARY KEY,
   holder INTEGER NOT NULL,
   epoch INTEGER NOT NULL,
-  heartbeat_at INTEGER NOT NULL
+  heartbeat_at INTEGER NOT NULL,
+  last_key INTEGER
 ) STRICT;

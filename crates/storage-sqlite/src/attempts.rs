@@ -452,6 +452,7 @@ fn seal_answer(
     })
 }
 
+/// Writes an attempt's end over its opening. One reported twice, because the first answer was lost, stays as it was.
 fn insert_attempt(
     tx: &Tx<'_>,
     finished: &FinishedAttempt,
@@ -465,9 +466,15 @@ fn insert_attempt(
         Ending::Unknown => "unknown",
     };
     tx.sql(
-        "INSERT OR REPLACE INTO attempts (delivery, number, lease, started_at, signed_at, duration_millis, ending, \
+        "INSERT INTO attempts (delivery, number, lease, started_at, signed_at, duration_millis, ending, \
          trigger, token, body_sha256, body_length, object_version, endpoint_version, status, error, answer, late) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (delivery, number, lease) DO UPDATE SET started_at = excluded.started_at, \
+         signed_at = excluded.signed_at, duration_millis = excluded.duration_millis, ending = excluded.ending, \
+         trigger = excluded.trigger, token = excluded.token, body_sha256 = excluded.body_sha256, \
+         body_length = excluded.body_length, object_version = excluded.object_version, \
+         endpoint_version = excluded.endpoint_version, status = excluded.status, error = excluded.error, \
+         answer = excluded.answer, late = excluded.late WHERE attempts.duration_millis IS NULL",
     )?
     .execute(params![
         finished.delivery.key(),

@@ -20,6 +20,8 @@ use crate::writer::After;
 
 /// Rows of endpoints without room that one claim moves out of the due index.
 const PARK_PER_CLAIM: u32 = 1_000;
+/// Pages of an endpoint's parked rows that one claim looks at.
+const PAGES_PER_CLAIM: u32 = 16;
 
 #[async_trait]
 impl Deliveries for SqliteStore {
@@ -47,32 +49,7 @@ impl Deliveries for SqliteStore {
         limit: u32,
         _now: Timestamp,
     ) -> StorageResult<Vec<Claimed>> {
-        self.write(64, move |tx| {
-            let parked: Vec<(DeliveryId, DeliveryId)> = tx
-                .sql(
-                    "SELECT delivery, asked FROM deliveries WHERE state = 'parked' AND endpoint = ? \
-                     ORDER BY due_at LIMIT ?",
-                )?
-                .query_map(params![endpoint.key(), limit], id_and_standing)
-                .and_then(Iterator::collect)
-                .map_err(database)?;
-            if parked.is_empty() {
-                return Ok(Vec::new());
-            }
-            let facts = facts(tx.connection(), endpoint)?;
-            let mut claimed = Vec::with_capacity(parked.len());
-            for (delivery, standing) in parked {
-                match stopped(&facts, standing) {
-                    Some(stop) => stop_row(tx, delivery, stop)?,
-                    None => {
-                        claim_row(tx, delivery, lease)?;
-                        claimed.push(Claimed { id: delivery, endpoint });
-                    }
-                }
-            }
-            Ok(claimed)
-        })
-        .await
+        self.write(64, move |tx| claim_parked(tx, lease, endpoint, limit)).await
     }
 
     async fn parked_endpoints(&self) -> StorageResult<Vec<EndpointId>> {
@@ -286,6 +263,41 @@ fn is_due(tx: &Tx<'_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<bo
         .map_err(database)
 }
 
+fn claim_parked(
+    tx: &Tx<'_>,
+    lease: LeaseId,
+    endpoint: EndpointId,
+    limit: u32,
+) -> StorageResult<Vec<Claimed>> {
+    let facts = facts(tx.connection(), endpoint)?;
+    let mut claimed = Vec::new();
+    // Rows that a stop cancelled leave the page short, so another one is read: a short answer means nothing is left.
+    for _ in 0..PAGES_PER_CLAIM {
+        let wanted = i64::from(limit) - claimed.len() as i64;
+        let parked: Vec<(DeliveryId, DeliveryId)> = tx
+            .sql(
+                "SELECT delivery, asked FROM deliveries WHERE state = 'parked' AND endpoint = ? \
+                 ORDER BY due_at LIMIT ?",
+            )?
+            .query_map([endpoint.key(), wanted], id_and_standing)
+            .and_then(Iterator::collect)
+            .map_err(database)?;
+        if parked.is_empty() {
+            break;
+        }
+        for (delivery, standing) in parked {
+            match stopped(&facts, standing) {
+                Some(stop) => stop_row(tx, delivery, stop)?,
+                None => {
+                    claim_row(tx, delivery, lease)?;
+                    claimed.push(Claimed { id: delivery, endpoint });
+                }
+            }
+        }
+    }
+    Ok(claimed)
+}
+
 fn claim_row(tx: &Tx<'_>, delivery: DeliveryId, lease: LeaseId) -> StorageResult<bool> {
     let claimed = tx
         .sql(
@@ -400,8 +412,9 @@ fn still_leased(
     if lost.is_empty() {
         lost = connection
             .prepare_cached(
-                "SELECT delivery FROM deliveries NOT INDEXED WHERE delivery > ? AND state = 'hot' AND lease = ? \
-                 ORDER BY delivery LIMIT ?",
+                "SELECT delivery FROM deliveries NOT INDEXED WHERE delivery > ?1 AND state = 'hot' AND lease = ?2 \
+                 AND delivery <= (SELECT ifnull(max(last_key), 9223372036854775807) FROM leases WHERE lease = ?2) \
+                 ORDER BY delivery LIMIT ?3",
             )
             .and_then(|mut statement| {
                 let from = after.key().max(lease.key());

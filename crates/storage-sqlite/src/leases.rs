@@ -58,6 +58,14 @@ impl Leases for SqliteStore {
 
 fn open(tx: &Tx<'_>, holder: i64, now: Timestamp) -> StorageResult<LeaseId> {
     let lease: Id<Lease> = tx.id(now);
+    // Hot rows are found by a scan of the keys written under their lease. The lease before the last has been out of
+    // use since the last was opened, so its range can be closed; the last one may still be written under.
+    tx.sql(
+        "UPDATE leases SET last_key = ?1 WHERE holder = ?2 AND last_key IS NULL \
+         AND lease < (SELECT max(lease) FROM leases WHERE holder = ?2)",
+    )?
+    .execute([lease.key(), holder])
+    .map_err(database)?;
     tx.sql("INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (?, ?, 1, ?)")?
         .execute([lease.key(), holder, now.as_millis()])
         .map_err(database)?;

@@ -102,7 +102,7 @@ async fn try_attempt(
     now: abide_core::Timestamp,
 ) -> Option<FinishedAttempt> {
     let outcome = OUTCOMES[usize::from(which) % OUTCOMES.len()];
-    if row.state == DeliveryState::Hot && which % 4 == 0 {
+    if row.state == DeliveryState::Hot && which.is_multiple_of(4) {
         return Some(finished_unopened(row.id, lease, FIRST, outcome, now));
     }
     if which % 16 == 1 {
