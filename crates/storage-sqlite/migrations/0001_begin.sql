@@ -255,6 +255,7 @@ CREATE TABLE lanes (
   event INTEGER NOT NULL,
   PRIMARY KEY (endpoint, subject)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX lanes_of ON lanes (subject);
 
 CREATE TABLE leases (
   lease INTEGER PRIMARY KEY,
