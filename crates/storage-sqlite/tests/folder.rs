@@ -175,8 +175,8 @@ async fn i11_nothing_personal_stands_in_clear() {
 
 fn scan(data: &Path) {
     let mut all = Vec::new();
-    for file in std::fs::read_dir(data).unwrap() {
-        all.extend(std::fs::read(file.unwrap().path()).unwrap());
+    for file in std::fs::read_dir(data).expect("the folder") {
+        all.extend(std::fs::read(file.expect("a file").path()).expect("its bytes"));
     }
     let holds = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("purpose-in-clear"), "the scan reads what is there");

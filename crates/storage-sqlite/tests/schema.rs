@@ -9,10 +9,17 @@ const SCHEMA: &str = include_str!("../migrations/0001_begin.sql");
 /// What the CHECK of a column allows.
 fn allowed(table: &str, column: &str) -> Vec<String> {
     let begin = format!("CREATE TABLE {table} (");
-    let table =
-        SCHEMA.split_once(&begin).and_then(|(_, rest)| rest.split_once("STRICT")).unwrap().0;
+    let table = SCHEMA
+        .split_once(&begin)
+        .and_then(|(_, rest)| rest.split_once("STRICT"))
+        .expect("as the schema is written")
+        .0;
     let begin = format!("CHECK ({column} IN (");
-    let names = table.split_once(&begin).and_then(|(_, rest)| rest.split_once("))")).unwrap().0;
+    let names = table
+        .split_once(&begin)
+        .and_then(|(_, rest)| rest.split_once("))"))
+        .expect("as the schema is written")
+        .0;
     names.split(',').map(|name| name.trim().trim_matches('\'').to_owned()).collect()
 }
 
