@@ -255,6 +255,7 @@ CREATE TABLE lanes (
   event INTEGER NOT NULL,
   PRIMARY KEY (endpoint, subject)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX lanes_of ON lanes (subject);
 
 -- Hot rows of a lease have keys above its own, up to `last_key` once that is known.
 CREATE TABLE leases (

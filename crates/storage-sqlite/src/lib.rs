@@ -18,6 +18,8 @@ mod ledger;
 mod migrations;
 mod open;
 mod people;
+#[cfg(test)]
+mod plans;
 mod policies;
 mod publish;
 mod readers;

@@ -319,3 +319,6 @@ impl Undone {
 pub(crate) fn refused<T>(refusal: Refusal) -> StorageResult<T> {
     Err(StorageError::Refused(refusal))
 }
+
+#[cfg(test)]
+mod tests;

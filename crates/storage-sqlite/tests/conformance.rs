@@ -7,18 +7,18 @@ use abide_storage_sqlite::{SqliteOptions, SqliteStore};
 use proptest::prelude::*;
 
 fn in_folder() -> (Arc<SqliteStore>, Option<tempfile::TempDir>) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let options = SqliteOptions {
         data: &folder.path().join("data"),
         keys: masters(),
         chance: Arc::new(Dice::default()),
         commit_delay: None,
     };
-    (SqliteStore::open(options).unwrap(), Some(folder))
+    (SqliteStore::open(options).expect("a store"), Some(folder))
 }
 
 fn in_memory() -> (Arc<SqliteStore>, Option<tempfile::TempDir>) {
-    (SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap(), None)
+    (SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).expect("a store"), None)
 }
 
 /// A test per case and kind of store.
@@ -120,7 +120,7 @@ proptest! {
     /// I1, I2, I3, I5: the invariants hold over random walks.
     #[test]
     fn random_walks(steps in prop::collection::vec(any::<(u8, u8)>(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let (store, _) = in_memory();
         runtime.block_on(suite::walks::whatever_happens_the_invariants_hold(&*store, &steps));
     }

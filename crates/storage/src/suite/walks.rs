@@ -79,14 +79,14 @@ pub async fn whatever_happens_the_invariants_hold(store: &dyn Storage, steps: &[
             }
             14 => {
                 if let Some(row) = row {
-                    let run = if which % 2 == 0 { Run::Single } else { Run::Series };
+                    let run = if which.is_multiple_of(2) { Run::Single } else { Run::Series };
                     let asked = store.history().retry(&world.by, row.id, run, now).await;
                     retried = asked.is_ok().then_some(row.id);
                 }
             }
             _ => {
                 // Mostly on, sometimes back.
-                let far = if which % 8 == 0 { -5_000 } else { i64::from(which) * 2_000 };
+                let far = if which.is_multiple_of(8) { -5_000 } else { i64::from(which) * 2_000 };
                 now = now.plus_millis(far);
             }
         }

@@ -1,0 +1,109 @@
+//! How SQLite answers each statement of this crate: by an index, or why not.
+
+use rusqlite::Connection;
+
+use crate::migrations;
+
+const SOURCES: &[&str] = &[
+    include_str!("accounts.rs"),
+    include_str!("attempts.rs"),
+    include_str!("consents.rs"),
+    include_str!("deliveries.rs"),
+    include_str!("endpoints.rs"),
+    include_str!("history.rs"),
+    include_str!("keys.rs"),
+    include_str!("lanes.rs"),
+    include_str!("leases.rs"),
+    include_str!("ledger.rs"),
+    include_str!("people.rs"),
+    include_str!("policies.rs"),
+    include_str!("publish.rs"),
+    include_str!("subjects.rs"),
+    include_str!("tx.rs"),
+];
+
+/// Tables that are read whole: few rows, or none but those of the answer.
+const SMALL: &[&str] = &["organizations", "leases", "walk", "json_each", "erasures"];
+
+/// Every statement in the sources that reads rows.
+fn statements() -> Vec<String> {
+    let mut found = Vec::new();
+    for source in SOURCES {
+        for literal in source.split('"').skip(1) {
+            let text = literal.replace("\\\n", " ");
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let reads = ["SELECT ", "UPDATE ", "DELETE ", "WITH "];
+            if reads.iter().any(|word| text.starts_with(word)) {
+                found.push(text.replace("{state}", "pending"));
+            }
+        }
+    }
+    found
+}
+
+fn plan(connection: &Connection, statement: &str) -> Vec<String> {
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let steps = explain.raw_query().mapped(|row| row.get("detail")).collect::<Result<_, _>>();
+    steps.unwrap()
+}
+
+fn database() -> Connection {
+    let mut connection = Connection::open_in_memory().unwrap();
+    migrations::migrate(&mut connection).unwrap().unwrap();
+    connection
+}
+
+/// I9: no statement walks over a whole table that grows.
+#[test]
+fn i9_no_statement_reads_a_growing_table_whole() {
+    let connection = database();
+    let statements = statements();
+    assert!(statements.len() > 60, "{} statements found", statements.len());
+    for statement in statements {
+        for step in plan(&connection, &statement) {
+            let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            // A partial index is as long as what waits in it; a limit or a stop bounds the walk over it.
+            let by_index = step.contains("USING INDEX") || step.contains("USING COVERING INDEX");
+            assert!(
+                scanned.is_none_or(|table| by_index
+                    || SMALL.contains(&table)
+                    || table == "CONSTANT"
+                    || table.starts_with('(')),
+                "{statement}\n{step}"
+            );
+        }
+    }
+}
+
+/// I8, I9: due, parked, held, claimed and erased rows are found by the index made for them, hot ones by the key.
+#[test]
+fn i8_work_is_found_by_its_index() {
+    let connection = database();
+    let statements = statements();
+    let cases = [
+        ("SELECT delivery, endpoint, asked FROM deliveries", "deliveries_due (due_at<?)"),
+        ("SELECT due_at FROM deliveries", "deliveries_due (due_at>?)"),
+        (
+            "SELECT delivery, asked FROM deliveries WHERE state = 'parked'",
+            "deliveries_parked (endpoint=?)",
+        ),
+        (
+            "SELECT delivery, asked FROM deliveries WHERE state = 'held'",
+            "deliveries_held (endpoint=?",
+        ),
+        ("SELECT delivery FROM deliveries WHERE state = 'claimed'", "deliveries_claimed (lease=?)"),
+        ("SELECT delivery FROM deliveries NOT INDEXED", "INTEGER PRIMARY KEY (rowid>?)"),
+        ("UPDATE deliveries SET state = 'erased'", "deliveries_waiting_for (subject=?)"),
+        ("SELECT * FROM consents WHERE next_change_at", "consents_changing (next_change_at<?)"),
+    ];
+    for (begin, index) in cases {
+        let meant: Vec<_> = statements.iter().filter(|text| text.starts_with(begin)).collect();
+        assert!(!meant.is_empty(), "no statement begins with {begin}");
+        for statement in meant {
+            let steps = plan(&connection, statement);
+            assert!(steps.iter().any(|step| step.contains(index)), "{statement}\n{steps:?}");
+            let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE"));
+            assert!(!sorts, "{statement}\n{steps:?}");
+        }
+    }
+}

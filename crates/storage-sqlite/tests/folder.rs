@@ -1,0 +1,186 @@
+//! What a data folder keeps, from whom, and in what form.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use abide_core::access::{Actor, Caller};
+use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
+use abide_core::delivery::{Decided, DeliveryState, Trigger};
+use abide_core::endpoint::{DeliveryRules, EventFilter, Source};
+use abide_core::ids::{DeliveryId, LeaseId};
+use abide_core::json::JsonObject;
+use abide_storage::deliveries::{Ending, FinishedAttempt, Report};
+use abide_storage::endpoints::NewEndpoint;
+use abide_storage::sealing::Secret;
+use abide_storage::suite::{Dice, at, masters};
+use abide_storage::{Committed, HotDelivery, Room, Slot, Storage};
+use abide_storage_sqlite::{OpenError, SqliteOptions, SqliteStore};
+
+fn open(data: &Path, seed: u64) -> Result<Arc<SqliteStore>, OpenError> {
+    SqliteStore::open(SqliteOptions {
+        data,
+        keys: masters(),
+        chance: Arc::new(Dice::seeded(seed)),
+        commit_delay: None,
+    })
+}
+
+fn decision(reference: &str) -> NewDecision {
+    NewDecision {
+        subject: SubjectInput {
+            reference: reference.to_owned(),
+            email: Some("email-marker@example.org".to_owned()),
+        },
+        purpose: "purpose-in-clear".to_owned(),
+        basis: LawfulBasis::Consent,
+        state: PermissionState::Granted,
+        policy: None,
+        metadata: JsonObject::parse(r#"{"note":"metadata-marker"}"#),
+        ip_address: Some("203.0.113.77".to_owned()),
+        obtained_at: None,
+        validity: Validity::default(),
+    }
+}
+
+fn endpoint() -> NewEndpoint {
+    NewEndpoint {
+        dialect: "consentproof".to_owned(),
+        url: "https://example.com".to_owned(),
+        events: EventFilter::All,
+        description: None,
+        secret: Secret::from("whsec_secret-marker".to_owned()),
+        rules: DeliveryRules {
+            source: Source::Snapshot,
+            queue_while_stopped: false,
+            hold_waiting: false,
+        },
+    }
+}
+
+/// Has room, and forgets everything: the node that dies.
+struct Forgetful(LeaseId);
+
+impl Room for Forgetful {
+    fn reserve(&self, _: usize, _: usize) -> Option<Slot> {
+        Some(Slot::new(self.0, Box::new(|| ())))
+    }
+}
+
+impl Committed for Forgetful {
+    fn take(&self, _: Slot, _: Vec<HotDelivery>) {}
+}
+
+/// I3: what was answered is there after the end of the process; the next one takes over its hot rows, and ids keep
+/// growing though the clock was set back.
+#[tokio::test]
+async fn i3_a_store_reopens_with_all_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = open(&data, 1).unwrap();
+    let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
+    let by = Caller { organization, actor: Actor::Operator };
+    store.endpoints().create(&by, endpoint(), at(0)).await.unwrap();
+    let lease = store.leases().start(at(0)).await.unwrap().lease;
+    let engine = Arc::new(Forgetful(lease));
+    store.attach(Arc::clone(&engine) as _, engine as _);
+    let made = store.consents().record(&by, decision("ada"), at(10_000)).await.unwrap();
+    let event = store.history().events(organization, 0, 10).await.unwrap()[0].id;
+    let rows = store.history().deliveries_of(organization, event).await.unwrap();
+    assert_eq!(rows[0].state, DeliveryState::Hot);
+    drop(store);
+
+    let store = open(&data, 2).unwrap();
+    let started = store.leases().start(at(-10_000)).await.unwrap();
+    assert_eq!(started.taken_over, [lease]);
+    assert!(started.lease.key() > rows[0].id.key(), "ids grow");
+    let found = store.consents().get(organization, made.id).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&made));
+    let first = DeliveryId::from_key(0);
+    let last = store.deliveries().lose(lease, first, 10, at(-9_000)).await.unwrap();
+    assert_eq!(last, Some(rows[0].id));
+    let page = store.deliveries().claim_due(started.lease, &[], 10, at(-9_000)).await.unwrap();
+    assert_eq!(page.claimed.len(), 1);
+    let again = store.consents().record(&by, decision("ada"), at(-9_000)).await.unwrap();
+    assert_eq!((again.subject, again.version), (made.subject, 2));
+    assert!(again.decision > made.decision);
+    let feed = store.history().events(organization, 0, 10).await.unwrap();
+    assert_eq!(feed.iter().map(|entry| entry.log_index).collect::<Vec<_>>(), [1, 2]);
+    assert!(feed[1].id > feed[0].id);
+}
+
+/// I3: there is never a second writer on a folder.
+#[test]
+fn i3_a_second_opener_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = open(&data, 1).unwrap();
+    assert!(matches!(open(&data, 2), Err(OpenError::InUse(_))));
+    drop(store);
+    assert!(open(&data, 3).is_ok());
+}
+
+/// I11: a folder that others can read is not used, and a new one is the owner's alone.
+#[test]
+fn i11_a_readable_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(open(&data, 1).unwrap());
+    assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    for mode in [0o750, 0o705, 0o711] {
+        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert!(matches!(open(&data, 1), Err(OpenError::Exposed(_))), "{mode:o}");
+    }
+}
+
+/// I11, I12: no personal datum and no secret stands in any file of the folder, while it runs and after.
+#[tokio::test]
+async fn i11_nothing_personal_stands_in_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = open(&data, 1).unwrap();
+    let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
+    let by = Caller { organization, actor: Actor::Operator };
+    store.endpoints().create(&by, endpoint(), at(0)).await.unwrap();
+    store.consents().record(&by, decision("reference-marker"), at(1)).await.unwrap();
+    let batch = vec![decision("reference-marker-2"), decision("reference-marker-3")];
+    store.consents().record_batch(&by, batch, at(1)).await.unwrap();
+    let lease = store.leases().open(at(1)).await.unwrap();
+    let page = store.deliveries().claim_due(lease, &[], 10, at(1)).await.unwrap();
+    let finished = page.claimed.iter().map(|row| FinishedAttempt {
+        delivery: row.id,
+        lease,
+        number: 1,
+        started_at: at(1),
+        duration_millis: 1,
+        signed_at: at(1),
+        token: [0; 16],
+        body_sha256: [0; 32],
+        body_length: 1,
+        object_version: 0,
+        endpoint_version: 1,
+        status: Some(500),
+        error: None,
+        ending: Ending::Answered,
+        answer: Some(b"answer-marker".to_vec()),
+        decided: Decided { trigger: Trigger::OutcomeRetry, due_at: Some(at(2)), reason: None },
+    });
+    let report = Report { finished: finished.collect(), given_back: Vec::new() };
+    store.deliveries().report(report, at(1)).await.unwrap();
+    scan(&data);
+    store.subjects().erase(&by, "reference-marker", at(2)).await.unwrap();
+    drop(store);
+    scan(&data);
+}
+
+fn scan(data: &Path) {
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(data).expect("the folder") {
+        all.extend(std::fs::read(file.expect("a file").path()).expect("its bytes"));
+    }
+    let holds = |text: &str| all.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("purpose-in-clear"), "the scan reads what is there");
+    for marker in ["-marker", "203.0.113.77", "sha256:", "whsec_"] {
+        assert!(!holds(marker), "{marker} stands in clear");
+    }
+}

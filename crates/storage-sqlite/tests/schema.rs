@@ -1,0 +1,41 @@
+//! The names that the schema allows are core's, and all of them.
+
+use abide_core::consent::{LawfulBasis, PermissionState};
+use abide_core::delivery::{DeliveryState, Run};
+use abide_core::endpoint::{EndpointState, Source};
+
+const SCHEMA: &str = include_str!("../migrations/0001_begin.sql");
+
+/// What the CHECK of a column allows.
+fn allowed(table: &str, column: &str) -> Vec<String> {
+    let begin = format!("CREATE TABLE {table} (");
+    let table = SCHEMA
+        .split_once(&begin)
+        .and_then(|(_, rest)| rest.split_once("STRICT"))
+        .expect("as the schema is written")
+        .0;
+    let begin = format!("CHECK ({column} IN (");
+    let names = table
+        .split_once(&begin)
+        .and_then(|(_, rest)| rest.split_once("))"))
+        .expect("as the schema is written")
+        .0;
+    names.split(',').map(|name| name.trim().trim_matches('\'').to_owned()).collect()
+}
+
+/// I2: the states of the table are the states of the code.
+#[test]
+fn i2_checks_allow_what_core_knows() {
+    let states = DeliveryState::ALL.map(DeliveryState::as_str);
+    assert_eq!(allowed("deliveries", "state"), states);
+    assert_eq!(allowed("deliveries", "run"), Run::ALL.map(Run::as_str));
+    assert_eq!(allowed("endpoints", "state"), EndpointState::ALL.map(EndpointState::as_str));
+    assert_eq!(allowed("endpoints", "source"), Source::ALL.map(Source::as_str));
+    assert_eq!(allowed("decisions", "basis"), LawfulBasis::ALL.map(LawfulBasis::as_str));
+    for table in ["decisions", "consents"] {
+        assert_eq!(allowed(table, "state"), PermissionState::ALL.map(PermissionState::as_str));
+    }
+    let leased: Vec<_> = DeliveryState::ALL.iter().filter(|state| state.is_leased()).collect();
+    let text = leased.iter().map(|state| format!("'{}'", state.as_str())).collect::<Vec<_>>();
+    assert!(SCHEMA.contains(&format!("(lease IS NOT NULL) = (state IN ({}))", text.join(", "))));
+}
