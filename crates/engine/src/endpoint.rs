@@ -49,7 +49,7 @@ impl Endpoint {
         }
         let now = hub.clock.now();
         let refused = match &line.known {
-            Known::Facts(facts) if !facts.admits(job.delivery) => Some(GiveBack::Stopped),
+            Known::Facts(facts) if !facts.admits(&job) => Some(GiveBack::Stopped),
             Known::Missing => Some(GiveBack::Unreadable),
             Known::Facts(_) | Known::Nothing | Known::Loading => {
                 if hub.is_draining() {
@@ -94,7 +94,7 @@ impl Endpoint {
         match &known {
             Known::Facts(facts) => {
                 let (keep, gone): (VecDeque<_>, VecDeque<_>) =
-                    line.queue.drain(..).partition(|job| facts.admits(job.delivery));
+                    line.queue.drain(..).partition(|job| facts.admits(job));
                 line.queue = keep;
                 back.extend(gone.into_iter().map(|job| (job, GiveBack::Stopped)));
                 if was_stopped && facts.state == EndpointState::Active {

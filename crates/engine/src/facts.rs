@@ -6,6 +6,7 @@ use abide_dialects::Dialect;
 use abide_storage::endpoints::SendingEndpoint;
 use abide_storage::sealing::Secret;
 
+use crate::job::Job;
 use crate::outbound::{Guard, Target, TargetProblem};
 
 /// An endpoint as its workers use it. Replaced as a whole when the row changes.
@@ -43,8 +44,10 @@ impl Facts {
         }
     }
 
-    /// Whether a delivery may be sent to it at all.
-    pub(crate) fn admits(&self, delivery: DeliveryId) -> bool {
-        self.state == EndpointState::Active && delivery > self.cancelled_through
+    /// Whether a job may be sent to it at all. The line of cancelled deliveries is for hot jobs: one that was asked for
+    /// by hand later lies behind it and lives, and opening its attempt judges it by its row.
+    pub(crate) fn admits(&self, job: &Job) -> bool {
+        let cancelled = job.event().is_some() && job.delivery <= self.cancelled_through;
+        self.state == EndpointState::Active && !cancelled
     }
 }

@@ -109,7 +109,7 @@ pub(crate) async fn send(
     if !hub.pulse.may_send() {
         return flight.give_back(GiveBack::Due(hub.clock.now()));
     }
-    if !facts.admits(flight.job().delivery) {
+    if !facts.admits(flight.job()) {
         return flight.give_back(GiveBack::Stopped);
     }
     let Some(dialect) = facts.dialect else {

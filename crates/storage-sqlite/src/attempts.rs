@@ -24,6 +24,7 @@ use crate::people;
 use crate::publish::{Stored, load_event};
 use crate::rows::{damaged, database, id, maybe_id, named};
 use crate::tx::Tx;
+use crate::writer::Counted;
 
 /// How long a delivery waits for an attempt in its lane that should have ended, in milliseconds.
 const WAIT_AGAIN: i64 = 1_000;
@@ -294,7 +295,7 @@ fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> Storag
             if is_erased(tx, row)? {
                 end(tx, row.id, DeliveryState::Erased, Some(Reason::SubjectErased))
             } else {
-                tx.shared.metrics.failed.inc();
+                tx.count(Counted::Failed);
                 end(tx, row.id, DeliveryState::Failed, Some(Reason::Unreadable))
             }
         }
@@ -342,7 +343,7 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
             .execute([finished.delivery.key(), finished.lease.key()])
             .map_err(database)?;
         if moved == 1 {
-            tx.shared.metrics.delivered.inc();
+            tx.count(Counted::Delivered);
             return insert_attempt(tx, finished, "schedule", None, false);
         }
     }
@@ -395,11 +396,11 @@ fn settle(
     let Decided { trigger, due_at, reason } = finished.decided;
     let Next::To(state) = next(row.state, trigger) else { return Ok(()) };
     match trigger {
-        Trigger::OutcomeDelivered => tx.shared.metrics.delivered.inc(),
-        Trigger::OutcomeRetry => tx.shared.metrics.retries.inc(),
-        Trigger::OutcomeFailed => tx.shared.metrics.failed.inc(),
-        _ => 0,
-    };
+        Trigger::OutcomeDelivered => tx.count(Counted::Delivered),
+        Trigger::OutcomeRetry => tx.count(Counted::Retried),
+        Trigger::OutcomeFailed => tx.count(Counted::Failed),
+        _ => {}
+    }
     if let Closed::Newer(by) = closed
         && state != DeliveryState::Delivered
     {

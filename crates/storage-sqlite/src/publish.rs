@@ -21,7 +21,7 @@ use crate::lanes;
 use crate::people;
 use crate::rows::{at, damaged, database, id, maybe_id, named};
 use crate::tx::Tx;
-use crate::writer::After;
+use crate::writer::{After, Counted};
 
 /// Writes an event, its place in the feed, and a delivery to every endpoint that wants it.
 pub(crate) fn publish(tx: &mut Tx<'_>, event: &Arc<Event>, now: Timestamp) -> StorageResult<()> {
@@ -30,7 +30,7 @@ pub(crate) fn publish(tx: &mut Tx<'_>, event: &Arc<Event>, now: Timestamp) -> St
     tx.sql("INSERT INTO event_feed (organization, log_index, event) VALUES (?, ?, ?)")?
         .execute([event.organization.key(), log_index, event.id.key()])
         .map_err(database)?;
-    tx.shared.metrics.accepted.inc();
+    tx.count(Counted::Accepted);
     fan_out(tx, event, bytes, now)
 }
 

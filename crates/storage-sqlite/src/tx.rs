@@ -17,7 +17,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use crate::endpoints::EndpointSet;
 use crate::rows::{actor_text, database};
 use crate::shared::Shared;
-use crate::writer::After;
+use crate::writer::{After, Counted};
 
 /// People, purposes and endpoint sets that the writer remembers. Hints for speed, bounded, never the truth.
 #[derive(Default)]
@@ -114,6 +114,11 @@ impl<'a> Tx<'a> {
     /// Notes what to do once this is committed.
     pub(crate) fn after(&mut self, step: After) {
         self.after.push(step);
+    }
+
+    /// Counts something, once this is committed.
+    pub(crate) fn count(&mut self, counted: Counted) {
+        self.after.push(After::Count(counted));
     }
 
     /// A new id.

@@ -40,8 +40,19 @@ pub(crate) enum After {
     Take(Slot, Vec<HotDelivery>),
     /// Wake whoever listens.
     Ring,
+    /// Count something that happened.
+    Count(Counted),
     /// Run this; for caches outside the writer.
     Do(Box<dyn FnOnce(&Shared) + Send>),
+}
+
+/// What the store counts, once it is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Accepted,
+    Delivered,
+    Failed,
+    Retried,
 }
 
 /// A call in the queue.
@@ -252,6 +263,16 @@ impl Loop {
         Ok(after)
     }
 
+    fn count(&self, counted: Counted) {
+        let metrics = &self.shared.metrics;
+        match counted {
+            Counted::Accepted => metrics.accepted.inc(),
+            Counted::Delivered => metrics.delivered.inc(),
+            Counted::Failed => metrics.failed.inc(),
+            Counted::Retried => metrics.retries.inc(),
+        };
+    }
+
     fn finish(&mut self, after: Vec<After>) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         let mut ring = false;
@@ -263,6 +284,7 @@ impl Loop {
                     }
                 }
                 After::Ring => ring = true,
+                After::Count(counted) => self.count(counted),
                 After::Do(step) => step(&self.shared),
             }
         }
