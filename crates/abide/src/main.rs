@@ -1,2 +1,49 @@
-//! To be written.
-fn main() {}
+//! Abide, the program: the command line, configuration, and the wiring of store, engine and server.
+//!
+//! One module per command under [`cli`]. What a command does to the data stands in [`operations`], so that it is the
+//! same whether a running server carries it out (asked through [`control`]) or the command itself does.
+
+mod cli;
+mod clock;
+mod config;
+mod control;
+mod first_start;
+mod folder;
+mod http_call;
+mod logging;
+mod node;
+mod operations;
+mod signals;
+mod terminal;
+mod wiring;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+
+use crate::config::Usage;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("cannot start threads")),
+    };
+    let result = runtime.block_on(command.run());
+    // Whatever still runs holds nothing that matters: the store is closed by now.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// 2 where the call itself was wrong, as clap has it, else 1.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    terminal::complain(format_args!("error: {error:#}"));
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}

@@ -13,6 +13,7 @@
 
 pub mod accounts;
 pub mod consents;
+pub mod credential;
 pub mod deliveries;
 pub mod endpoints;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod subjects;
 
 pub use accounts::Accounts;
 pub use consents::Consents;
+pub use credential::{ApiCredential, KeySecret, Presented};
 pub use deliveries::Deliveries;
 pub use endpoints::Endpoints;
 pub use error::{StorageError, StorageResult};

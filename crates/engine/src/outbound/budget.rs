@@ -42,6 +42,11 @@ impl ByteBudget {
         Arc::clone(&self.free).acquire_many_owned(n).await.map(Share).map_err(|_| OverBudget)
     }
 
+    /// All bytes, held or not.
+    pub fn total(&self) -> usize {
+        self.total as usize
+    }
+
     /// Bytes nobody holds.
     pub fn free(&self) -> usize {
         self.free.available_permits()

@@ -1,0 +1,143 @@
+//! `abide demo`: the whole of it at work. A server in this process, a receiver in another, sample decisions through
+//! the API, and the signed webhooks arriving.
+
+mod api;
+mod folder;
+mod receiver;
+mod samples;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use abide_core::access::Scope;
+use anyhow::Context as _;
+use clap::Args;
+use tokio::net::TcpListener;
+
+use self::api::Api;
+use self::folder::Folder;
+use self::receiver::Receiver;
+use super::another_answer;
+use crate::config::{DEFAULT_LISTEN, Serving};
+use crate::node::Node;
+use crate::operations::{self, DEFAULT_ORGANIZATION, Done, MintedKey, Operation};
+use crate::signals::Signals;
+use crate::terminal::say;
+use crate::{first_start, logging, wiring};
+
+/// How long the sample deliveries may take, all of them.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long stopping waits for what is open.
+const DRAIN: Duration = Duration::from_secs(5);
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Address of the server [default: 127.0.0.1:8420, or a free port where that is taken]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Address of the receiver [default: 127.0.0.1:8421, or a free port where that is taken]
+    #[arg(long, value_name = "ADDR")]
+    receiver: Option<SocketAddr>,
+    /// Folder of the data, kept afterwards [default: a temporary one, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// End once the sample webhooks have arrived and verified; fail when they do not within 30 seconds
+    #[arg(long)]
+    once: bool,
+    /// How much to log: off, error, warn, info, debug, trace, or a filter
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log: String,
+}
+
+pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    logging::start(&options.log)?;
+    let mut signals = Signals::catch()?;
+    // Outlives the server: the folder goes when its files are closed.
+    let folder = Folder::choose(options.data)?;
+    let listener = match options.listen {
+        Some(address) => TcpListener::bind(address).await,
+        None => match TcpListener::bind(DEFAULT_LISTEN).await {
+            Ok(listener) => Ok(listener),
+            Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
+        },
+    };
+    let listener = listener.context("cannot listen: choose another address with --listen")?;
+    let (node, key) = start(listener, &folder).await?;
+    let shown = tokio::select! {
+        shown = show(&node, &key, options.receiver, options.once) => shown,
+        () = signals.next() => Ok(()),
+    };
+    say("stopping");
+    node.stop(DRAIN).await?;
+    folder.remove();
+    shown
+}
+
+/// The server with a key to use it: the first start's, or one of the demo's own.
+async fn start(listener: TcpListener, folder: &Folder) -> anyhow::Result<(Node, MintedKey)> {
+    let serving = Serving {
+        listen: listener.local_addr()?,
+        dev: true,
+        allow_network: Vec::new(),
+        drain: DRAIN,
+        log: String::new(),
+    };
+    let ground = wiring::open_ground(&folder.place()).await?;
+    let write = |key: &MintedKey, data: &std::path::Path| {
+        first_start::write_file(key, data).map(|_| ())
+    };
+    let first = first_start::ensure_usable(&ground, &folder.place().data, write).await?;
+    let key = match first {
+        Some(key) => key,
+        None => mint(&ground).await?,
+    };
+    let node = Node::start(listener, ground, &serving, &folder.place().data).await?;
+    Ok((node, key))
+}
+
+async fn mint(ground: &operations::Ground) -> anyhow::Result<MintedKey> {
+    let create = Operation::CreateKey {
+        organization: DEFAULT_ORGANIZATION.to_owned(),
+        name: "demo".to_owned(),
+        scopes: vec![Scope::Admin],
+    };
+    match operations::run(create, ground).await? {
+        Done::KeyCreated(key) => Ok(key),
+        other => Err(another_answer(other)),
+    }
+}
+
+/// Shows everything, and with `once` ends there; else stays until the future is dropped.
+async fn show(
+    node: &Node,
+    key: &MintedKey,
+    receiver: Option<SocketAddr>,
+    once: bool,
+) -> anyhow::Result<()> {
+    say("DEVELOPMENT MODE: webhooks may go to plain http on this machine. Not for real data.");
+    let mut receiver = Receiver::start(receiver, node.ground()).await?;
+    say(format_args!("\nserver    http://{}", node.address()));
+    say(format_args!("receiver  http://{}, another process", receiver.address()));
+    let api = Api::new(node.address(), &key.bearer_token);
+    tokio::time::timeout(PATIENCE, samples::play(&api, &mut receiver)).await.with_context(
+        || format!("the sample webhooks did not all arrive within {} s", PATIENCE.as_secs()),
+    )??;
+    say("\nEvery webhook arrived and verified.");
+    if once {
+        return Ok(());
+    }
+    say(format_args!("\n{}", try_it_yourself(node.address(), key)));
+    receiver.print_for_ever().await
+}
+
+fn try_it_yourself(server: SocketAddr, key: &MintedKey) -> String {
+    format!(
+        "Server and receiver stay up until Ctrl-C. Record a decision yourself:\n\n\
+         curl http://{server}/v1/consent \\\n  \
+         -H 'Authorization: Bearer {}' \\\n  \
+         -H 'Content-Type: application/json' \\\n  \
+         -d '{{\"subject_id\": \"user_42\", \"consent_type\": \"newsletter\", \"granted\": true}}'\n",
+        key.bearer_token
+    )
+}

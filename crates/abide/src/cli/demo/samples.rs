@@ -1,0 +1,63 @@
+//! What the demo does through the API, and which webhook each deed must bring.
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::receiver::Receiver;
+use crate::terminal::say;
+
+/// Plays the samples one after the other, each up to its webhook.
+pub(super) async fn play(api: &Api, receiver: &mut Receiver) -> anyhow::Result<()> {
+    let webhook = json!({
+        "url": format!("http://{}/webhooks/consentproof", receiver.address()),
+        "events": ["*"],
+        "secret": receiver.secret(),
+    });
+    deed(api, "Subscribe the receiver", "/v1/webhooks", &webhook).await?;
+
+    let policy = json!({
+        "policyType": "marketing_consent",
+        "version": "2026-01",
+        "title": "News by e-mail",
+        "content": "We write to you about our products at most once a week.",
+        "effectiveDate": "2026-01-01T00:00:00Z",
+    });
+    let policy = deed(api, "Publish the text that people agree to", "/v1/policies", &policy).await?;
+    receiver.print_until("policy.created").await?;
+
+    let grant = json!({
+        "subject_id": "user_123",
+        "subject_email": "user@example.com",
+        "policy_id": id(&policy)?,
+        "consent_type": "marketing",
+        "granted": true,
+        "metadata": {"ip_address": "192.168.1.1", "source": "signup_form"},
+    });
+    let consent = deed(api, "Somebody agrees", "/v1/consent", &grant).await?;
+    receiver.print_until("consent.created").await?;
+
+    let withdraw = format!("/v1/consent/{}/withdraw", id(&consent)?);
+    deed(api, "... and takes it back", &withdraw, &json!({})).await?;
+    receiver.print_until("consent.withdrawn").await?;
+
+    let batch = json!({"consents": [
+        {"subject_id": "user_124", "consent_type": "marketing", "granted": true},
+        {"subject_id": "user_125", "consent_type": "marketing", "granted": false},
+        {"subject_id": "user_126", "consent_type": "analytics", "granted": true},
+    ]});
+    deed(api, "Three decisions at once", "/v1/consent/batch", &batch).await?;
+    receiver.print_until("consent.batch_created").await
+}
+
+/// Posts, and shows what was sent and answered.
+async fn deed(api: &Api, title: &str, path: &str, json: &Value) -> anyhow::Result<Value> {
+    say(format_args!("\n{title}\n   POST {path}\n   {json}"));
+    let (status, answer) = api.post(path, json).await?;
+    say(format_args!("   -> {status} {answer}"));
+    Ok(answer)
+}
+
+fn id(answer: &Value) -> anyhow::Result<&str> {
+    answer["data"]["id"].as_str().context("the answer has no `data.id`")
+}

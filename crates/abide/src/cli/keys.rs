@@ -1,0 +1,127 @@
+//! `abide keys`: API keys, created, listed, revoked.
+
+use abide_core::access::Scope;
+use abide_core::ids::KeyId;
+use clap::{Args, Subcommand};
+
+use super::another_answer;
+use crate::config::{ConfigFile, PlaceSettings};
+use crate::control::carry_out;
+use crate::operations::{DEFAULT_ORGANIZATION, Done, KeyFacts, Operation};
+use crate::terminal::say;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Create a key and print it, this once
+    Create(Create),
+    /// List an organization's keys, revoked ones included
+    List(List),
+    /// Revoke a key: from the answer on it opens nothing
+    Revoke(Revoke),
+}
+
+#[derive(Args)]
+pub(crate) struct Create {
+    /// What its holder is called
+    #[arg(long)]
+    name: String,
+    /// Whose key it is, by the organization's short name
+    #[arg(long, value_name = "ORGANIZATION", default_value = DEFAULT_ORGANIZATION)]
+    organization: String,
+    /// What it may do: admin, consent:read, consent:write, policies:write, webhooks:read, webhooks:write
+    #[arg(long, value_delimiter = ',', default_value = "admin", value_parser = scope)]
+    scopes: Vec<Scope>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceSettings,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// Whose keys, by the organization's short name
+    #[arg(long, value_name = "ORGANIZATION", default_value = DEFAULT_ORGANIZATION)]
+    organization: String,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceSettings,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+#[derive(Args)]
+pub(crate) struct Revoke {
+    /// The key's id, as `keys list` shows it
+    #[arg(value_parser = KeyId::parse)]
+    id: KeyId,
+    #[command(flatten)]
+    place: PlaceSettings,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(options) => create(options).await,
+        Command::List(options) => list(options).await,
+        Command::Revoke(options) => revoke(options).await,
+    }
+}
+
+async fn create(options: Create) -> anyhow::Result<()> {
+    let place = options.place.settle(&options.config)?;
+    let Create { organization, name, scopes, .. } = options;
+    let operation = Operation::CreateKey { organization, name, scopes };
+    match carry_out(&place, operation).await? {
+        Done::KeyCreated(key) if options.json => say(serde_json::to_string(&key)?),
+        Done::KeyCreated(key) => {
+            say(format_args!("id            {}", key.id));
+            say(format_args!("api_key       {}", key.api_key));
+            say(format_args!("api_secret    {}", key.api_secret));
+            say(format_args!("bearer_token  {}", key.bearer_token));
+        }
+        other => return Err(another_answer(other)),
+    }
+    Ok(())
+}
+
+async fn list(options: List) -> anyhow::Result<()> {
+    let place = options.place.settle(&options.config)?;
+    let operation = Operation::ListKeys { organization: options.organization };
+    match carry_out(&place, operation).await? {
+        Done::Keys { keys } if options.json => say(serde_json::to_string(&keys)?),
+        Done::Keys { keys } => keys.iter().for_each(|key| say(line(key))),
+        other => return Err(another_answer(other)),
+    }
+    Ok(())
+}
+
+async fn revoke(options: Revoke) -> anyhow::Result<()> {
+    let place = options.place.settle(&options.config)?;
+    match carry_out(&place, Operation::RevokeKey { key: options.id }).await? {
+        Done::KeyRevoked(key) => say(line(&key)),
+        other => return Err(another_answer(other)),
+    }
+    Ok(())
+}
+
+fn line(key: &KeyFacts) -> String {
+    let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    let state = match &key.revoked_at {
+        Some(at) => format!("revoked {at}"),
+        None => format!("created {}", key.created_at),
+    };
+    format!("{}  {state}  {}  {}", key.id, scopes.join(","), key.name)
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text).ok_or_else(|| {
+        let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+        format!("known scopes are {}", known.join(", "))
+    })
+}

@@ -1,0 +1,65 @@
+//! The command line: one module per command, each with its options and what it does with them.
+
+mod demo;
+mod keys;
+mod listen;
+mod master_key;
+mod serve;
+mod subjects;
+
+use clap::{Parser, Subcommand};
+
+use crate::logging;
+use crate::operations::Done;
+
+/// Abide keeps the promises an organization makes to people about their data.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100, subcommand_required = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API and deliver webhooks
+    Serve(serve::Options),
+    /// See it work: a server, a receiver and sample decisions
+    Demo(demo::Options),
+    /// Receive webhooks, verify them, and print a line for each
+    Listen(listen::Options),
+    /// API keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// The keys that everything at rest is sealed under
+    #[command(subcommand)]
+    MasterKey(master_key::Command),
+    /// People
+    #[command(subcommand)]
+    Subjects(subjects::Command),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(options) => serve::run(options).await,
+            Command::Demo(options) => demo::run(options).await,
+            Command::Listen(options) => listen::run(options).await,
+            Command::Keys(command) => quietly(keys::run(command)).await,
+            Command::MasterKey(command) => quietly(master_key::run(command)).await,
+            Command::Subjects(command) => quietly(subjects::run(command)).await,
+        }
+    }
+}
+
+/// Commands that answer and end log only what is wrong.
+async fn quietly(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    logging::start("warn")?;
+    command.await
+}
+
+/// A control socket answered something that fits another question.
+fn another_answer(_: Done) -> anyhow::Error {
+    anyhow::anyhow!("the running server is of another version: use its own `abide`")
+}

@@ -1,0 +1,64 @@
+//! `abide serve`: the server, until it is told to stop.
+
+use std::process;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::net::TcpListener;
+
+use crate::config::{ConfigFile, Place, PlaceSettings, ServeSettings, Serving};
+use crate::node::Node;
+use crate::signals::Signals;
+use crate::terminal::{complain, say};
+use crate::{first_start, logging, wiring};
+
+#[derive(Args)]
+#[command(after_help = "A flag wins over its variable, that over the file, that over the default.\n\
+    SIGTERM and SIGINT stop the server once open calls and sends have ended; a second one stops it at once.")]
+pub(crate) struct Options {
+    #[command(flatten)]
+    serving: ServeSettings,
+    #[command(flatten)]
+    place: PlaceSettings,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    let serving = options.serving.settle(&options.config)?;
+    let place = options.place.settle(&options.config)?;
+    logging::start(&serving.log)?;
+    let mut signals = Signals::catch()?;
+    let node = start(&serving, &place);
+    let node = tokio::select! {
+        node = node => node?,
+        // Killed half-way is what the first start is built for.
+        () = signals.next() => process::exit(1),
+    };
+    say(format_args!("listening on http://{}", node.address()));
+    signals.next().await;
+    say("stopping; once more stops at once");
+    tokio::select! {
+        result = node.stop(serving.drain) => result?,
+        () = signals.next() => {
+            complain("stopped at once; what was open is sent again after the next start");
+            process::exit(1);
+        }
+    }
+    say("stopped");
+    Ok(())
+}
+
+async fn start(serving: &Serving, place: &Place) -> anyhow::Result<Node> {
+    // First of all, so that a taken port leaves no half-made folder behind.
+    let listener = TcpListener::bind(serving.listen).await.with_context(|| {
+        format!("cannot listen on {}: choose another address with --listen", serving.listen)
+    })?;
+    if serving.dev {
+        say("DEVELOPMENT MODE: webhooks may go to plain http on this machine. Not for real data.");
+        tracing::warn!("development mode: plain http to loopback is allowed");
+    }
+    let ground = wiring::open_ground(place).await?;
+    first_start::ensure_usable(&ground, &place.data, first_start::show_or_write).await?;
+    Node::start(listener, ground, serving, &place.data).await
+}

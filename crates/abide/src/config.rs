@@ -1,0 +1,263 @@
+//! Settings: a flag wins over its `ABIDE_...` variable, that over the TOML file, that over the default.
+//!
+//! Flag, variable and TOML key of a setting come from the same field below. The file's known keys are read off the
+//! flags, so neither can drift from the other.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// The call was wrong, not the world: the exit code is 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Where the data is: asked by every command that touches it.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default)]
+pub(crate) struct PlaceSettings {
+    /// Folder of the data [default: ./abide-data]
+    #[arg(long, env = "ABIDE_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// File of the master keys; keep a copy apart from backups of the data [default: DIR.key beside the data folder]
+    #[arg(long, env = "ABIDE_MASTER_KEY", value_name = "FILE")]
+    master_key: Option<PathBuf>,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default)]
+pub(crate) struct ServeSettings {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8420]
+    #[arg(long, env = "ABIDE_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Development: webhooks may go to plain http on this machine
+    #[arg(
+        long, env = "ABIDE_DEV", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true"
+    )]
+    dev: Option<bool>,
+    /// A network that webhooks may reach although it is not public, such as 10.20.0.0/16; may be repeated
+    #[arg(long, env = "ABIDE_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
+    allow_network: Vec<IpNet>,
+    /// How long a stopping server waits for open calls and sends [default: 20]
+    #[arg(long, env = "ABIDE_DRAIN_SECONDS", value_name = "N", value_parser = clap::value_parser!(u32).range(0..=3600))]
+    drain_seconds: Option<u32>,
+    /// How much to log: off, error, warn, info, debug, trace, or a filter [default: info]
+    #[arg(long, env = "ABIDE_LOG", value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+/// Where to find the file with further settings.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConfigFile {
+    /// TOML file with settings; its keys are the long flags with `_` for `-`
+    #[arg(long, env = "ABIDE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Where the data is, settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// The key file.
+    pub(crate) key_file: PathBuf,
+}
+
+/// How to serve, settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Serving {
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Plain http to loopback.
+    pub(crate) dev: bool,
+    /// Networks opened by the operator (I10).
+    pub(crate) allow_network: Vec<IpNet>,
+    /// The bound on draining.
+    pub(crate) drain: Duration,
+    /// The log level or filter.
+    pub(crate) log: String,
+}
+
+impl PlaceSettings {
+    /// These, then the file's, then the defaults.
+    pub(crate) fn settle(self, file: &ConfigFile) -> Result<Place, Usage> {
+        let theirs: Self = file.read()?;
+        let data = self.data.or(theirs.data).unwrap_or_else(|| PathBuf::from("abide-data"));
+        match self.master_key.or(theirs.master_key) {
+            Some(key_file) => Ok(Place { data, key_file }),
+            None => Place::with_default_key_file(data),
+        }
+    }
+}
+
+impl Place {
+    /// The data folder with the key file beside it.
+    pub(crate) fn with_default_key_file(data: PathBuf) -> Result<Self, Usage> {
+        let key_file = beside(&data)?;
+        Ok(Self { data, key_file })
+    }
+}
+
+impl ServeSettings {
+    /// These, then the file's, then the defaults.
+    pub(crate) fn settle(self, file: &ConfigFile) -> Result<Serving, Usage> {
+        let theirs: Self = file.read()?;
+        if theirs.drain_seconds.is_some_and(|seconds| seconds > 3600) {
+            return Err(Usage("`drain_seconds` must lie between 0 and 3600".to_owned()));
+        }
+        let allow = [self.allow_network, theirs.allow_network];
+        Ok(Serving {
+            listen: self.listen.or(theirs.listen).unwrap_or(DEFAULT_LISTEN),
+            dev: self.dev.or(theirs.dev).unwrap_or(false),
+            allow_network: allow.into_iter().find(|nets| !nets.is_empty()).unwrap_or_default(),
+            drain: Duration::from_secs(
+                self.drain_seconds.or(theirs.drain_seconds).unwrap_or(20).into(),
+            ),
+            log: self.log.or(theirs.log).unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+/// Where `serve` listens unless told otherwise.
+pub(crate) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
+
+impl ConfigFile {
+    /// The settings of one kind in the file; none without a file.
+    fn read<T: Default + for<'de> Deserialize<'de>>(&self) -> Result<T, Usage> {
+        let Some(path) = &self.config else { return Ok(T::default()) };
+        let named = |problem: &dyn std::fmt::Display| Usage(format!("{}: {problem}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| named(&error))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|error| named(&error))?;
+        let known = known_keys();
+        if let Some(key) = table.keys().find(|key| !known.contains(key)) {
+            return Err(named(&format!("unknown key `{key}`; known are {}", known.join(", "))));
+        }
+        toml::from_str(&text).map_err(|error| named(&error))
+    }
+}
+
+/// The keys of the file: the names of the flags.
+fn known_keys() -> Vec<String> {
+    let flags = ServeSettings::augment_args(PlaceSettings::augment_args(clap::Command::new("")));
+    flags.get_arguments().map(|flag| flag.get_id().to_string()).collect()
+}
+
+/// `abide-data` → `abide-data.key`, wherever `abide-data` is and however it is spelled.
+fn beside(data: &Path) -> Result<PathBuf, Usage> {
+    let nameless = || {
+        Usage(format!(
+            "no name for a key file beside {}: say where it is with --master-key",
+            data.display()
+        ))
+    };
+    let whole = fs::canonicalize(data).or_else(|_| std::path::absolute(data));
+    let whole = whole.map_err(|_| nameless())?;
+    let mut name = whole.file_name().ok_or_else(nameless)?.to_owned();
+    name.push(".key");
+    Ok(whole.with_file_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(folder: &Path, text: &str) -> ConfigFile {
+        let path = folder.join("abide.toml");
+        fs::write(&path, text).unwrap();
+        ConfigFile { config: Some(path) }
+    }
+
+    #[test]
+    fn without_anything_the_defaults_hold() {
+        let serving = ServeSettings::default().settle(&ConfigFile::default()).unwrap();
+        assert_eq!(serving.listen.to_string(), "127.0.0.1:8420");
+        assert!(!serving.dev);
+        assert_eq!(serving.drain, Duration::from_secs(20));
+        assert_eq!(serving.log, "info");
+        let place = PlaceSettings::default().settle(&ConfigFile::default()).unwrap();
+        assert_eq!(place.data, Path::new("abide-data"));
+        assert!(place.key_file.ends_with("abide-data.key"));
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_taken_and_a_flag_wins_over_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(
+            folder.path(),
+            "data = \"d\"\nmaster_key = \"k\"\nlisten = \"[::1]:1\"\ndev = true\n\
+             allow_network = [\"10.0.0.0/8\"]\ndrain_seconds = 3\nlog = \"warn\"\n",
+        );
+        let place = PlaceSettings::default().settle(&file).unwrap();
+        assert_eq!(place, Place { data: "d".into(), key_file: "k".into() });
+        let from_file = ServeSettings::default().settle(&file).unwrap();
+        let expected = Serving {
+            listen: "[::1]:1".parse().unwrap(),
+            dev: true,
+            allow_network: vec!["10.0.0.0/8".parse().unwrap()],
+            drain: Duration::from_secs(3),
+            log: "warn".to_owned(),
+        };
+        assert_eq!(from_file, expected);
+        let flags = ServeSettings {
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            dev: Some(false),
+            allow_network: vec!["fd00::/8".parse().unwrap()],
+            drain_seconds: Some(0),
+            log: Some("error".to_owned()),
+        };
+        let serving = flags.settle(&file).unwrap();
+        assert_eq!(serving.listen.port(), 2);
+        assert!(!serving.dev);
+        assert_eq!(serving.allow_network, ["fd00::/8".parse::<IpNet>().unwrap()]);
+        assert_eq!((serving.drain, serving.log.as_str()), (Duration::ZERO, "error"));
+        let mut known = known_keys();
+        known.sort();
+        let all = ["allow_network", "data", "dev", "drain_seconds", "listen", "log", "master_key"];
+        assert_eq!(known, all, "a new setting has its line in this test's file too");
+    }
+
+    #[test]
+    fn an_unknown_key_and_a_wrong_value_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for (text, named) in [
+            ("lisen = \"127.0.0.1:1\"", "unknown key `lisen`"),
+            ("config = \"x\"", "unknown key `config`"),
+            ("listen = \"here\"", "listen"),
+            ("drain_seconds = 4000", "`drain_seconds`"),
+            ("dev = \"yes\"", "dev"),
+            ("allow_network = [\"10.0.0.0/99\"]", "allow_network"),
+            ("listen", "line 1"),
+        ] {
+            let problem = ServeSettings::default().settle(&file(folder.path(), text)).unwrap_err();
+            assert!(problem.0.contains(named), "{text}: {problem}");
+        }
+        let gone = ConfigFile { config: Some(folder.path().join("none.toml")) };
+        assert!(ServeSettings::default().settle(&gone).unwrap_err().0.contains("none.toml"));
+    }
+
+    #[test]
+    fn the_key_file_lies_beside_the_folder_however_that_is_spelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir(real.join("data")).unwrap();
+        for spelling in ["data", "data/", "./data/.", "data/../data"] {
+            assert_eq!(beside(&real.join(spelling)).unwrap(), real.join("data.key"), "{spelling}");
+        }
+        assert!(beside(Path::new("/")).is_err());
+    }
+}

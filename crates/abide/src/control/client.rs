@@ -1,0 +1,60 @@
+//! The command line's end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use http::{Method, StatusCode};
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+
+use super::{Problem, socket};
+use crate::config::Place;
+use crate::operations::{self, Done, Operation};
+use crate::{http_call, wiring};
+
+/// How long a folder may be locked by a server that does not listen yet, or not any more.
+const IN_BETWEEN: Duration = Duration::from_secs(10);
+
+/// Has an operation carried out by the folder's running server, or carries it out on the stopped store.
+pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Result<Done> {
+    let give_up = Instant::now() + IN_BETWEEN;
+    loop {
+        if let Some(server) = find_server(&place.data).await? {
+            return ask(server, operation).await;
+        }
+        match wiring::open_stopped(place).await {
+            Ok(ground) => {
+                let done = operations::run(operation, &ground).await;
+                let storage = Arc::clone(&ground.storage);
+                tokio::task::spawn_blocking(move || storage.close()).await?;
+                return done;
+            }
+            Err(error) if wiring::is_in_use(&error) && Instant::now() < give_up => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn find_server(data: &Path) -> anyhow::Result<Option<UnixStream>> {
+    let found = socket::connect(data).await;
+    found.with_context(|| format!("cannot reach the server of {}; are you its owner?", data.display()))
+}
+
+async fn ask(server: UnixStream, operation: Operation) -> anyhow::Result<Done> {
+    let json = serde_json::to_vec(&operation)?;
+    let (status, body) = http_call::call(server, Method::POST, "/operations", &[], json)
+        .await
+        .context("the server went away before it answered; ask again to see what was done")?;
+    if status == StatusCode::OK {
+        return serde_json::from_slice(&body)
+            .context("the running server is of another version: use its own `abide`");
+    }
+    match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) => bail!(problem.message),
+        Err(_) => bail!("the running server answered {status}: it may be of another version"),
+    }
+}

@@ -1,0 +1,98 @@
+//! The server's end of the control socket: one route that takes an operation and answers what came of it.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use abide_storage::StorageError;
+use anyhow::Context as _;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use tokio::net::unix::SocketAddr;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+
+use super::{Problem, socket};
+use crate::folder::my_user;
+use crate::operations::{self, Ground, Operation};
+
+/// Listens until dropped, and then takes its name out of the folder.
+pub(crate) struct ControlServer {
+    task: JoinHandle<io::Result<()>>,
+    data: PathBuf,
+}
+
+impl ControlServer {
+    /// Starts listening in the data folder whose lock the ground's store holds.
+    pub(crate) fn start(data: PathBuf, ground: Arc<Ground>) -> anyhow::Result<Self> {
+        let listener = socket::bind(&data)
+            .with_context(|| format!("cannot open the control socket in {}", data.display()))?;
+        let listener = OwnersOnly { listener, owner: my_user()? };
+        let router = Router::new().route("/operations", post(answer)).with_state(ground);
+        let task = tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Self { task, data })
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        self.task.abort();
+        socket::remove(&self.data);
+    }
+}
+
+async fn answer(State(ground): State<Arc<Ground>>, Json(operation): Json<Operation>) -> Response {
+    match operations::run(operation, &ground).await {
+        Ok(done) => Json(done).into_response(),
+        Err(error) => {
+            let status = match error.downcast_ref::<StorageError>() {
+                Some(StorageError::Busy | StorageError::Unavailable(_)) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
+            };
+            (status, Json(Problem { message: format!("{error:#}") })).into_response()
+        }
+    }
+}
+
+/// Accepts the folder's owner and root; the file's mode says the same, this holds it where modes are not looked at.
+struct OwnersOnly {
+    listener: UnixListener,
+    owner: u32,
+}
+
+impl OwnersOnly {
+    fn may_ask(&self, stream: &UnixStream) -> bool {
+        stream.peer_cred().is_ok_and(|peer| peer.uid() == self.owner || peer.uid() == 0)
+    }
+}
+
+impl axum::serve::Listener for OwnersOnly {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    fn accept(&mut self) -> impl Future<Output = (UnixStream, SocketAddr)> + Send {
+        async {
+            loop {
+                match self.listener.accept().await {
+                    Ok((stream, address)) if self.may_ask(&stream) => return (stream, address),
+                    Ok(_) => tracing::warn!("a stranger at the control socket was turned away"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the control socket cannot accept");
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}

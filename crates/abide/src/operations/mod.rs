@@ -1,0 +1,172 @@
+//! What the command line does to the data: one function per deed, the same whether a running server carries it out
+//! for a caller at its control socket or the command itself does on a stopped store.
+//!
+//! Operations and their answers travel over that socket as JSON. They have no `Debug`: some name a person, some hold
+//! a new secret (I11, I12).
+
+mod keys;
+mod master_keys;
+mod subjects;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use abide_core::access::{Actor, Caller, Scope};
+use abide_core::ids::KeyId;
+use abide_core::shell::{Chance, Clock};
+use abide_storage::Storage;
+use abide_storage::accounts::Organization;
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use keys::{KeyFacts, MintedKey};
+pub(crate) use master_keys::MasterKeyFacts;
+
+/// The organization every first start makes.
+pub(crate) const DEFAULT_ORGANIZATION: &str = "default";
+
+/// What operations stand on.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    /// The store.
+    pub(crate) storage: Arc<dyn Storage>,
+    /// The key file that the store's keys were read from.
+    pub(crate) key_file: PathBuf,
+    /// Time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Chance.
+    pub(crate) chance: Arc<dyn Chance>,
+}
+
+/// A deed asked for.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "snake_case")]
+pub(crate) enum Operation {
+    /// A new API key.
+    CreateKey {
+        /// Whose, by its short name.
+        organization: String,
+        /// What its holder is called.
+        name: String,
+        /// What it may do.
+        scopes: Vec<Scope>,
+    },
+    /// The API keys of an organization.
+    ListKeys {
+        /// Whose, by its short name.
+        organization: String,
+    },
+    /// An API key that opens nothing from now on.
+    RevokeKey {
+        /// Which.
+        key: KeyId,
+    },
+    /// A new master key, current from now on.
+    AddMasterKey,
+    /// Every organization's keys under the current master key.
+    RotateMasterKey,
+    /// A master key that nothing needs, out of the key file.
+    RemoveMasterKey {
+        /// Which.
+        id: String,
+    },
+    /// The master keys.
+    ListMasterKeys,
+    /// A person, erased.
+    EraseSubject {
+        /// Whose person, by the organization's short name.
+        organization: String,
+        /// The reference under which the organization knows the person.
+        reference: String,
+    },
+}
+
+/// What came of it.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "snake_case")]
+pub(crate) enum Done {
+    /// The key with its secrets, shown this once.
+    KeyCreated(MintedKey),
+    /// Oldest first.
+    Keys {
+        /// The keys.
+        keys: Vec<KeyFacts>,
+    },
+    /// The key as it now is.
+    KeyRevoked(KeyFacts),
+    /// The new master key's id.
+    MasterKeyAdded {
+        /// Its id.
+        id: String,
+    },
+    /// All organizations stand under the current master key.
+    MasterKeyRotated {
+        /// The current master key.
+        current: String,
+        /// Organizations whose keys were re-wrapped by this call.
+        organizations: u32,
+    },
+    /// The master key is out of the file.
+    MasterKeyRemoved {
+        /// Its id.
+        id: String,
+    },
+    /// Oldest first.
+    MasterKeys {
+        /// The keys.
+        keys: Vec<MasterKeyFacts>,
+    },
+    /// The person is erased.
+    SubjectErased {
+        /// The mark that stays of them.
+        subject: String,
+        /// Waiting deliveries that ended.
+        deliveries: u32,
+    },
+}
+
+/// Carries an operation out.
+pub(crate) async fn run(operation: Operation, ground: &Ground) -> anyhow::Result<Done> {
+    match operation {
+        Operation::CreateKey { organization, name, scopes } => {
+            let by = ground.operator_of(&organization).await?;
+            keys::create(ground, &by, name, scopes).await.map(Done::KeyCreated)
+        }
+        Operation::ListKeys { organization } => {
+            let by = ground.operator_of(&organization).await?;
+            Ok(Done::Keys { keys: keys::list(ground, &by).await? })
+        }
+        Operation::RevokeKey { key } => keys::revoke(ground, key).await.map(Done::KeyRevoked),
+        Operation::AddMasterKey => {
+            Ok(Done::MasterKeyAdded { id: master_keys::add(ground).await?.to_string() })
+        }
+        Operation::RotateMasterKey => {
+            let (current, organizations) = master_keys::rotate(ground).await?;
+            Ok(Done::MasterKeyRotated { current: current.to_string(), organizations })
+        }
+        Operation::RemoveMasterKey { id } => {
+            master_keys::remove(ground, &id).await?;
+            Ok(Done::MasterKeyRemoved { id })
+        }
+        Operation::ListMasterKeys => {
+            Ok(Done::MasterKeys { keys: master_keys::list(ground).await? })
+        }
+        Operation::EraseSubject { organization, reference } => {
+            let by = ground.operator_of(&organization).await?;
+            let erased = subjects::erase(ground, &by, &reference).await?;
+            Ok(Done::SubjectErased {
+                subject: erased.subject.to_string(),
+                deliveries: erased.deliveries,
+            })
+        }
+    }
+}
+
+impl Ground {
+    /// Somebody with a shell on the machine, acting for that organization.
+    pub(crate) async fn operator_of(&self, organization: &str) -> anyhow::Result<Caller> {
+        let found: Option<Organization> = self.storage.accounts().organization(organization).await?;
+        let found = found.with_context(|| format!("there is no organization `{organization}`"))?;
+        Ok(Caller { organization: found.id, actor: Actor::Operator })
+    }
+}

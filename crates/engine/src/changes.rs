@@ -1,0 +1,74 @@
+//! Looking for what was changed elsewhere: endpoints stopped, started and altered, and people erased. Woken by the
+//! doorbell; as long as a look fails, no send starts.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use abide_storage::StorageResult;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::hub::Hub;
+use crate::pulse::Loop;
+
+/// How far the looks have come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursors {
+    endpoints: i64,
+    erasures: i64,
+}
+
+/// The least time between two looks, however often the doorbell rings.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Where to begin: nothing is in memory yet, so what changed before does not matter.
+pub(crate) async fn begin(hub: &Hub) -> StorageResult<Cursors> {
+    let before = Instant::now();
+    let (endpoints, _) = hub.storage.endpoints().changed_since(0).await?;
+    let (erasures, _) = hub.storage.subjects().erased_since(0).await?;
+    hub.pulse.looked(before);
+    Ok(Cursors { endpoints, erasures })
+}
+
+/// Looks, for ever.
+pub(crate) async fn watch(hub: Arc<Hub>, mut cursors: Cursors) {
+    let mut rings = hub.storage.doorbell().listen();
+    loop {
+        hub.pulse.ticked(Loop::Changes);
+        rings.mark_unchanged();
+        let before = Instant::now();
+        match look(&hub, cursors).await {
+            Ok(now_at) => {
+                cursors = now_at;
+                hub.pulse.looked(before);
+            }
+            Err(why) => tracing::warn!(%why, "changes could not be looked for"),
+        }
+        sleep(PAUSE).await;
+        if let Ok(Err(_)) = timeout(hub.options.look_every, rings.changed()).await {
+            sleep(hub.options.look_every).await;
+        }
+    }
+}
+
+async fn look(hub: &Arc<Hub>, from: Cursors) -> StorageResult<Cursors> {
+    let (erasures, people) = hub.storage.subjects().erased_since(from.erasures).await?;
+    if !people.is_empty() {
+        hub.erased.add(&people, Instant::now());
+        let people: HashSet<_> = people.into_iter().collect();
+        for endpoint in hub.registry.all() {
+            endpoint.forget(hub, &|one| people.contains(&one));
+        }
+    }
+    let (endpoints, changed) = hub.storage.endpoints().changed_since(from.endpoints).await?;
+    for id in &changed {
+        if let Some(endpoint) = hub.registry.find(*id) {
+            hub.load(&endpoint).await?;
+        }
+    }
+    if !changed.is_empty() {
+        // One of them may be active again.
+        hub.release.notify_one();
+    }
+    Ok(Cursors { endpoints, erasures })
+}

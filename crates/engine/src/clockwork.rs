@@ -1,0 +1,85 @@
+//! Housekeeping by the clock: permissions whose time has come, held rows whose endpoint is back, gauges, and what
+//! nobody has used for a while.
+
+use std::sync::Arc;
+
+use abide_storage::StorageResult;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::hub::Hub;
+use crate::pulse::Loop;
+
+/// Runs the housekeeping, for ever.
+pub(crate) async fn tick(hub: Arc<Hub>) {
+    let mut tick = interval(hub.options.housekeeping_every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut counted: Option<Instant> = None;
+    loop {
+        tick.tick().await;
+        hub.pulse.ticked(Loop::Clockwork);
+        if let Err(why) = advance(&hub).await {
+            tracing::warn!(%why, "permissions whose time has come could not be judged");
+        }
+        show_memory(&hub);
+        if counted.is_none_or(|at| at.elapsed() >= hub.options.backlog_every) {
+            counted = Some(Instant::now());
+            sweep(&hub);
+            if let Err(why) = show_backlog(&hub).await {
+                tracing::warn!(%why, "waiting deliveries could not be counted");
+            }
+        }
+    }
+}
+
+/// Lets held rows go on, once at the start and whenever an endpoint changed, for ever.
+pub(crate) async fn release(hub: Arc<Hub>) {
+    loop {
+        match release_all(&hub).await {
+            Ok(()) => hub.release.notified().await,
+            Err(why) => {
+                tracing::warn!(%why, "held deliveries could not be released");
+                let _ = timeout(hub.options.due_every, hub.release.notified()).await;
+            }
+        }
+    }
+}
+
+async fn release_all(hub: &Hub) -> StorageResult<()> {
+    let page = hub.options.page;
+    while hub.storage.deliveries().release_held(page, hub.clock.now()).await? > 0 {
+        hub.due.falls_due(hub.clock.now());
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+async fn advance(hub: &Hub) -> StorageResult<()> {
+    let page = hub.options.page;
+    while hub.storage.consents().advance_due(hub.clock.now(), page).await? == page {
+        hub.pulse.ticked(Loop::Clockwork);
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+fn sweep(hub: &Hub) {
+    let now = Instant::now();
+    let before = |age| now.checked_sub(age).unwrap_or(now);
+    hub.registry.sweep(before(hub.options.idle_connection), before(hub.options.idle_endpoint));
+}
+
+fn show_memory(hub: &Hub) {
+    let metrics = hub.storage.metrics();
+    let budget = hub.courier.budget();
+    metrics.queue_bytes.set((budget.total() - budget.free()) as i64);
+    metrics.queue_deliveries.set(hub.room.deliveries() as i64);
+}
+
+async fn show_backlog(hub: &Hub) -> StorageResult<()> {
+    let backlog = hub.storage.deliveries().backlog(hub.options.backlog_count).await?;
+    let metrics = hub.storage.metrics();
+    metrics.backlog.set(i64::from(backlog.pending) + i64::from(backlog.parked) + i64::from(backlog.held));
+    let age = backlog.oldest_due_at.map_or(0, |at| hub.clock.now().millis_since(at).max(0) / 1000);
+    metrics.backlog_age.set(age);
+    Ok(())
+}

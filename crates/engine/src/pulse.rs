@@ -1,0 +1,130 @@
+//! Whether this node lives: heartbeats, looks at changes, loops that turn. Monotonic time only.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Options;
+
+/// A loop of the engine that must keep turning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loop {
+    Due,
+    Parked,
+    Changes,
+    Leases,
+    Reporter,
+    Clockwork,
+}
+
+impl Loop {
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::Due, "due work"),
+        (Self::Parked, "parked work"),
+        (Self::Changes, "changes"),
+        (Self::Leases, "leases"),
+        (Self::Reporter, "reports"),
+        (Self::Clockwork, "housekeeping"),
+    ];
+}
+
+/// A loop that has not turned for so long stands still.
+const STANDSTILL: Duration = Duration::from_secs(15);
+
+/// When things happened last, in milliseconds since the engine began.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    began: Instant,
+    confirmed: AtomicU64,
+    looked: AtomicU64,
+    ticks: [AtomicU64; Loop::ALL.len()],
+    heartbeat_valid: Duration,
+    look_valid: Duration,
+}
+
+impl Pulse {
+    pub(crate) fn new(began: Instant, options: &Options) -> Self {
+        Self {
+            began,
+            confirmed: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
+            ticks: Default::default(),
+            heartbeat_valid: options.heartbeat_valid,
+            look_valid: options.look_valid,
+        }
+    }
+
+    /// A heartbeat that was sent at `before` is confirmed.
+    pub(crate) fn confirmed(&self, before: Instant) {
+        self.confirmed.store(self.millis(before), Ordering::Relaxed);
+    }
+
+    /// All changes up to `before` are known.
+    pub(crate) fn looked(&self, before: Instant) {
+        self.looked.store(self.millis(before), Ordering::Relaxed);
+    }
+
+    /// A loop turned.
+    pub(crate) fn ticked(&self, which: Loop) {
+        self.ticks[which as usize].store(self.millis(Instant::now()), Ordering::Relaxed);
+    }
+
+    /// Whether a send may start: the lease is certainly this node's, and what was stopped or erased is known.
+    pub(crate) fn may_send(&self) -> bool {
+        self.age(&self.confirmed) < self.heartbeat_valid && self.age(&self.looked) < self.look_valid
+    }
+
+    /// What stands still, in words for an operator.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.age(&self.confirmed) >= self.heartbeat_valid {
+            problems.push("no heartbeat is confirmed".to_owned());
+        }
+        if self.age(&self.looked) >= self.look_valid {
+            problems.push("changes of endpoints are not seen".to_owned());
+        }
+        for (which, name) in Loop::ALL {
+            if self.age(&self.ticks[which as usize]) >= STANDSTILL {
+                problems.push(format!("the loop for {name} stands still"));
+            }
+        }
+        problems
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.began).as_millis() as u64
+    }
+
+    fn age(&self, at: &AtomicU64) -> Duration {
+        let at = Duration::from_millis(at.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I3: without a confirmed heartbeat, or blind to changes, no send starts, and readiness says why.
+    #[tokio::test(start_paused = true)]
+    async fn a_node_without_confirmed_heartbeats_starts_no_send() {
+        let pulse = Pulse::new(Instant::now(), &Options::default());
+        let sent = Instant::now();
+        for _ in 0..6 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            pulse.looked(Instant::now());
+            assert!(pulse.may_send());
+        }
+        pulse.confirmed(sent);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        pulse.looked(Instant::now());
+        assert!(!pulse.may_send(), "counted from before it was sent, not from its answer");
+        assert_eq!(pulse.problems(), ["no heartbeat is confirmed"]);
+        pulse.confirmed(Instant::now());
+        assert!(pulse.may_send());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!pulse.may_send());
+        assert_eq!(pulse.problems(), ["changes of endpoints are not seen"]);
+    }
+}

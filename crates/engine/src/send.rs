@@ -1,0 +1,305 @@
+//! One attempt: open it where that is needed, render, sign, send, read the answer, decide, record.
+//!
+//! At least once: whatever breaks between a send and its record is sent again with the same event id (I3).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use abide_core::Timestamp;
+use abide_core::delivery::{Outcome, Run, decide};
+use abide_core::endpoint::Source;
+use abide_core::ids::EndpointId;
+use abide_core::shell::draw;
+use abide_dialects::{Dialect, Rendered, Signing};
+use abide_storage::deliveries::{Ending, FinishedAttempt, GiveBack};
+use http::{HeaderName, HeaderValue};
+
+use crate::endpoint::Verdict;
+use crate::facts::Facts;
+use crate::hub::Hub;
+use crate::job::{About, Job, Rendering};
+use crate::opening;
+use crate::outbound::{Answered, Arrival, Connection, Target, UserAgent, WireRequest};
+
+/// Bytes kept of an answer that did not deliver.
+const ANSWER_KEPT: usize = 1024;
+/// What could not be sent for reasons that time may mend, or that a person must, is tried again after so long.
+pub(crate) const LATER_MILLIS: i64 = 60_000;
+
+/// A job out of its queue. If its worker ends in the middle, the row is given back: due in a minute after a panic,
+/// which would come again; due now when the engine ends.
+pub(crate) struct Flight {
+    hub: Arc<Hub>,
+    endpoint: EndpointId,
+    job: Option<Job>,
+}
+
+/// What one attempt carries besides its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) number: u32,
+    pub(crate) number_in_run: u32,
+    pub(crate) run: Run,
+    /// Drawn with the state; else the time of sending is signed.
+    pub(crate) signed_at: Option<Timestamp>,
+    pub(crate) object_version: u64,
+    /// What a snapshot's first attempt sent.
+    pub(crate) first_sha256: Option<[u8; 32]>,
+}
+
+const FIRST: Terms = Terms {
+    number: 1,
+    number_in_run: 1,
+    run: Run::First,
+    signed_at: None,
+    object_version: 0,
+    first_sha256: None,
+};
+
+impl Flight {
+    pub(crate) fn new(hub: &Arc<Hub>, endpoint: EndpointId, job: Job) -> Self {
+        Self { hub: Arc::clone(hub), endpoint, job: Some(job) }
+    }
+
+    pub(crate) fn job(&self) -> &Job {
+        self.job.as_ref().expect("a job in flight")
+    }
+
+    fn job_mut(&mut self) -> &mut Job {
+        self.job.as_mut().expect("a job in flight")
+    }
+
+    fn finish(mut self, finished: FinishedAttempt) {
+        if let Some(job) = self.job.take() {
+            self.hub.reporter.finished(job, finished);
+        }
+    }
+
+    fn give_back(mut self, to: GiveBack) -> Verdict {
+        if let Some(job) = self.job.take() {
+            self.hub.reporter.give_back(job, self.endpoint, to);
+        }
+        Verdict::Neither
+    }
+
+    /// The row is no longer this node's.
+    fn let_go(mut self) -> Verdict {
+        self.job = None;
+        Verdict::Neither
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            let wait = if self.hub.is_draining() { 0 } else { LATER_MILLIS };
+            let due = self.hub.clock.now().plus_millis(wait);
+            self.hub.reporter.give_back(job, self.endpoint, GiveBack::Due(due));
+        }
+    }
+}
+
+/// Makes one attempt.
+pub(crate) async fn send(
+    hub: &Arc<Hub>,
+    facts: &Facts,
+    mut flight: Flight,
+    connection: &mut Option<Connection>,
+) -> Verdict {
+    if !hub.pulse.may_send() {
+        return flight.give_back(GiveBack::Due(hub.clock.now()));
+    }
+    if !facts.admits(flight.job().delivery) {
+        return flight.give_back(GiveBack::Stopped);
+    }
+    let Some(dialect) = facts.dialect else {
+        return flight.give_back(GiveBack::Due(hub.clock.now().plus_millis(LATER_MILLIS)));
+    };
+    if let Some(event) = flight.job().event() {
+        match hub.erased.judge(event) {
+            About::ThemAlone => return flight.give_back(GiveBack::Unreadable),
+            About::ThemAmongOthers => flight.job_mut().shed(&hub.room),
+            About::Others => {}
+        }
+    }
+    let attempt = Attempt { hub, facts, dialect };
+    match flight.job().event() {
+        Some(event) if facts.source == Source::Snapshot => {
+            let event = Arc::clone(event);
+            let Rendering { rendered, sha256, .. } = event.rendering(dialect);
+            attempt.make(flight, rendered, *sha256, FIRST, connection).await
+        }
+        _ => match Box::pin(opening::open(hub, facts, dialect, flight.job())).await {
+            opening::Opened::Ready(ready) => {
+                let Rendering { rendered, sha256, .. } = &ready.rendering;
+                attempt.make(flight, rendered, *sha256, ready.terms, connection).await
+            }
+            opening::Opened::Back(to) => flight.give_back(to),
+            opening::Opened::Moved => flight.let_go(),
+        },
+    }
+}
+
+struct Attempt<'a> {
+    hub: &'a Arc<Hub>,
+    facts: &'a Facts,
+    dialect: &'static dyn Dialect,
+}
+
+impl Attempt<'_> {
+    async fn make(
+        &self,
+        flight: Flight,
+        rendered: &Rendered,
+        sha256: [u8; 32],
+        terms: Terms,
+        connection: &mut Option<Connection>,
+    ) -> Verdict {
+        let Self { hub, facts, dialect } = *self;
+        let started_at = hub.clock.now();
+        let signed_at = terms.signed_at.unwrap_or(started_at);
+        let token = draw::<16>(&*hub.chance);
+        let signed = dialect.sign(
+            rendered,
+            &Signing {
+                endpoint: flight.endpoint,
+                secret: facts.secret.reveal(),
+                at: signed_at,
+                token,
+            },
+        );
+        let body_length = signed.body.len() as u32;
+        let sha256 = if signed.body == rendered.body {
+            sha256
+        } else {
+            abide_core::consent::hash::sha256(&signed.body)
+        };
+        if terms.first_sha256.is_some_and(|first| first != sha256) {
+            // Somebody broke a rendering, or the person's data was erased meanwhile.
+            let delivery = flight.job().delivery;
+            tracing::error!(%delivery, "a snapshot's retry has other bytes than its first attempt");
+        }
+        let Some(request) = to_outbound(signed) else {
+            let delivery = flight.job().delivery;
+            tracing::error!(%delivery, dialect = dialect.name(), "made a header that HTTP forbids");
+            return flight.give_back(GiveBack::Unreadable);
+        };
+        let read = match &facts.target {
+            Ok(target) => {
+                Read::of(dialect, post(hub, connection, target, request, dialect.deadline()).await)
+            }
+            Err(_) => Read::never_sent("forbidden_url"),
+        };
+        let draw = u16::from_le_bytes(draw::<2>(&*hub.chance));
+        let decided = decide(
+            read.outcome,
+            terms.run,
+            terms.number_in_run,
+            &dialect.schedule(),
+            hub.clock.now(),
+            draw,
+        );
+        hub.storage.metrics().attempt_seconds.observe(read.took.as_secs_f64());
+        let job = flight.job();
+        let finished = FinishedAttempt {
+            delivery: job.delivery,
+            lease: job.hold.id,
+            number: terms.number,
+            started_at,
+            duration_millis: read.took.as_millis() as u32,
+            signed_at,
+            token,
+            body_sha256: sha256,
+            body_length,
+            object_version: terms.object_version,
+            endpoint_version: facts.version,
+            status: read.status,
+            error: read.error,
+            ending: read.ending,
+            answer: read.answer,
+            decided,
+        };
+        flight.finish(finished);
+        match read.outcome {
+            Outcome::Delivered | Outcome::Skipped => Verdict::Well,
+            Outcome::Retry { .. } | Outcome::Failed => Verdict::Badly,
+            Outcome::Gone => Verdict::Gone,
+        }
+    }
+}
+
+async fn post(
+    hub: &Hub,
+    connection: &mut Option<Connection>,
+    target: &Target,
+    request: WireRequest,
+    deadline: Duration,
+) -> Answered {
+    hub.courier.send(connection, target, request, deadline).await
+}
+
+/// What an attempt came to, read by its dialect.
+struct Read {
+    outcome: Outcome,
+    status: Option<u16>,
+    error: Option<&'static str>,
+    ending: Ending,
+    answer: Option<Vec<u8>>,
+    took: Duration,
+}
+
+impl Read {
+    fn of(dialect: &dyn Dialect, answered: Answered) -> Self {
+        let took = answered.elapsed;
+        let answer = match answered.result {
+            Ok(answer) => answer,
+            Err(why) => {
+                let ending = match why.arrival() {
+                    Arrival::NotArrived => Ending::NotSent,
+                    Arrival::Unknown => Ending::Unknown,
+                };
+                return Self { ending, took, ..Self::never_sent(why.class()) };
+            }
+        };
+        let outcome = dialect.classify(&abide_dialects::Answer {
+            status: answer.status,
+            retry_after: answer.retry_after.as_deref().and_then(|text| text.trim().parse().ok()),
+            body: answer.body.clone(),
+        });
+        let kept = match outcome {
+            Outcome::Delivered | Outcome::Skipped => None,
+            Outcome::Retry { .. } | Outcome::Failed | Outcome::Gone => {
+                Some(answer.body[..answer.body.len().min(ANSWER_KEPT)].to_vec())
+            }
+        };
+        Self {
+            outcome,
+            status: Some(answer.status),
+            error: None,
+            ending: Ending::Answered,
+            answer: kept,
+            took,
+        }
+    }
+
+    fn never_sent(class: &'static str) -> Self {
+        Self {
+            outcome: Outcome::Retry { retry_after: None },
+            status: None,
+            error: Some(class),
+            ending: Ending::NotSent,
+            answer: None,
+            took: Duration::ZERO,
+        }
+    }
+}
+
+/// `None` when a header is none that HTTP allows: a fault of the dialect.
+fn to_outbound(request: abide_dialects::WireRequest) -> Option<WireRequest> {
+    let mut headers = Vec::with_capacity(request.headers.len());
+    for (name, value) in request.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        headers.push((name, HeaderValue::try_from(value).ok()?));
+    }
+    Some(WireRequest { headers, body: request.body, user_agent: UserAgent::Abide })
+}

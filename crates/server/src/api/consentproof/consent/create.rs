@@ -1,0 +1,116 @@
+//! `POST /v1/consent`: record a decision.
+
+use abide_core::Timestamp;
+use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
+use abide_core::json::JsonObject;
+use abide_dialects::consentproof::ConsentObject;
+use axum::extract::State;
+
+use super::{CONSENT_TYPE, GRANTED, IP_ADDRESS, METADATA, POLICY_ID, SUBJECT_EMAIL, SUBJECT_ID};
+use crate::api::consentproof::envelope::{Answer, created};
+use crate::body::{JsonBody, SINGLE};
+use crate::caller::{By, ConsentWrite};
+use crate::input::{Fields, Metadata, Name, Text};
+use crate::router::Shared;
+
+const USER_AGENT: Name = Name(&["user_agent", "userAgent"]);
+const OBTAINED_AT: Name = Name(&["obtained_at", "obtainedAt"]);
+const VALID_FROM: Name = Name(&["valid_from", "validFrom"]);
+const VALID_UNTIL: Name = Name(&["valid_until", "validUntil"]);
+
+pub(crate) async fn handler(
+    State(shared): State<Shared>,
+    by: By<ConsentWrite>,
+    JsonBody(body): JsonBody<SINGLE>,
+) -> Answer {
+    let mut fields = Fields::parse(&body)?;
+    let new = decision(&mut fields);
+    let new = fields.finish(new)?;
+    let app = &shared.app;
+    let consent = app.storage.consents().record(&by.caller, new, app.clock.now()).await?;
+    created(ConsentObject::from(&consent))
+}
+
+/// The decision that some fields describe; `None` when one that is needed is not there. This API knows no basis but
+/// consent.
+pub(super) fn decision(fields: &mut Fields<'_>) -> Option<NewDecision> {
+    let reference = fields.required(SUBJECT_ID);
+    let email = fields.optional(SUBJECT_EMAIL);
+    let policy = fields.optional(POLICY_ID);
+    let purpose = fields.required(CONSENT_TYPE);
+    let granted = fields.required(GRANTED);
+    let metadata: Option<Metadata> = fields.optional(METADATA);
+    let ip_address = fields.optional(IP_ADDRESS);
+    let user_agent = fields.optional(USER_AGENT);
+    let obtained_at: Option<Timestamp> = fields.optional(OBTAINED_AT);
+    let from = fields.optional(VALID_FROM);
+    let until = fields.optional(VALID_UNTIL);
+
+    let (metadata, found_address) = match metadata {
+        Some(metadata) => (Some(metadata.object), metadata.ip_address),
+        None => (user_agent.and_then(|Text(text)| browser(&text)), None),
+    };
+    let (Text(reference), Text(purpose)) = (reference?, purpose?);
+    Some(NewDecision {
+        subject: SubjectInput { reference, email: email.map(|Text(email)| email) },
+        purpose,
+        basis: LawfulBasis::Consent,
+        state: state(granted?),
+        policy,
+        metadata,
+        ip_address: ip_address.map(|Text(address)| address).or(found_address),
+        obtained_at,
+        validity: Validity { from, until },
+    })
+}
+
+fn state(granted: bool) -> PermissionState {
+    if granted { PermissionState::Granted } else { PermissionState::Denied }
+}
+
+/// The browser's name has no field of its own: it is kept as metadata where the caller attached none.
+fn browser(name: &str) -> Option<JsonObject> {
+    let name = serde_json::to_string(name).ok()?;
+    JsonObject::parse(&format!("{{\"user_agent\":{name}}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> NewDecision {
+        let mut fields = Fields::parse(body.as_bytes()).unwrap();
+        let new = decision(&mut fields);
+        fields.finish(new).unwrap()
+    }
+
+    /// P34: both vocabularies describe the same decision.
+    #[test]
+    fn p34_both_vocabularies() {
+        let policy = abide_core::ids::PolicyId::from_key(7);
+        let ours = read(&format!(
+            r#"{{"subject_id":"user_123","subject_email":"a@example.com","policy_id":"{policy}","consent_type":"marketing",
+            "granted":true,"metadata":{{"source":"form"}},"ip_address":"::1","user_agent":"Lynx","obtained_at":"2024-01-15T10:30:00Z"}}"#
+        ));
+        let vendors = read(&format!(
+            r#"{{"userReference":"user_123","userEmail":"a@example.com","policyVersionId":"{policy}","consentType":"marketing",
+            "consentGiven":true,"metadata":{{"source":"form"}},"ipAddress":"::1","userAgent":"Lynx","obtainedAt":"2024-01-15T10:30:00Z"}}"#
+        ));
+        assert_eq!(ours, vendors);
+        assert_eq!(ours.metadata.unwrap().as_str(), r#"{"source":"form"}"#);
+    }
+
+    #[test]
+    fn address_and_browser_come_from_where_they_stand() {
+        let base = r#""subject_id":"u","consent_type":"m","granted":false"#;
+        let only_browser = read(&format!(r#"{{{base},"user_agent":"a\"b"}}"#));
+        assert_eq!(only_browser.metadata.unwrap().as_str(), r#"{"user_agent":"a\"b"}"#);
+        assert_eq!(only_browser.state, PermissionState::Denied);
+        let inside = read(&format!(r#"{{{base},"metadata":{{"ip_address":"10.0.0.1"}}}}"#));
+        assert_eq!(inside.ip_address.as_deref(), Some("10.0.0.1"));
+        let both = read(&format!(
+            r#"{{{base},"metadata":{{"ip_address":"10.0.0.1"}},"ip_address":"10.0.0.2"}}"#
+        ));
+        assert_eq!(both.ip_address.as_deref(), Some("10.0.0.2"));
+    }
+}

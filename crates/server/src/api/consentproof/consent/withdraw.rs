@@ -1,0 +1,29 @@
+//! `POST /v1/consent/{id}/withdraw`: record that the person no longer agrees. Twice is no mistake.
+
+use abide_core::ids::Consent;
+use abide_dialects::consentproof::ConsentObject;
+use axum::extract::State;
+
+use super::METADATA;
+use crate::api::consentproof::Named;
+use crate::api::consentproof::envelope::{Answer, ok};
+use crate::body::OptionalBody;
+use crate::caller::{By, ConsentWrite};
+use crate::input::{Fields, Metadata};
+use crate::router::Shared;
+
+pub(crate) async fn handler(
+    State(shared): State<Shared>,
+    by: By<ConsentWrite>,
+    Named(id): Named<Consent>,
+    OptionalBody(body): OptionalBody,
+) -> Answer {
+    let mut fields =
+        body.as_ref().map_or_else(|| Ok(Fields::none()), |body| Fields::parse(body))?;
+    let metadata: Option<Metadata> = fields.optional(METADATA);
+    let metadata = fields.finish(Some(metadata))?.map(|metadata| metadata.object);
+    let app = &shared.app;
+    let consent =
+        app.storage.consents().withdraw(&by.caller, id, metadata, app.clock.now()).await?;
+    ok(ConsentObject::from(&consent))
+}

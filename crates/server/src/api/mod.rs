@@ -1,0 +1,4 @@
+//! The APIs, one folder each; in it `<resource>/<verb>.rs`.
+
+pub(crate) mod consentproof;
+pub(crate) mod health;

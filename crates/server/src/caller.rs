@@ -1,0 +1,190 @@
+//! Who calls: an API key, presented as a pair of headers or as one string.
+//!
+//! Forms and their meaning are in [`abide_storage::credential`]. Everything that is not a valid key gets the same
+//! answer, whatever was wrong with it. A cookie is not looked at.
+
+use std::marker::PhantomData;
+
+use abide_core::access::{Actor, Caller, Scope};
+use abide_storage::{Presented, Storage, StorageError};
+use axum::extract::FromRequestParts;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+
+use crate::api::consentproof::envelope::ApiError;
+use crate::router::Shared;
+
+/// Why a caller is turned away.
+#[derive(Debug)]
+pub(crate) enum TurnedAway {
+    /// No credential was sent.
+    Missing,
+    /// What was sent is not one valid key.
+    Invalid,
+    /// The key is valid and may not do this.
+    Lacks(Scope),
+    /// It could not be looked up.
+    Storage(StorageError),
+}
+
+/// A caller whose key holds the scope `S`. A handler that takes it cannot forget to ask for the scope.
+#[derive(Debug)]
+pub(crate) struct By<S> {
+    pub(crate) caller: Caller,
+    scope: PhantomData<S>,
+}
+
+/// A scope as a type.
+pub(crate) trait Needed {
+    const SCOPE: Scope;
+}
+
+macro_rules! needed {
+    ($($name:ident)*) => {$(
+        #[derive(Debug)]
+        pub(crate) enum $name {}
+        impl Needed for $name {
+            const SCOPE: Scope = Scope::$name;
+        }
+    )*};
+}
+needed! { ConsentRead ConsentWrite PoliciesWrite WebhooksRead WebhooksWrite }
+
+impl<S: Needed> FromRequestParts<Shared> for By<S> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, ApiError> {
+        let storage = shared.app.storage.as_ref();
+        let caller = authenticate(storage, &parts.headers, S::SCOPE).await?;
+        Ok(Self { caller, scope: PhantomData })
+    }
+}
+
+/// Finds the caller and checks that their key holds `scope`.
+pub(crate) async fn authenticate(
+    storage: &dyn Storage,
+    headers: &HeaderMap,
+    scope: Scope,
+) -> Result<Caller, TurnedAway> {
+    let presented = presented(headers)?;
+    let key = storage.accounts().key(presented.id()).await.map_err(TurnedAway::Storage)?;
+    if !presented.opens(key.as_deref()) {
+        return Err(TurnedAway::Invalid);
+    }
+    let key = key.ok_or(TurnedAway::Invalid)?;
+    if !key.scopes.iter().any(|held| held.covers(scope)) {
+        return Err(TurnedAway::Lacks(scope));
+    }
+    Ok(Caller { organization: key.organization, actor: Actor::Key(key.id) })
+}
+
+/// The one credential that the headers hold. Two that disagree are none.
+fn presented(headers: &HeaderMap) -> Result<Presented<'_>, TurnedAway> {
+    let api_key = single(headers, "x-api-key")?;
+    let api_secret = single(headers, "x-api-secret")?;
+    let authorization = single(headers, AUTHORIZATION.as_str())?;
+
+    let by_key = match (api_key, api_secret) {
+        (Some(key), Some(secret)) => Some(
+            Presented::token(key)
+                .filter(|token| token.has_secret(secret))
+                .or_else(|| Presented::pair(key, secret))
+                .ok_or(TurnedAway::Invalid)?,
+        ),
+        (Some(key), None) => Some(Presented::token(key).ok_or(TurnedAway::Invalid)?),
+        (None, Some(_)) => return Err(TurnedAway::Invalid),
+        (None, None) => None,
+    };
+    let by_bearer = authorization
+        .map(|value| bearer(value).and_then(Presented::token).ok_or(TurnedAway::Invalid))
+        .transpose()?;
+    match (by_key, by_bearer) {
+        (Some(one), Some(other)) if one != other => Err(TurnedAway::Invalid),
+        (Some(one), _) | (None, Some(one)) => Ok(one),
+        (None, None) => Err(TurnedAway::Missing),
+    }
+}
+
+/// The value of a header that is sent once, or several times alike.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, TurnedAway> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.any(|other| other != first) {
+        return Err(TurnedAway::Invalid);
+    }
+    first.to_str().map(Some).map_err(|_| TurnedAway::Invalid)
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use abide_core::ids::KeyId;
+    use abide_storage::{ApiCredential, KeySecret};
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn credential(seed: u8) -> ApiCredential {
+        KeySecret::mint(&[seed; 32]).issue(KeyId::from_key(i64::from(seed)))
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+            })
+            .collect()
+    }
+
+    /// P30: each form alone, and forms that agree.
+    #[test]
+    fn p30_every_form_is_read() {
+        let one = credential(1);
+        let (key, secret) = (one.api_key.as_str(), one.api_secret.reveal());
+        let token = one.bearer_token.reveal();
+        let bearer = format!("bearer  {token}");
+        for sent in [
+            headers(&[("x-api-key", key), ("x-api-secret", secret)]),
+            headers(&[("x-api-key", token)]),
+            headers(&[("authorization", &bearer)]),
+            headers(&[("x-api-key", token), ("x-api-secret", secret), ("authorization", &bearer)]),
+            headers(&[("x-api-key", key), ("x-api-secret", secret), ("authorization", &bearer)]),
+            headers(&[("x-api-key", token), ("x-api-key", token), ("cookie", "session=1")]),
+        ] {
+            assert_eq!(presented(&sent).unwrap().id(), one.id);
+        }
+    }
+
+    /// P29: two credentials that disagree, halves and other schemes open nothing.
+    #[test]
+    fn p29_what_disagrees_is_invalid() {
+        let (one, two) = (credential(1), credential(2));
+        let (key, secret) = (one.api_key.as_str(), one.api_secret.reveal());
+        let other = format!("Bearer {}", two.bearer_token.reveal());
+        for sent in [
+            headers(&[("x-api-key", key)]),
+            headers(&[("x-api-secret", secret)]),
+            headers(&[("x-api-key", secret), ("x-api-secret", key)]),
+            headers(&[("x-api-key", key), ("x-api-secret", secret), ("authorization", &other)]),
+            headers(&[("x-api-key", key), ("x-api-key", &two.api_key), ("x-api-secret", secret)]),
+            headers(&[
+                ("x-api-key", one.bearer_token.reveal()),
+                ("x-api-secret", two.api_secret.reveal()),
+            ]),
+            headers(&[("authorization", "Basic dXNlcjpwYXNz")]),
+            headers(&[("authorization", one.bearer_token.reveal())]),
+        ] {
+            assert!(matches!(presented(&sent), Err(TurnedAway::Invalid)), "{sent:?}");
+        }
+        assert!(matches!(
+            presented(&headers(&[("cookie", "session=1")])),
+            Err(TurnedAway::Missing)
+        ));
+    }
+}

@@ -1,0 +1,92 @@
+//! What wraps every request: its id, its duration, and the one log line of a failure.
+//!
+//! Ids are minted here and never taken from a caller. They hold eight bytes drawn at start and a count, so they are
+//! unique over restarts and cost no chance per request. A request that fails on our side is logged once, here; what a
+//! caller did wrong is only in the answer. Below debug level a successful request makes no span and no line.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use abide_core::shell::{Chance, draw};
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, Method};
+use tracing::{Instrument as _, Level};
+
+use crate::router::{Shared, is_consentproof};
+
+/// The header that carries a request's id on every answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Put on an answer by whoever gives up on a request: what the log says of it. Never shown to the caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure(pub(crate) String);
+
+/// Mints request ids.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    process: String,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new(chance: &dyn Chance) -> Self {
+        let process = u64::from_be_bytes(draw(chance));
+        Self { process: format!("{process:016x}"), count: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> String {
+        format!("{}{:010x}", self.process, self.count.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The middleware.
+pub(crate) async fn observe(
+    State(shared): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let id = shared.request_ids.next();
+    let measured = is_consentproof(request.uri().path());
+    let method = method_name(request.method());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+
+    let mut response = if tracing::enabled!(Level::DEBUG) {
+        let span = tracing::debug_span!("request", request = id, method, route);
+        next.run(request).instrument(span).await
+    } else {
+        next.run(request).await
+    };
+
+    let elapsed = started.elapsed();
+    if measured {
+        shared.app.storage.metrics().request_seconds.observe(elapsed.as_secs_f64());
+    }
+    let (status, millis) = (response.status().as_u16(), elapsed.as_millis() as u64);
+    if let Some(Failure(reason)) = response.extensions_mut().remove::<Failure>() {
+        tracing::error!(request = id, method, route, status, millis, reason, "request failed");
+    } else {
+        tracing::debug!(request = id, method, route, status, millis, "request answered");
+    }
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The method's name where it is one we know; other names are the caller's words and stay out of the log.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,147 @@
+//! From a listening socket to a router: HTTP/1.1 with keep-alive, bounded in every direction.
+//!
+//! One task per connection. At the limit of open connections the next one waits in the kernel's queue; a caller that
+//! sends no request head in time loses its connection, so the limit cannot be held by silence. Knows nothing of Abide:
+//! whatever serves HTTP here can use it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tower_service::Service as _;
+
+/// What a server allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections open at once.
+    pub connections: usize,
+    /// Time for the head of a request, counted from the opening of the connection or the end of the answer before.
+    pub head: Duration,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// Time for requests under way to end once a shutdown was asked for.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            head: Duration::from_secs(10),
+            head_bytes: 64 * 1024,
+            headers: 100,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections cut because their request took longer than the drain allows.
+    pub cut: usize,
+}
+
+/// How long to wait before accepting again when the machine has no more sockets to give.
+const NO_SOCKETS: Duration = Duration::from_millis(50);
+
+/// Serves until `shutdown` resolves, then lets requests under way end. Dropping the future cuts every connection.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> Drained {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(limits.head_bytes)
+        .max_headers(limits.headers)
+        .keep_alive(true);
+    let (stop, stopping) = watch::channel(());
+    let mut connections = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(ended) = connections.join_next() => report(ended),
+            accepted = listener.accept(), if connections.len() < limits.connections => {
+                match accepted {
+                    Ok((stream, _)) => {
+                        let service = Routed(router.clone());
+                        connections.spawn(connection(http.clone(), stream, service, stopping.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(kind = ?error.kind(), "no connection accepted");
+                        tokio::time::sleep(NO_SOCKETS).await;
+                    }
+                }
+            }
+        }
+    }
+    drop(listener);
+    drop(stop);
+    let rest = async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    };
+    let in_time = tokio::time::timeout(limits.drain, rest).await.is_ok();
+    let cut = if in_time { 0 } else { connections.len() };
+    connections.shutdown().await;
+    Drained { cut }
+}
+
+/// One connection until it ends, or until a stop and the end of its request.
+async fn connection(
+    http: http1::Builder,
+    stream: TcpStream,
+    service: Routed,
+    mut stopping: watch::Receiver<()>,
+) {
+    // Small answers must not wait for more bytes; where it cannot be set they still arrive.
+    let _ = stream.set_nodelay(true);
+    let serving = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        // An error here is the caller's: a broken head, a closed socket. There is nobody to tell.
+        _ = serving.as_mut() => return,
+        // The sender is dropped, never used.
+        _ = stopping.changed() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!("a connection's task panicked");
+    }
+}
+
+/// A router as hyper calls it.
+struct Routed(Router);
+
+impl hyper::service::Service<Request<Incoming>> for Routed {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let mut router = self.0.clone();
+        Box::pin(router.call(request.map(Body::new)))
+    }
+}
