@@ -1,8 +1,8 @@
 //! HTTP: the JSON APIs.
 //!
-//! A handler unpacks, calls one operation of the store, wraps. What a caller sends is read in [`input`] and judged in
-//! `abide-core`; who a caller is, [`caller`] says; each API has one type that becomes its errors
-//! ([`api::consentproof::envelope`] for ConsentProof's paths, [`problem`] for Abide's own).
+//! A handler unpacks, calls one operation of the store, wraps. What a caller sends is read in `input` and judged in
+//! `abide-core`; who a caller is, `caller` says; each API has one type that becomes its errors
+//! (`api::consentproof::envelope` for ConsentProof's paths, `problem` for Abide's own).
 //!
 //! Logs name route templates, request ids, statuses and durations. Bodies, query values, header values and paths as
 //! sent never reach them (I11).

@@ -4,16 +4,20 @@
 //! unique over restarts and cost no chance per request. A request that fails on our side is logged once, here; what a
 //! caller did wrong is only in the answer. Below debug level a successful request makes no span and no line.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use abide_core::shell::{Chance, draw};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method};
 use tracing::{Instrument as _, Level};
 
+use crate::api::consentproof::envelope::ApiError;
+use crate::problem::Problem;
 use crate::router::{Shared, is_consentproof};
 
 /// The header that carries a request's id on every answer.
@@ -54,12 +58,15 @@ pub(crate) async fn observe(
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("none", MatchedPath::as_str);
 
-    let mut response = if tracing::enabled!(Level::DEBUG) {
+    // A handler that panics shares nothing half-written with others: what is kept is kept by the store.
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let handled = if tracing::enabled!(Level::DEBUG) {
         let span = tracing::debug_span!("request", request = id, method, route);
-        next.run(request).instrument(span).await
+        handled.instrument(span).await
     } else {
-        next.run(request).await
+        handled.await
     };
+    let mut response = handled.unwrap_or_else(|_| broken(measured));
 
     let elapsed = started.elapsed();
     if measured {
@@ -74,6 +81,17 @@ pub(crate) async fn observe(
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    response
+}
+
+/// The answer for a handler that panicked; the panic's own words may be personal and stay out of it.
+fn broken(consentproof: bool) -> Response {
+    const REASON: &str = "a handler panicked";
+    if consentproof {
+        return ApiError::internal(REASON.to_owned()).into_response();
+    }
+    let mut response = Problem::Internal.into_response();
+    response.extensions_mut().insert(Failure(REASON.to_owned()));
     response
 }
 

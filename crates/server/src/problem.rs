@@ -12,6 +12,8 @@ pub(crate) enum Problem {
     NoSuchPath,
     /// The path does not know the method.
     MethodNotAllowed,
+    /// Something broke on our side.
+    Internal,
 }
 
 #[derive(Serialize)]
@@ -30,6 +32,11 @@ impl IntoResponse for Problem {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Method not allowed",
                 "The `Allow` header names the methods of this path.",
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Internal error",
+                "Something broke on our side. The `X-Request-Id` header names this request.",
             ),
         };
         let document = Document { r#type: "about:blank", title, status: status.as_u16(), detail };

@@ -3,7 +3,7 @@
 //! **One method is one transaction.** A method loads what a decision depends on, calls the pure function in
 //! `abide-core` and writes the change, its event, the deliveries and the audit entry; it answers once that is
 //! durable (I1). No transaction crosses this seam, so none can be held over a network call (I4). There are no
-//! optional methods and no capability flags: every store passes the whole [`suite`].
+//! optional methods and no capability flags: every store passes the whole `suite`.
 //!
 //! Every question takes the organization (I13), except the engine's own, which answer no caller: leases, due pages,
 //! open attempts, housekeeping. Those say so.

@@ -158,6 +158,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether no problem was found so far.
+    pub(crate) fn are_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     /// What was made of the fields, unless a problem was found.
     pub(crate) fn finish<T>(self, made: Option<T>) -> Result<T, Invalid> {
         match made {

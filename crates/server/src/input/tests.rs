@@ -1,3 +1,5 @@
+//! Fields as callers send them, in every way we know.
+
 use super::*;
 
 const SUBJECT: Name = Name(&["subject_id", "subjectId", "userReference"]);

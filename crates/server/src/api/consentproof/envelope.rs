@@ -141,10 +141,10 @@ impl ApiError {
         Self::new(status, "VALIDATION_ERROR", message)
     }
 
-    /// `what`, with its article, is not there for this caller.
+    /// `what`, named with its article, is not there for this caller.
     pub(crate) fn not_found(what: &str) -> Self {
-        let (first, rest) = what.split_at(what.chars().next().map_or(0, char::len_utf8));
-        let message = format!("{}{rest} with this id does not exist.", first.to_uppercase());
+        let name = what.split_once(' ').map_or(what, |(_, name)| name);
+        let message = format!("There is no {name} with this id.");
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
@@ -162,7 +162,7 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
     }
 
-    fn internal(failure: String) -> Self {
+    pub(crate) fn internal(failure: String) -> Self {
         let message = "Something broke on our side. The `X-Request-Id` header names this request.";
         Self {
             failure: Some(failure),
@@ -196,9 +196,15 @@ impl From<Refusal> for ApiError {
                 Invalid::Fields(vec![FieldProblem { field, problem: problem.into() }]).into()
             }
             Refusal::NotFound(what) => Self::not_found(what),
-            Refusal::Conflict(text) => Self::new(StatusCode::CONFLICT, "CONFLICT", text),
+            Refusal::Conflict(text) => Self::new(StatusCode::CONFLICT, "CONFLICT", sentence(&text)),
         }
     }
+}
+
+/// A refusal's words as a sentence.
+fn sentence(text: &str) -> String {
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    format!("{}{}.", first.to_uppercase(), rest.trim_end_matches('.'))
 }
 
 impl From<StorageError> for ApiError {
@@ -314,10 +320,11 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_said_in_a_sentence() {
-        assert_eq!(
-            ApiError::not_found("a consent").message,
-            "A consent with this id does not exist."
-        );
+    fn refusals_are_sentences() {
+        for what in ["a consent", "the consent"] {
+            assert_eq!(ApiError::not_found(what).message, "There is no consent with this id.");
+        }
+        assert_eq!(sentence("it is taken"), "It is taken.");
+        assert_eq!(sentence("It is taken."), "It is taken.");
     }
 }

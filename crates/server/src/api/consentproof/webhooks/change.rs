@@ -46,7 +46,7 @@ fn patch(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> EndpointPatch {
         description,
         is_active: fields.changed(IS_ACTIVE),
     };
-    if patch == EndpointPatch::default() {
+    if patch == EndpointPatch::default() && fields.are_sound() {
         fields.problem(
             "body",
             "must set at least one of `url`, `events`, `description`, `is_active`",

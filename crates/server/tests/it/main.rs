@@ -1,0 +1,12 @@
+//! The server against the embedded store in memory: requests in, answers and stored facts out.
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on has failed the test")]
+
+mod bad_input;
+mod consents;
+mod keys;
+mod logs;
+mod paths;
+mod policies;
+mod serving;
+mod support;
+mod webhooks;
