@@ -140,7 +140,8 @@ impl ConfigFile {
     /// The settings of one kind in the file; none without a file.
     fn read<T: Default + for<'de> Deserialize<'de>>(&self) -> Result<T, Usage> {
         let Some(path) = &self.config else { return Ok(T::default()) };
-        let named = |problem: &dyn std::fmt::Display| Usage(format!("{}: {problem}", path.display()));
+        let named =
+            |problem: &dyn std::fmt::Display| Usage(format!("{}: {problem}", path.display()));
         let text = fs::read_to_string(path).map_err(|error| named(&error))?;
         let table: toml::Table = toml::from_str(&text).map_err(|error| named(&error))?;
         let known = known_keys();

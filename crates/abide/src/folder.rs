@@ -90,7 +90,8 @@ fn judge(data: &Path, found: Found) -> anyhow::Result<()> {
 }
 
 fn is_empty(data: &Path) -> anyhow::Result<bool> {
-    let mut entries = fs::read_dir(data).with_context(|| format!("cannot read {}", data.display()))?;
+    let mut entries =
+        fs::read_dir(data).with_context(|| format!("cannot read {}", data.display()))?;
     Ok(entries.next().is_none())
 }
 

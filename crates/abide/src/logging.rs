@@ -47,7 +47,10 @@ mod tests {
     #[test]
     fn levels_hold_for_our_crates_and_filters_are_taken_as_they_are() {
         assert_eq!(filter("trace").unwrap().to_string(), "abide=trace,warn");
-        assert_eq!(filter("info,abide_engine=debug").unwrap().to_string(), "abide_engine=debug,info");
+        assert_eq!(
+            filter("info,abide_engine=debug").unwrap().to_string(),
+            "abide_engine=debug,info"
+        );
         assert!(filter("loud").is_err());
         assert!(filter("abide=loud").is_err());
     }

@@ -5,33 +5,52 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use abide_engine::Engine;
+use abide_server::{Drained, Limits};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::Serving;
 use crate::control::ControlServer;
 use crate::operations::Ground;
+use crate::wiring;
 
 /// A running server.
 pub(crate) struct Node {
     address: SocketAddr,
     ground: Arc<Ground>,
+    engine: Arc<Engine>,
     control: ControlServer,
+    stop_serving: oneshot::Sender<()>,
+    served: JoinHandle<Drained>,
 }
+
+/// What closing adds to the bound on draining, at most: outcomes that are still being recorded.
+const CLOSING: Duration = Duration::from_secs(3);
 
 impl Node {
     /// Starts delivering, then serving.
     pub(crate) async fn start(
         listener: TcpListener,
         ground: Ground,
-        _serving: &Serving,
+        serving: &Serving,
         data: &Path,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("cannot ask for the bound address")?;
+        let engine = Arc::new(wiring::start_engine(&ground, serving).await?);
+        let router = wiring::router(&ground, &engine, serving);
         let ground = Arc::new(ground);
         let control = ControlServer::start(data.to_owned(), Arc::clone(&ground))?;
-        Ok(Self { address, ground, control })
+        let (stop_serving, stopping) = oneshot::channel();
+        // A send is worth more than a slow caller: those get half of the time at most.
+        let limits = Limits { drain: serving.drain / 2, ..Limits::default() };
+        let stopping = async move { drop(stopping.await) };
+        let served = tokio::spawn(abide_server::serve(listener, router, limits, stopping));
+        tracing::info!(%address, "serving");
+        Ok(Self { address, ground, engine, control, stop_serving, served })
     }
 
     /// The address really bound.
@@ -44,11 +63,24 @@ impl Node {
         &self.ground
     }
 
-    /// Stops within the bound.
-    pub(crate) async fn stop(self, _drain: Duration) -> anyhow::Result<()> {
+    /// Stops: no new calls, then no new sends, both within the bound, and then the store.
+    pub(crate) async fn stop(self, bound: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + bound;
         drop(self.control);
+        drop(self.stop_serving);
+        let calls = self.served.await.context("the server broke down while it stopped")?;
+        if calls.cut > 0 {
+            tracing::warn!(calls = calls.cut, "cut off calls that did not end in time");
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if timeout_at(until + CLOSING, self.engine.drain(left)).await.is_err() {
+            tracing::warn!("not every send ended in time; they are repeated after the next start");
+        }
         let storage = Arc::clone(&self.ground.storage);
-        tokio::task::spawn_blocking(move || storage.close()).await?;
+        tokio::task::spawn_blocking(move || storage.close())
+            .await
+            .context("cannot close the store")?;
+        tracing::info!("stopped");
         Ok(())
     }
 }

@@ -84,9 +84,8 @@ async fn start(listener: TcpListener, folder: &Folder) -> anyhow::Result<(Node, 
         log: String::new(),
     };
     let ground = wiring::open_ground(&folder.place()).await?;
-    let write = |key: &MintedKey, data: &std::path::Path| {
-        first_start::write_file(key, data).map(|_| ())
-    };
+    let write =
+        |key: &MintedKey, data: &std::path::Path| first_start::write_file(key, data).map(|_| ());
     let first = first_start::ensure_usable(&ground, &folder.place().data, write).await?;
     let key = match first {
         Some(key) => key,

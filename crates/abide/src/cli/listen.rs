@@ -210,7 +210,10 @@ impl fmt::Display for Line {
             Self::Listening(address) => write!(f, "listening on http://{address}"),
             Self::Verified { event_type, event_id, duplicate, bytes, status } => {
                 let first = if *duplicate { "duplicate" } else { "first" };
-                write!(f, "{event_type:<21} {event_id}  verified  {first}  {bytes} bytes  -> {status}")
+                write!(
+                    f,
+                    "{event_type:<21} {event_id}  verified  {first}  {bytes} bytes  -> {status}"
+                )
             }
             Self::Refused { why, bytes, status } => {
                 write!(f, "NOT VERIFIED: {why}  {bytes} bytes  -> {status}")

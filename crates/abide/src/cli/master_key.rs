@@ -69,7 +69,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             match ask(options, Operation::RemoveMasterKey { id }).await? {
                 Done::MasterKeyRemoved { id } => {
                     say(format_args!("{id} is no longer in the key file"));
-                    say("Backups taken before the last `rotate` can be opened with your copy of it only.");
+                    say(
+                        "Backups taken before the last `rotate` can be opened with your copy of it only.",
+                    );
                 }
                 other => return Err(another_answer(other)),
             }

@@ -13,8 +13,10 @@ use crate::terminal::{complain, say};
 use crate::{first_start, logging, wiring};
 
 #[derive(Args)]
-#[command(after_help = "A flag wins over its variable, that over the file, that over the default.\n\
-    SIGTERM and SIGINT stop the server once open calls and sends have ended; a second one stops it at once.")]
+#[command(
+    after_help = "A flag wins over its variable, that over the file, that over the default.\n\
+    SIGTERM and SIGINT stop the server once open calls and sends have ended; a second one stops it at once."
+)]
 pub(crate) struct Options {
     #[command(flatten)]
     serving: ServeSettings,

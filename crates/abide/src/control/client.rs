@@ -41,7 +41,9 @@ pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Re
 
 async fn find_server(data: &Path) -> anyhow::Result<Option<UnixStream>> {
     let found = socket::connect(data).await;
-    found.with_context(|| format!("cannot reach the server of {}; are you its owner?", data.display()))
+    found.with_context(|| {
+        format!("cannot reach the server of {}; are you its owner?", data.display())
+    })
 }
 
 async fn ask(server: UnixStream, operation: Operation) -> anyhow::Result<Done> {

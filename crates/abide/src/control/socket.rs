@@ -50,27 +50,25 @@ pub(super) fn remove(data: &Path) {
 }
 
 /// The socket under a name that fits into an address, however deep the folder lies.
-enum Short {
-    Plain(PathBuf),
-    /// Through the open folder's entry in this process's table of files.
-    ByFolder(File, PathBuf),
+struct Short {
+    path: PathBuf,
+    /// Where the path leads through this process's table of open files: the open folder.
+    _folder: Option<File>,
 }
 
 impl Short {
     fn of(data: &Path) -> io::Result<Self> {
         let plain = data.join(NAME);
         if plain.as_os_str().len() <= LONGEST_PATH {
-            return Ok(Self::Plain(plain));
+            return Ok(Self { path: plain, _folder: None });
         }
         let folder = File::open(data)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", folder.as_raw_fd()));
-        Ok(Self::ByFolder(folder, path))
+        Ok(Self { path, _folder: Some(folder) })
     }
 
     fn path(&self) -> &Path {
-        match self {
-            Self::Plain(path) | Self::ByFolder(_, path) => path,
-        }
+        &self.path
     }
 }
 

@@ -75,6 +75,7 @@ async fn reload(ground: &Ground) -> anyhow::Result<MasterId> {
     let keys = MasterKeys::read(&ground.key_file)?;
     let current = keys.current().id();
     let reloaded = ground.storage.keys().reload(keys).await;
-    reloaded.context("the key file lacks a key that the store needs; put it back from your copy")?;
+    reloaded
+        .context("the key file lacks a key that the store needs; put it back from your copy")?;
     Ok(current)
 }

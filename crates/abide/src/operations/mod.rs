@@ -165,7 +165,8 @@ pub(crate) async fn run(operation: Operation, ground: &Ground) -> anyhow::Result
 impl Ground {
     /// Somebody with a shell on the machine, acting for that organization.
     pub(crate) async fn operator_of(&self, organization: &str) -> anyhow::Result<Caller> {
-        let found: Option<Organization> = self.storage.accounts().organization(organization).await?;
+        let found: Option<Organization> =
+            self.storage.accounts().organization(organization).await?;
         let found = found.with_context(|| format!("there is no organization `{organization}`"))?;
         Ok(Caller { organization: found.id, actor: Actor::Operator })
     }

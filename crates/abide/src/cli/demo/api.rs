@@ -22,13 +22,15 @@ impl Api {
 
     /// Posts, and answers status and text; anything but a 2xx is an error.
     pub(super) async fn post(&self, path: &str, json: &Value) -> anyhow::Result<(u16, Value)> {
-        #[expect(clippy::disallowed_methods, reason = "the demo calls its own server, not a webhook")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the demo calls its own server, not a webhook"
+        )]
         let stream = TcpStream::connect(self.address).await;
         let stream = stream.context("cannot reach the demo's own server")?;
         let headers = [("authorization", self.authorization.as_str())];
         let json = serde_json::to_vec(json)?;
-        let (status, body) =
-            http_call::call(stream, Method::POST, path, &headers, json).await?;
+        let (status, body) = http_call::call(stream, Method::POST, path, &headers, json).await?;
         if !status.is_success() {
             bail!("POST {path} was answered {status}: {}", String::from_utf8_lossy(&body));
         }

@@ -23,7 +23,8 @@ pub(super) async fn play(api: &Api, receiver: &mut Receiver) -> anyhow::Result<(
         "content": "We write to you about our products at most once a week.",
         "effectiveDate": "2026-01-01T00:00:00Z",
     });
-    let policy = deed(api, "Publish the text that people agree to", "/v1/policies", &policy).await?;
+    let policy =
+        deed(api, "Publish the text that people agree to", "/v1/policies", &policy).await?;
     receiver.print_until("policy.created").await?;
 
     let grant = json!({
