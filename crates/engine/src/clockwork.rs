@@ -78,7 +78,9 @@ fn show_memory(hub: &Hub) {
 async fn show_backlog(hub: &Hub) -> StorageResult<()> {
     let backlog = hub.storage.deliveries().backlog(hub.options.backlog_count).await?;
     let metrics = hub.storage.metrics();
-    metrics.backlog.set(i64::from(backlog.pending) + i64::from(backlog.parked) + i64::from(backlog.held));
+    metrics
+        .backlog
+        .set(i64::from(backlog.pending) + i64::from(backlog.parked) + i64::from(backlog.held));
     let age = backlog.oldest_due_at.map_or(0, |at| hub.clock.now().millis_since(at).max(0) / 1000);
     metrics.backlog_age.set(age);
     Ok(())

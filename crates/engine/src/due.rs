@@ -29,11 +29,7 @@ pub(crate) struct DueBell {
 
 impl Default for DueBell {
     fn default() -> Self {
-        Self {
-            next: AtomicI64::new(i64::MAX),
-            bell: Notify::new(),
-            crowded: Mutex::default(),
-        }
+        Self { next: AtomicI64::new(i64::MAX), bell: Notify::new(), crowded: Mutex::default() }
     }
 }
 

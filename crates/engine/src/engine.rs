@@ -66,7 +66,8 @@ impl Engine {
     /// Takes over what a dead predecessor left, names itself to the store, and begins to work. To be called within
     /// the runtime that it will use.
     pub async fn start(parts: EngineParts) -> Result<Engine, StartError> {
-        let EngineParts { storage, clock, chance, dialects, guard, resolver, roots, options } = parts;
+        let EngineParts { storage, clock, chance, dialects, guard, resolver, roots, options } =
+            parts;
         let budget = ByteBudget::new(options.queue_bytes);
         let room = Arc::new(RoomBook::new(options.queue_deliveries, budget.clone()));
         let courier = Courier::new(guard, resolver, roots, budget).map_err(StartError::Tls)?;

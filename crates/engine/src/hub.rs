@@ -99,7 +99,9 @@ impl Hub {
     pub(crate) async fn gone(self: &Arc<Self>, endpoint: &Arc<Endpoint>) {
         let endpoints = self.storage.endpoints();
         match endpoints.gone(endpoint.id, self.clock.now()).await {
-            Ok(()) => tracing::info!(endpoint = %endpoint.id, "stopped: its receiver answered that it is gone"),
+            Ok(()) => {
+                tracing::info!(endpoint = %endpoint.id, "stopped: its receiver answered that it is gone")
+            }
             // The next delivery will be answered the same.
             Err(why) => tracing::error!(endpoint = %endpoint.id, %why, "could not be stopped"),
         }

@@ -31,7 +31,10 @@ impl Registry {
 
     /// Every endpoint, as of some moment for each.
     pub(crate) fn all(&self) -> Vec<Arc<Endpoint>> {
-        self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect()
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>())
+            .collect()
     }
 
     /// Closes connections idle since before `idle_since`, forgets endpoints without work since before `used_since`.
