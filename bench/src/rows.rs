@@ -120,7 +120,7 @@ impl Row {
             Self::NewTen => "Abide, 10 % new subjects",
             Self::New => "Abide, all new subjects",
             Self::FanOutFive => "Abide, fan-out 5",
-            Self::Batch => "Abide, batches of 100 (consents/s)",
+            Self::Batch => "Abide, batches of 100 new subjects (consents/s)",
             Self::Tls => "Abide, over TLS",
             Self::SlowDisk => "Abide, 3 ms added to each commit",
             Self::TwoHopDelay => "two hops at 500/s",
@@ -147,7 +147,11 @@ impl Row {
             Self::FanOutFive => {
                 steady::abide(stage, &steady::Way { fan_out: 5, ..Default::default() })
             }
-            Self::Batch => steady::abide(stage, &steady::Way { batch: 100, ..Default::default() }),
+            // New subjects: what a batch creates is told in one event, what it changes in one each.
+            Self::Batch => steady::abide(
+                stage,
+                &steady::Way { batch: 100, new_percent: 100, ..Default::default() },
+            ),
             Self::Tls => steady::abide(stage, &steady::Way { tls: true, ..Default::default() }),
             Self::SlowDisk => {
                 steady::abide(stage, &steady::Way { commit_delay: 3, ..Default::default() })
