@@ -176,8 +176,8 @@ async fn drive(
     let mut messages = Messages::new();
     let (mut body, mut request) = (String::new(), String::new());
     for turn in 0.. {
-        if options.rate > 0 {
-            let at = (turn * options.connections + number) * 1_000_000_000 / options.rate;
+        let place = turn * options.connections + number;
+        if let Some(at) = (place * 1_000_000_000).checked_div(options.rate) {
             sleep_until(began + Duration::from_nanos(at)).await;
         }
         if load.stopped.load(Ordering::Relaxed) {

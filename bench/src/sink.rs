@@ -81,10 +81,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         tokio::spawn(async move {
             match tls {
                 None => serve(stream, &tally).await,
-                Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => serve(stream, &tally).await,
-                    Err(_) => return,
-                },
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, &tally).await;
+                    }
+                }
             }
         });
     }
