@@ -3,7 +3,9 @@
 //! - `test`: the project's test command, from formatting to house rules.
 //! - `contracts`: which requirement of `docs/contracts/` is named by which tests.
 //! - `tidy`: house rules that the compiler does not hold.
+//! - `bench`: the figures of `docs/performance.md`.
 
+mod bench;
 mod contracts;
 mod source;
 mod test;
@@ -33,6 +35,8 @@ enum Chore {
     Contracts(contracts::Options),
     /// Hold the house rules: module docs, sizes, imports, names, migrations.
     Tidy,
+    /// Measure the released program against the machine's limits; prints one table.
+    Bench(bench::Options),
 }
 
 /// A failed check is told in a line; a backtrace through this file would say nothing more.
@@ -52,6 +56,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::Test(options) => test::run(&root, *options),
         Chore::Contracts(options) => contracts::run(&root, options),
         Chore::Tidy => tidy::run(&root),
+        Chore::Bench(options) => bench::run(&root, options),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use abide_core::shell::Chance;
 use abide_engine::outbound::{Guard, SystemResolver, Target, TlsRoots};
@@ -46,7 +47,15 @@ fn store(
     keys: MasterKeys,
     chance: Arc<dyn Chance>,
 ) -> Result<Arc<SqliteStore>, OpenError> {
-    SqliteStore::open(SqliteOptions { data, keys, chance, commit_delay: None })
+    SqliteStore::open(SqliteOptions { data, keys, chance, commit_delay: injected_delay() })
+}
+
+/// For benchmarks only, and in no help text: `ABIDE_BENCH_COMMIT_DELAY_MS` holds each commit up, to stand for a slow
+/// disk where there is none.
+fn injected_delay() -> Option<Duration> {
+    let millis = std::env::var("ABIDE_BENCH_COMMIT_DELAY_MS").ok()?.parse().ok()?;
+    tracing::warn!(millis, "every commit is held up, for a benchmark");
+    Some(Duration::from_millis(millis))
 }
 
 /// Starts delivering: takes over what an earlier process left.

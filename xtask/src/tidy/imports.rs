@@ -71,7 +71,7 @@ const RULES: [Rule; 7] = [
 ];
 
 /// The folders that tie everything together.
-const FREE: [&str; 3] = ["crates/abide", "simulation", "xtask"];
+const FREE: [&str; 4] = ["bench", "crates/abide", "simulation", "xtask"];
 
 impl Rule {
     fn refuses(&self, package: &str) -> bool {

@@ -1,0 +1,304 @@
+//! Rates in a steady state, and delays at a fixed rate.
+
+use std::fs::{self, OpenOptions};
+use std::net::SocketAddr;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use super::{Figure, Sample, Stage};
+use crate::control::Helper;
+use crate::figures::{Delays, cpu_micros, peak_megabytes};
+use crate::load::Done;
+use crate::server::{Folder, Server};
+use crate::sink::Seen;
+
+/// Connections of the loader. The raw client has as many as two endpoints would be sent over.
+const CONNECTIONS: u64 = 128;
+const RAW_CONNECTIONS: u64 = 64;
+/// Subjects that Abide has met before a measurement begins.
+const KNOWN: u64 = 10_000;
+/// Calls between acceptance and arrival, at most.
+const WINDOW: u64 = 1_000;
+/// Calls a second where delay is measured.
+const CALM: u64 = 500;
+/// Before measuring: connections open, limits grown, caches filled.
+const WARM_UP: Duration = Duration::from_millis(1_500);
+
+/// How Abide is driven.
+pub(super) struct Way {
+    pub(super) new_percent: u64,
+    pub(super) fan_out: u64,
+    pub(super) batch: u64,
+    pub(super) tls: bool,
+    pub(super) commit_delay: u64,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self { new_percent: 0, fan_out: 1, batch: 0, tls: false, commit_delay: 0 }
+    }
+}
+
+/// Waits, on the bench's own thread.
+#[expect(clippy::disallowed_methods, reason = "a measurement takes its time")]
+pub(super) fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
+pub(super) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+pub(super) fn sink(options: &[&str]) -> anyhow::Result<(Helper, SocketAddr)> {
+    Helper::listening(&words(&[&["sink"], options].concat()))
+}
+
+pub(super) fn load(
+    to: SocketAddr,
+    folder: Option<&Folder>,
+    more: &[(&str, u64)],
+) -> anyhow::Result<Helper> {
+    Helper::start(&load_words(to, folder, more))
+}
+
+fn load_words(to: SocketAddr, folder: Option<&Folder>, more: &[(&str, u64)]) -> Vec<String> {
+    let mut arguments = words(&["load", "--to", &to.to_string()]);
+    if let Some(folder) = folder {
+        arguments.extend(["--tokens".to_owned(), folder.tokens().display().to_string()]);
+    }
+    for (name, value) in more {
+        arguments.extend([format!("--{name}"), value.to_string()]);
+    }
+    arguments
+}
+
+pub(super) fn raw(stage: &Stage) -> anyhow::Result<Sample> {
+    let (mut sink, address) = sink(&[])?;
+    let mut arguments = load_words(address, None, &[("connections", RAW_CONNECTIONS)]);
+    arguments.push("--sign".to_owned());
+    let mut load = Helper::start(&arguments)?;
+    let measured = load.id();
+    let mut sample = rate(stage, &mut sink, &mut load, measured, 1)?;
+    sample.remove(&Figure::Balance);
+    sample.remove(&Figure::Accepted);
+    Ok(sample)
+}
+
+pub(super) fn two_hop(stage: &Stage, fan_out: u64) -> anyhow::Result<Sample> {
+    let (mut sink, to) = sink(&[])?;
+    let (hops, address) = two_hops(to, fan_out)?;
+    let mut load = paced(address, None, to, &Way { fan_out, ..Way::default() })?;
+    rate(stage, &mut sink, &mut load, hops.id(), fan_out)
+}
+
+fn two_hops(sink: SocketAddr, fan_out: u64) -> anyhow::Result<(Helper, SocketAddr)> {
+    Helper::listening(&words(&[
+        "two-hop",
+        "--sink",
+        &sink.to_string(),
+        "--fan-out",
+        &fan_out.to_string(),
+    ]))
+}
+
+/// A loader that keeps pace with a sink.
+fn paced(
+    to: SocketAddr,
+    folder: Option<&Folder>,
+    sink: SocketAddr,
+    way: &Way,
+) -> anyhow::Result<Helper> {
+    let (connections, window) = match way.batch {
+        0 => (CONNECTIONS, WINDOW),
+        each => (16, (WINDOW * 4) / each),
+    };
+    let mut arguments = load_words(
+        to,
+        folder,
+        &[
+            ("connections", connections),
+            ("window", window),
+            ("fan-out", way.fan_out),
+            ("known", KNOWN),
+            ("new-percent", way.new_percent),
+            ("batch", way.batch),
+        ],
+    );
+    arguments.extend(words(&["--sink", &sink.to_string()]));
+    if way.batch > 0 {
+        arguments.extend(words(&["--path", "/v1/consent/batch"]));
+    }
+    Helper::start(&arguments)
+}
+
+pub(super) fn abide(stage: &Stage, way: &Way) -> anyhow::Result<Sample> {
+    let folder = Folder::new(&stage.folder)?;
+    let mut variables = Vec::new();
+    let (mut sink, to) = if way.tls {
+        let [root, chain, key] = certificates(folder.path())?;
+        variables.push(("SSL_CERT_FILE", root));
+        sink(&["--certificate", &chain, "--key", &key])?
+    } else {
+        sink(&[])?
+    };
+    if way.commit_delay > 0 {
+        variables.push(("ABIDE_BENCH_COMMIT_DELAY_MS", way.commit_delay.to_string()));
+    }
+    let server = Server::start(&stage.binary, &folder, &variables)?;
+    let token = Server::take_token(&folder)?;
+    meet(&server, &folder)?;
+    let scheme = if way.tls { "https" } else { "http" };
+    for number in 0..way.fan_out {
+        server.subscribe(&token, &format!("{scheme}://{to}/{number}"))?;
+    }
+    let mut load = if way.tls {
+        // The sink's counter is behind TLS as well: few connections keep the loader from outrunning delivery.
+        load(server.address, Some(&folder), &[("connections", 32), ("known", KNOWN)])?
+    } else {
+        paced(server.address, Some(&folder), to, way)?
+    };
+    let mut sample = rate(stage, &mut sink, &mut load, server.id(), way.fan_out)?;
+    if way.batch > 0 {
+        let each = way.batch as f64;
+        for (figure, factor) in
+            [(Figure::Rate, each), (Figure::Accepted, each), (Figure::Cpu, 1.0 / each)]
+        {
+            sample.entry(figure).and_modify(|value| *value *= factor);
+        }
+    }
+    sample.insert(Figure::Memory, peak_megabytes(server.id())?);
+    Ok(sample)
+}
+
+/// Lets Abide meet the known subjects, each once.
+pub(super) fn meet(server: &Server, folder: &Folder) -> anyhow::Result<()> {
+    let more = [("connections", 64), ("calls", KNOWN), ("known", KNOWN)];
+    let mut load = load(server.address, Some(folder), &more)?;
+    let done: Done = load.line()?;
+    ensure!(done.refused == 0, "{} of {KNOWN} calls were refused", done.refused);
+    Ok(())
+}
+
+/// Measures over the window, once warm.
+fn rate(
+    stage: &Stage,
+    sink: &mut Helper,
+    load: &mut Helper,
+    measured: u32,
+    fan_out: u64,
+) -> anyhow::Result<Sample> {
+    pause(WARM_UP);
+    let began = Instant::now();
+    let (seen, done): (Seen, Done) = (sink.ask("report")?, load.ask("report")?);
+    let cpu = cpu_micros(measured)?;
+    pause(stage.window);
+    let (seen_after, done_after): (Seen, Done) = (sink.ask("report")?, load.ask("report")?);
+    let (cpu, seconds) = (cpu_micros(measured)? - cpu, began.elapsed().as_secs_f64());
+    ensure!(done_after.refused == 0, "{} calls were refused", done_after.refused);
+    let delivered = (seen_after.count - seen.count) as f64;
+    let accepted = (done_after.accepted - done.accepted) as f64;
+    ensure!(delivered > 0.0, "nothing was delivered: {done_after:?}");
+    Ok(Sample::from([
+        (Figure::Rate, delivered / seconds),
+        (Figure::Accepted, accepted / seconds),
+        (Figure::Balance, delivered / (accepted * fan_out as f64)),
+        (Figure::Cpu, cpu / delivered),
+    ]))
+}
+
+pub(super) fn two_hop_delay(stage: &Stage) -> anyhow::Result<Sample> {
+    let (mut sink, to) = sink(&["--stamps"])?;
+    let (hops, address) = two_hops(to, 1)?;
+    let mut load = load(address, None, &[("rate", CALM)])?;
+    calm(stage, &mut sink, &mut load, hops.id())
+}
+
+pub(super) fn delay(stage: &Stage) -> anyhow::Result<Sample> {
+    let folder = Folder::new(&stage.folder)?;
+    let (mut sink, to) = sink(&["--stamps"])?;
+    let server = Server::start(&stage.binary, &folder, &[])?;
+    let token = Server::take_token(&folder)?;
+    meet(&server, &folder)?;
+    server.subscribe(&token, &format!("http://{to}/0"))?;
+    let mut load = load(server.address, Some(&folder), &[("rate", CALM), ("known", KNOWN)])?;
+    let before = server.commits()?;
+    let mut sample = calm(stage, &mut sink, &mut load, server.id())?;
+    let commits = server.commits()?.since(&before);
+    sample.insert(Figure::CommitP99, commits.percentile(0.99) * 1e3);
+    drop((load, server));
+    sample.insert(Figure::SyncP99, sync_p99(folder.path())?);
+    Ok(sample)
+}
+
+/// Delays at a fixed rate. Twice the window: a percentile needs its events.
+fn calm(
+    stage: &Stage,
+    sink: &mut Helper,
+    load: &mut Helper,
+    measured: u32,
+) -> anyhow::Result<Sample> {
+    pause(WARM_UP);
+    let before: Seen = sink.ask("reset")?;
+    let (cpu, began) = (cpu_micros(measured)?, Instant::now());
+    pause(stage.window * 2);
+    let after: Seen = sink.ask("report")?;
+    let (cpu, seconds) = (cpu_micros(measured)? - cpu, began.elapsed().as_secs_f64());
+    let done: Done = load.ask("report")?;
+    ensure!(done.refused == 0, "{} calls were refused", done.refused);
+    let delivered = (after.count - before.count) as f64;
+    ensure!(delivered > 0.0, "nothing was delivered: {done:?}");
+    let mut sample = delays(&after.delays);
+    sample.insert(Figure::Rate, delivered / seconds);
+    sample.insert(Figure::Cpu, cpu / delivered);
+    Ok(sample)
+}
+
+pub(super) fn delays(delays: &Delays) -> Sample {
+    Sample::from([
+        (Figure::P50, delays.p50 / 1e3),
+        (Figure::P99, delays.p99 / 1e3),
+        (Figure::Max, delays.max / 1e3),
+    ])
+}
+
+/// What the disk takes for 4 KiB: the floor under a commit.
+fn sync_p99(folder: &Path) -> anyhow::Result<f64> {
+    let path = folder.join("sync");
+    let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+    let mut micros = Vec::new();
+    for at in 0..1_000 {
+        let began = Instant::now();
+        file.write_all_at(&[7; 4096], at * 4096)?;
+        file.sync_data()?;
+        micros.push(began.elapsed().as_micros() as u32);
+    }
+    fs::remove_file(path)?;
+    Ok(Delays::of(&mut micros).p99 / 1e3)
+}
+
+/// A root and a chain under it for 127.0.0.1, as files: root, chain, key.
+fn certificates(folder: &Path) -> anyhow::Result<[String; 3]> {
+    let mut root = CertificateParams::new(Vec::new())?;
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root_key = KeyPair::generate()?;
+    let root_certificate = root.self_signed(&root_key)?;
+    let key = KeyPair::generate()?;
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])?
+        .signed_by(&key, &Issuer::new(root, root_key))?;
+    let mut paths = Vec::new();
+    for (name, text) in [
+        ("root.pem", root_certificate.pem()),
+        ("chain.pem", leaf.pem()),
+        ("key.pem", key.serialize_pem()),
+    ] {
+        let path = folder.join(name);
+        fs::write(&path, text)?;
+        paths.push(path.to_str().context("a folder's name is no text")?.to_owned());
+    }
+    paths.try_into().map_err(|_| anyhow::anyhow!("three files"))
+}
