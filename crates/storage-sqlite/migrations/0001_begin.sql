@@ -1,5 +1,6 @@
 -- The skeleton: organizations, people, the consent ledger, events, endpoints, deliveries.
 -- Keys are time-ordered integers drawn by the process and never used twice. Instants are milliseconds.
+-- Names are allowed by OR, not by IN: SQLite builds a temporary table for a list of three or more at each write.
 
 CREATE TABLE organizations (
   organization INTEGER PRIMARY KEY,
@@ -99,7 +100,8 @@ CREATE TABLE consents (
   version INTEGER NOT NULL,
   latest INTEGER NOT NULL,
   in_force INTEGER,
-  state TEXT CHECK (state IN ('GRANTED', 'DENIED', 'PENDING', 'CLAIMED', 'OBJECTED', 'OBJECTION_UPHELD')),
+  state TEXT CHECK (state = 'GRANTED' OR state = 'DENIED' OR state = 'PENDING' OR state = 'CLAIMED'
+    OR state = 'OBJECTED' OR state = 'OBJECTION_UPHELD'),
   obtained_at INTEGER,
   valid_from INTEGER,
   valid_until INTEGER,
@@ -119,9 +121,10 @@ CREATE TABLE decisions (
   consent INTEGER NOT NULL,
   subject INTEGER NOT NULL,
   policy INTEGER,
-  basis TEXT NOT NULL CHECK (basis IN ('consent', 'legitimate_interest', 'contract', 'public_interest',
-    'vital_interest', 'legal_obligation')),
-  state TEXT NOT NULL CHECK (state IN ('GRANTED', 'DENIED', 'PENDING', 'CLAIMED', 'OBJECTED', 'OBJECTION_UPHELD')),
+  basis TEXT NOT NULL CHECK (basis = 'consent' OR basis = 'legitimate_interest' OR basis = 'contract'
+    OR basis = 'public_interest' OR basis = 'vital_interest' OR basis = 'legal_obligation'),
+  state TEXT NOT NULL CHECK (state = 'GRANTED' OR state = 'DENIED' OR state = 'PENDING' OR state = 'CLAIMED'
+    OR state = 'OBJECTED' OR state = 'OBJECTION_UPHELD'),
   obtained_at INTEGER NOT NULL,
   recorded_at INTEGER NOT NULL,
   valid_from INTEGER,
@@ -176,8 +179,8 @@ CREATE TABLE endpoints (
   events TEXT NOT NULL,
   description TEXT,
   secret BLOB NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('active', 'paused', 'gone', 'deleted')),
-  source TEXT NOT NULL CHECK (source IN ('snapshot', 'latest', 'lane')),
+  state TEXT NOT NULL CHECK (state = 'active' OR state = 'paused' OR state = 'gone' OR state = 'deleted'),
+  source TEXT NOT NULL CHECK (source = 'snapshot' OR source = 'latest' OR source = 'lane'),
   queue_while_stopped INTEGER NOT NULL CHECK (queue_while_stopped IN (0, 1)),
   hold_waiting INTEGER NOT NULL CHECK (hold_waiting IN (0, 1)),
   version INTEGER NOT NULL,
@@ -196,11 +199,12 @@ CREATE TABLE deliveries (
   event INTEGER NOT NULL,
   endpoint INTEGER NOT NULL,
   subject INTEGER,
-  state TEXT NOT NULL CHECK (state IN ('hot', 'pending', 'claimed', 'parked', 'held', 'delivered', 'skipped',
-    'failed', 'cancelled', 'superseded', 'erased', 'discarded')),
+  state TEXT NOT NULL CHECK (state = 'hot' OR state = 'pending' OR state = 'claimed' OR state = 'parked'
+    OR state = 'held' OR state = 'delivered' OR state = 'skipped' OR state = 'failed' OR state = 'cancelled'
+    OR state = 'superseded' OR state = 'erased' OR state = 'discarded'),
   lease INTEGER CHECK ((lease IS NOT NULL) = (state IN ('hot', 'claimed'))),
   due_at INTEGER CHECK ((due_at IS NOT NULL) = (state IN ('pending', 'parked'))),
-  run TEXT NOT NULL DEFAULT 'first' CHECK (run IN ('first', 'single', 'series')),
+  run TEXT NOT NULL DEFAULT 'first' CHECK (run = 'first' OR run = 'single' OR run = 'series'),
   attempts INTEGER NOT NULL DEFAULT 0,
   attempts_in_run INTEGER NOT NULL DEFAULT 0,
   -- Drawn when somebody asked for another run: only a line that an endpoint drew later cancels it.
@@ -216,7 +220,7 @@ CREATE INDEX deliveries_claimed ON deliveries (lease) WHERE state = 'claimed';
 CREATE INDEX deliveries_parked ON deliveries (endpoint, due_at) WHERE state = 'parked';
 CREATE INDEX deliveries_held ON deliveries (endpoint) WHERE state = 'held';
 CREATE INDEX deliveries_waiting_for ON deliveries (subject)
-  WHERE subject IS NOT NULL AND state IN ('pending', 'claimed', 'parked', 'held');
+  WHERE subject IS NOT NULL AND (state = 'pending' OR state = 'claimed' OR state = 'parked' OR state = 'held');
 
 -- An attempt's id is delivery, number and lease: a lost one and its successor never collide.
 CREATE TABLE attempts (
@@ -226,7 +230,7 @@ CREATE TABLE attempts (
   started_at INTEGER NOT NULL,
   signed_at INTEGER,
   duration_millis INTEGER,
-  ending TEXT CHECK (ending IN ('answered', 'not_sent', 'unknown')),
+  ending TEXT CHECK (ending = 'answered' OR ending = 'not_sent' OR ending = 'unknown'),
   trigger TEXT NOT NULL CHECK (trigger IN ('schedule', 'manual')),
   token BLOB,
   body_sha256 BLOB,

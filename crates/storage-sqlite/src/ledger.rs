@@ -362,34 +362,37 @@ fn insert_decision(
 
 fn write_row(tx: &Tx<'_>, row: &ConsentRow) -> StorageResult<()> {
     let held = row.standing.in_force;
-    tx.sql(
-        "INSERT INTO consents (consent, organization, subject, purpose, version, latest, in_force, state, \
-         obtained_at, valid_from, valid_until, next_change_at, announced, withdrawn_at, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (consent) DO UPDATE SET version = excluded.version, latest = excluded.latest, \
-         in_force = excluded.in_force, state = excluded.state, obtained_at = excluded.obtained_at, \
-         valid_from = excluded.valid_from, valid_until = excluded.valid_until, \
-         next_change_at = excluded.next_change_at, announced = excluded.announced, \
-         withdrawn_at = excluded.withdrawn_at",
-    )?
-    .execute(params![
-        row.id.key(),
-        row.organization.key(),
-        row.subject.key(),
-        row.purpose.key(),
-        row.version,
-        row.latest.map(abide_core::ids::Id::key),
-        held.map(|held| held.decision.key()),
-        held.map(|held| held.state.as_str()),
-        held.map(|held| held.obtained_at.as_millis()),
-        held.and_then(|held| held.validity.from).map(Timestamp::as_millis),
-        held.and_then(|held| held.validity.until).map(Timestamp::as_millis),
-        row.standing.next_change_at.map(Timestamp::as_millis),
-        row.standing.announced,
-        row.standing.withdrawn_at.map(Timestamp::as_millis),
-        row.created_at.as_millis(),
-    ])
-    .map_err(database)?;
+    // A record's first decision inserts it; an update in place touches no index.
+    let statement = if row.version == 1 {
+        "INSERT INTO consents (version, latest, in_force, state, obtained_at, valid_from, valid_until, \
+         next_change_at, announced, withdrawn_at, consent, organization, subject, purpose, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+         ON CONFLICT (consent) DO UPDATE SET in_force = ?3, state = ?4, obtained_at = ?5, valid_from = ?6, \
+         valid_until = ?7, next_change_at = ?8, announced = ?9, withdrawn_at = ?10"
+    } else {
+        "UPDATE consents SET version = ?1, latest = ?2, in_force = ?3, state = ?4, obtained_at = ?5, \
+         valid_from = ?6, valid_until = ?7, next_change_at = ?8, announced = ?9, withdrawn_at = ?10 \
+         WHERE consent = ?11 AND organization = ?12 AND subject = ?13 AND purpose = ?14 AND created_at = ?15"
+    };
+    tx.sql(statement)?
+        .execute(params![
+            row.version,
+            row.latest.map(abide_core::ids::Id::key),
+            held.map(|held| held.decision.key()),
+            held.map(|held| held.state.as_str()),
+            held.map(|held| held.obtained_at.as_millis()),
+            held.and_then(|held| held.validity.from).map(Timestamp::as_millis),
+            held.and_then(|held| held.validity.until).map(Timestamp::as_millis),
+            row.standing.next_change_at.map(Timestamp::as_millis),
+            row.standing.announced,
+            row.standing.withdrawn_at.map(Timestamp::as_millis),
+            row.id.key(),
+            row.organization.key(),
+            row.subject.key(),
+            row.purpose.key(),
+            row.created_at.as_millis(),
+        ])
+        .map_err(database)?;
     Ok(())
 }
 

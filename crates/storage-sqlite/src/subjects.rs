@@ -67,7 +67,8 @@ fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> Stora
     let deliveries = tx
         .sql(
             "UPDATE deliveries SET state = 'erased', reason = ?, lease = NULL, due_at = NULL \
-             WHERE subject = ? AND subject IS NOT NULL AND state IN ('pending', 'claimed', 'parked', 'held')",
+             WHERE subject = ? AND subject IS NOT NULL AND \
+             (state = 'pending' OR state = 'claimed' OR state = 'parked' OR state = 'held')",
         )?
         .execute(params![Reason::SubjectErased.as_str(), subject.key()])
         .map_err(database)?;

@@ -18,6 +18,7 @@ use abide_core::Refusal;
 use abide_storage::{HotDelivery, Slot, StorageError, StorageResult};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::shared::Shared;
@@ -61,6 +62,8 @@ trait Call: Send {
     fn run(&mut self, tx: &mut Tx<'_>) -> Ran;
     /// Answers it: with its result, or with why there is none.
     fn settle(self: Box<Self>, failure: Option<StorageError>);
+    /// The runtime that its caller waits in.
+    fn caller(&self) -> &Handle;
 }
 
 /// How a call ran.
@@ -76,6 +79,7 @@ enum Ran {
 
 struct Work<T, F> {
     run: F,
+    caller: Handle,
     bytes: usize,
     queued: Arc<AtomicUsize>,
     result: Option<StorageResult<T>>,
@@ -97,6 +101,10 @@ where
         };
         self.result = Some(result);
         ran
+    }
+
+    fn caller(&self) -> &Handle {
+        &self.caller
     }
 
     fn settle(self: Box<Self>, failure: Option<StorageError>) {
@@ -148,7 +156,14 @@ impl Writer {
         }
         let (answer, answered) = oneshot::channel();
         let queued = Arc::clone(&self.queued);
-        let call = Box::new(Work { run: work, bytes, queued, result: None, answer });
+        let call = Box::new(Work {
+            run: work,
+            caller: Handle::current(),
+            bytes,
+            queued,
+            result: None,
+            answer,
+        });
         let sent = match &*self.calls.read() {
             Some(calls) => calls.try_send(call),
             None => Err(TrySendError::Disconnected(call as Box<dyn Call>)),
@@ -205,10 +220,8 @@ impl Loop {
         metrics.batch_size.observe(batch.len() as f64);
         match self.transaction(batch) {
             Ok(after) => {
-                self.finish(after);
-                for call in batch.drain(..) {
-                    call.settle(None);
-                }
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                finish(&self.shared, after, std::mem::take(batch));
             }
             Err(failure) if batch.len() == 1 => {
                 tracing::error!(error = %failure, "a call could not be committed");
@@ -262,36 +275,44 @@ impl Loop {
         run_cached(&self.connection, "COMMIT")?;
         Ok(after)
     }
+}
 
-    fn count(&self, counted: Counted) {
-        let metrics = &self.shared.metrics;
-        match counted {
-            Counted::Accepted => metrics.accepted.inc(),
-            Counted::Delivered => metrics.delivered.inc(),
-            Counted::Failed => metrics.failed.inc(),
-            Counted::Retried => metrics.retries.inc(),
-        };
-    }
-
-    fn finish(&mut self, after: Vec<After>) {
-        self.commits.fetch_add(1, Ordering::Relaxed);
+/// What follows a commit: hot deliveries to the engine, caches, then the answers. It runs in the callers' runtime, in
+/// one task per batch: waking each caller and worker from the writer's thread would cost a system call for each.
+fn finish(shared: &Arc<Shared>, after: Vec<After>, batch: Vec<Box<dyn Call>>) {
+    let Some(caller) = batch.first().map(|call| call.caller().clone()) else { return };
+    let shared = Arc::clone(shared);
+    caller.spawn(async move {
         let mut ring = false;
         for step in after {
             match step {
                 After::Take(slot, deliveries) => {
-                    if let Some(engine) = &*self.shared.engine.load() {
+                    if let Some(engine) = &*shared.engine.load() {
                         engine.1.take(slot, deliveries);
                     }
                 }
                 After::Ring => ring = true,
-                After::Count(counted) => self.count(counted),
-                After::Do(step) => step(&self.shared),
+                After::Count(counted) => count(&shared, counted),
+                After::Do(step) => step(&shared),
             }
         }
         if ring {
-            self.shared.doorbell.ring();
+            shared.doorbell.ring();
         }
-    }
+        for call in batch {
+            call.settle(None);
+        }
+    });
+}
+
+fn count(shared: &Shared, counted: Counted) {
+    let metrics = &shared.metrics;
+    match counted {
+        Counted::Accepted => metrics.accepted.inc(),
+        Counted::Delivered => metrics.delivered.inc(),
+        Counted::Failed => metrics.failed.inc(),
+        Counted::Retried => metrics.retries.inc(),
+    };
 }
 
 #[expect(

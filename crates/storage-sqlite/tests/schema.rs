@@ -14,13 +14,16 @@ fn allowed(table: &str, column: &str) -> Vec<String> {
         .and_then(|(_, rest)| rest.split_once("STRICT"))
         .expect("as the schema is written")
         .0;
-    let begin = format!("CHECK ({column} IN (");
+    let begin = format!("CHECK ({column} = ");
     let names = table
         .split_once(&begin)
-        .and_then(|(_, rest)| rest.split_once("))"))
+        .and_then(|(_, rest)| rest.split_once(')'))
         .expect("as the schema is written")
         .0;
-    names.split(',').map(|name| name.trim().trim_matches('\'').to_owned()).collect()
+    let names = names.split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = |name: &str| name.trim().trim_matches('\'').to_owned();
+    let again = format!("{column} = ");
+    names.split(" OR ").map(|name| named(name.trim().trim_start_matches(&again))).collect()
 }
 
 /// I2: the states of the table are the states of the code.
