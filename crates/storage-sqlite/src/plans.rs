@@ -92,7 +92,10 @@ fn i8_work_is_found_by_its_index() {
             "deliveries_held (endpoint=?",
         ),
         ("SELECT delivery FROM deliveries WHERE state = 'claimed'", "deliveries_claimed (lease=?)"),
-        ("SELECT delivery FROM deliveries NOT INDEXED", "INTEGER PRIMARY KEY (rowid>?)"),
+        (
+            "SELECT delivery FROM deliveries NOT INDEXED",
+            "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        ),
         ("UPDATE deliveries SET state = 'erased'", "deliveries_waiting_for (subject=?)"),
         ("SELECT * FROM consents WHERE next_change_at", "consents_changing (next_change_at<?)"),
     ];
