@@ -222,3 +222,36 @@ async fn i11_an_erased_key_leaves_every_file() {
     }
     panic!("the key still stands in a file");
 }
+
+/// I6, I12: a record that cannot be read does not keep the others from ending in time, and is looked at again later.
+#[tokio::test]
+async fn a_damaged_record_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = open(&data, 1).unwrap();
+    let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
+    let by = Caller { organization, actor: Actor::Operator };
+    let until = |reference, until| NewDecision {
+        validity: Validity { from: None, until: Some(at(until)) },
+        ..decision(reference)
+    };
+    let broken = store.consents().record(&by, until("ada", 500), at(1)).await.unwrap();
+    let whole = store.consents().record(&by, until("bob", 600), at(1)).await.unwrap();
+    let beside = rusqlite::Connection::open(data.join("abide.db")).unwrap();
+    let harm = "UPDATE decisions SET sealed = x'00' WHERE decision = ?";
+    assert_eq!(beside.execute(harm, [broken.decision.key()]).unwrap(), 1);
+    let consents = store.consents();
+    assert_eq!(consents.advance_due(at(1_000), 10).await.unwrap(), 2);
+    let found = consents.get(organization, whole.id).await.unwrap().unwrap();
+    assert_eq!(found.state, None, "its time is over");
+    let kept: (i64, String) = beside
+        .query_row(
+            "SELECT next_change_at, state FROM consents WHERE consent = ?",
+            [broken.id.key()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let again = at(1_000).plus_millis(3_600_000);
+    assert_eq!(kept, (again.as_millis(), "GRANTED".to_owned()), "as it was, for an hour");
+    assert_eq!(consents.advance_due(at(2_000), 10).await.unwrap(), 0);
+}
