@@ -2,12 +2,16 @@
 //! nobody has used for a while.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use abide_storage::StorageResult;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::hub::Hub;
 use crate::pulse::Loop;
+
+/// The longest time between two signs of life of the loop that waits for endpoints to change.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the housekeeping, for ever.
 pub(crate) async fn tick(hub: Arc<Hub>) {
@@ -34,19 +38,22 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
 /// Lets held rows go on, once at the start and whenever an endpoint changed, for ever.
 pub(crate) async fn release(hub: Arc<Hub>) {
     loop {
-        match release_all(&hub).await {
-            Ok(()) => hub.release.notified().await,
-            Err(why) => {
-                tracing::warn!(%why, "held deliveries could not be released");
-                let _ = timeout(hub.options.due_every, hub.release.notified()).await;
-            }
+        if let Err(why) = release_all(&hub).await {
+            tracing::warn!(%why, "held deliveries could not be released");
+            let _ = timeout(hub.options.due_every, hub.release.notified()).await;
+            continue;
+        }
+        while timeout(LOOK_EVERY, hub.release.notified()).await.is_err() {
+            hub.pulse.ticked(Loop::Release);
         }
     }
 }
 
 async fn release_all(hub: &Hub) -> StorageResult<()> {
     let page = hub.options.page;
+    hub.pulse.ticked(Loop::Release);
     while hub.storage.deliveries().release_held(page, hub.clock.now()).await? > 0 {
+        hub.pulse.ticked(Loop::Release);
         hub.due.falls_due(hub.clock.now());
         tokio::task::yield_now().await;
     }

@@ -116,10 +116,9 @@ impl Line {
     pub(crate) fn room_for_parked(&self, hub: &Hub) -> usize {
         match &self.known {
             Known::Facts(facts) if facts.state == EndpointState::Active => {}
-            Known::Facts(facts) if facts.state == EndpointState::Deleted => {
-                return hub.options.page as usize;
-            }
-            Known::Facts(_) | Known::Loading | Known::Missing => return 0,
+            // Asking for them is how those of a stopped endpoint are held or cancelled; none of them comes.
+            Known::Facts(_) => return hub.options.page as usize,
+            Known::Loading | Known::Missing => return 0,
             Known::Nothing => {}
         }
         let bound = self.bound(hub);

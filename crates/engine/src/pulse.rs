@@ -16,16 +16,18 @@ pub(crate) enum Loop {
     Leases,
     Reporter,
     Clockwork,
+    Release,
 }
 
 impl Loop {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Due, "due work"),
         (Self::Parked, "parked work"),
         (Self::Changes, "changes"),
         (Self::Leases, "leases"),
         (Self::Reporter, "reports"),
         (Self::Clockwork, "housekeeping"),
+        (Self::Release, "held work"),
     ];
 }
 

@@ -175,7 +175,7 @@ impl Attempt<'_> {
             abide_core::consent::hash::sha256(&signed.body)
         };
         if terms.first_sha256.is_some_and(|first| first != sha256) {
-            // Somebody broke a rendering, or the person's data was erased meanwhile.
+            // Somebody broke a rendering.
             let delivery = flight.job().delivery;
             tracing::error!(%delivery, "a snapshot's retry has other bytes than its first attempt");
         }

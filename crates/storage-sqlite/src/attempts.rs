@@ -87,7 +87,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
     };
     match source_of(&endpoint, &event) {
         Source::Snapshot => {
-            let first_sha256 = first_body(tx, row.id)?;
+            let first_sha256 = if is_whole(tx, &event)? { first_body(tx, row.id)? } else { None };
             opened(tx, &row, &open, &endpoint, event, Fresh::Snapshot, None, 0, first_sha256, now)
         }
         Source::Latest => {
@@ -228,6 +228,16 @@ fn latest(
         .query_row([now.as_millis(), told.id.key()], |row| row.get(0))
         .map_err(database)?;
     Ok(Some((view, Timestamp::from_millis(signed_at))))
+}
+
+/// Whether the event is all that it was: a batch has lost the parts of people erased since.
+fn is_whole(tx: &Tx<'_>, event: &Event) -> StorageResult<bool> {
+    let EventBody::Batch(batch) = &event.body else { return Ok(true) };
+    let parts: i64 = tx
+        .sql("SELECT count(*) FROM event_parts WHERE event = ?")?
+        .query_row([event.id.key()], |row| row.get(0))
+        .map_err(database)?;
+    Ok(parts == batch.consents.len() as i64)
 }
 
 fn first_body(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<[u8; 32]>> {
@@ -449,8 +459,17 @@ fn seal_answer(
         Some(subject) => {
             people::key_of(tx.connection(), &keys, subject)?.map(|key| key.seal(&place, answer))
         }
+        // An answer may repeat what was sent. Where that was about several people, there is no one key whose loss would
+        // take the answer along.
+        None if is_batch(tx, row.event)? => None,
         None => Some(keys.key.seal(&place, answer)),
     })
+}
+
+fn is_batch(tx: &Tx<'_>, event: EventId) -> StorageResult<bool> {
+    tx.sql("SELECT 1 FROM events WHERE event = ? AND batch IS NOT NULL")?
+        .exists([event.key()])
+        .map_err(database)
 }
 
 /// Writes an attempt's end over its opening. One reported twice, because the first answer was lost, stays as it was.

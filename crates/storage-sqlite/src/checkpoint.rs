@@ -1,17 +1,26 @@
 //! Checkpoints: the write-ahead log is copied back by a thread of its own, by size, so that no commit pays for it.
+//!
+//! What a commit overwrites stands in the log until the log is cut. After a key was wiped the log is therefore cut at
+//! once, and tried again until it is (I11).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-/// Size of the log from which it is copied back, in bytes.
+/// Size of what is not copied back yet from which it is, in bytes.
 const WORTH_COPYING: u64 = 16 * 1024 * 1024;
 /// Size from which the log's file is also cut when nobody reads it.
 const WORTH_CUTTING: u64 = 256 * 1024 * 1024;
+/// About what a page takes in the log.
+const FRAME: u64 = 8 * 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a cut waits for readers and the writer, who wait for it meanwhile.
+const CUT_WAITS: Duration = Duration::from_millis(100);
 
 /// The thread; ends when this is dropped.
 pub(crate) struct Checkpoints {
@@ -20,29 +29,63 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Starts looking after the log at `log` with a connection of its own.
-    pub(crate) fn start(connection: Connection, log: PathBuf) -> std::io::Result<Self> {
+    /// Starts looking after the log at `log` with a connection of its own; it is cut as soon as `wiped` is set.
+    pub(crate) fn start(
+        connection: Connection,
+        log: PathBuf,
+        wiped: Arc<AtomicBool>,
+    ) -> rusqlite::Result<std::io::Result<Self>> {
+        connection.busy_timeout(CUT_WAITS)?;
         let (stop, stopped) = channel();
-        let thread =
-            thread::Builder::new().name("abide-checkpoint".to_owned()).spawn(move || {
-                while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                    look(&connection, &log);
+        let thread = thread::Builder::new().name("abide-checkpoint".to_owned()).spawn(move || {
+            while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = look(&connection, &log, &wiped) {
+                    tracing::warn!(%error, "a checkpoint did not run");
                 }
-            })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+            }
+        });
+        Ok(thread.map(|thread| Self { stop: Some(stop), thread: Some(thread) }))
     }
 }
 
-fn look(connection: &Connection, log: &PathBuf) {
-    let size = std::fs::metadata(log).map_or(0, |found| found.len());
-    let step = match size {
-        WORTH_CUTTING.. => "PRAGMA wal_checkpoint(TRUNCATE)",
-        WORTH_COPYING.. => "PRAGMA wal_checkpoint(PASSIVE)",
-        _ => return,
-    };
-    if let Err(error) = connection.query_row(step, [], |_| Ok(())) {
-        tracing::warn!(%error, "a checkpoint did not run");
+fn look(connection: &Connection, log: &Path, wiped: &AtomicBool) -> rusqlite::Result<()> {
+    // Taken before the cut: what is wiped meanwhile asks for another one.
+    if wiped.swap(false, Ordering::AcqRel) {
+        let cut = cut(connection);
+        if !matches!(cut, Ok(true)) {
+            wiped.store(true, Ordering::Release);
+        }
+        return cut.map(drop);
     }
+    // The file is used again from its start, not shortened: its size says only how much there may be.
+    let size = std::fs::metadata(log).map_or(0, |found| found.len());
+    if size >= WORTH_CUTTING {
+        cut(connection)?;
+    } else if size >= WORTH_COPYING && checkpoint(connection, "NOOP")?.left >= WORTH_COPYING {
+        checkpoint(connection, "PASSIVE")?;
+    }
+    Ok(())
+}
+
+/// Copies everything back and cuts the file; false when somebody was in the way. Most is copied while writing goes on.
+fn cut(connection: &Connection) -> rusqlite::Result<bool> {
+    checkpoint(connection, "PASSIVE")?;
+    Ok(!checkpoint(connection, "TRUNCATE")?.busy)
+}
+
+/// What a checkpoint came to.
+struct Came {
+    busy: bool,
+    /// Bytes not copied back, about.
+    left: u64,
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Came> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let (frames, copied): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let left = u64::try_from(frames - copied).unwrap_or(0) * FRAME;
+        Ok(Came { busy: row.get(0)?, left })
+    })
 }
 
 impl Drop for Checkpoints {

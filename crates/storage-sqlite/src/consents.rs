@@ -387,17 +387,37 @@ fn publish_consent(
     publish(tx, &Arc::new(event), now)
 }
 
+/// How long a record that cannot be read waits for the next look at it, in milliseconds.
+const JUDGE_AGAIN: i64 = 3_600_000;
+
+/// Judges a record whose time has come; `None` when its person was erased.
+fn judge_again(tx: &mut Tx<'_>, row: ConsentRow, now: Timestamp) -> StorageResult<Option<Taken>> {
+    let keys = tx.keys(row.organization)?;
+    let Some(key) = people::key_of(tx.connection(), &keys, row.subject)? else { return Ok(None) };
+    ledger::judge_again(tx, &key, row, now).map(Some)
+}
+
 fn advance_due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> StorageResult<u32> {
     let due = ledger::due_for_change(tx, now, limit)?;
     let judged = due.len() as u32;
     for row in due {
-        let organization = row.organization;
-        let keys = tx.keys(organization)?;
-        let Some(key) = people::key_of(tx.connection(), &keys, row.subject)? else {
-            ledger::stop_changing(tx, row.id)?;
-            continue;
+        let (consent, organization) = (row.id, row.organization);
+        let taken = match judge_again(tx, row, now) {
+            Ok(Some(taken)) => taken,
+            Ok(None) => {
+                ledger::stop_changing(tx, consent)?;
+                continue;
+            }
+            // One that cannot be read holds up nobody else's. Nothing of it is written yet.
+            Err(StorageError::Damaged(place)) => {
+                tracing::error!(%consent, place, "a permission whose time has come cannot be judged");
+                tx.sql("UPDATE consents SET next_change_at = ? WHERE consent = ?")?
+                    .execute([now.plus_millis(JUDGE_AGAIN).as_millis(), consent.key()])
+                    .map_err(database)?;
+                continue;
+            }
+            Err(other) => return Err(other),
         };
-        let taken = ledger::judge_again(tx, &key, row, now)?;
         if let Some(kind) = taken.event {
             let by = Caller { organization, actor: Actor::System };
             tx.audit(&by, "consent.change_by_time", &taken.view.id.to_string(), now)?;

@@ -104,6 +104,11 @@ fn id_and_standing(row: &Row<'_>) -> rusqlite::Result<(DeliveryId, DeliveryId)> 
     Ok((id(row, "delivery")?, standing_of(row)?))
 }
 
+fn claimed_and_standing(row: &Row<'_>) -> rusqlite::Result<(Claimed, DeliveryId)> {
+    let (delivery, standing) = id_and_standing(row)?;
+    Ok((Claimed { id: delivery, endpoint: id(row, "endpoint")? }, standing))
+}
+
 /// A JSON array of endpoint keys, for `IN (SELECT value FROM json_each(?))`.
 fn endpoint_list(endpoints: &[EndpointId]) -> String {
     let keys: Vec<String> = endpoints.iter().map(|endpoint| endpoint.key().to_string()).collect();
@@ -113,7 +118,8 @@ fn endpoint_list(endpoints: &[EndpointId]) -> String {
 /// What a look at the due index found.
 struct Found {
     due: Vec<(Claimed, DeliveryId)>,
-    blocked: Vec<DeliveryId>,
+    /// Of endpoints without room.
+    blocked: Vec<(Claimed, DeliveryId)>,
     next_due_at: Option<Timestamp>,
 }
 
@@ -126,10 +132,7 @@ fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> Stor
         )
         .and_then(|mut statement| {
             statement
-                .query_map(params![now.as_millis(), full, limit], |row| {
-                    let (id, standing) = id_and_standing(row)?;
-                    Ok((Claimed { id, endpoint: crate::rows::id(row, "endpoint")? }, standing))
-                })?
+                .query_map(params![now.as_millis(), full, limit], claimed_and_standing)?
                 .collect()
         })
         .map_err(database)?;
@@ -138,15 +141,13 @@ fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> Stor
     } else {
         connection
             .prepare_cached(
-                "SELECT delivery FROM deliveries INDEXED BY deliveries_due \
+                "SELECT delivery, endpoint, asked FROM deliveries INDEXED BY deliveries_due \
                  WHERE state = 'pending' AND due_at <= ?1 AND endpoint IN (SELECT value FROM json_each(?2)) \
                  ORDER BY due_at LIMIT ?3",
             )
             .and_then(|mut statement| {
                 statement
-                    .query_map(params![now.as_millis(), full, PARK_PER_CLAIM], |row| {
-                        id(row, "delivery")
-                    })?
+                    .query_map(params![now.as_millis(), full, PARK_PER_CLAIM], claimed_and_standing)?
                     .collect()
             })
             .map_err(database)?
@@ -182,13 +183,7 @@ fn take(
         if !is_due(tx, due.id, now)? {
             continue;
         }
-        let facts = match known.entry(due.endpoint) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(new) => {
-                new.insert(facts(tx.connection(), due.endpoint)?)
-            }
-        };
-        match stopped(facts, *standing) {
+        match stopped(known_facts(tx, &mut known, due.endpoint)?, *standing) {
             Some(stop) => {
                 stop_row(tx, due.id, stop)?;
                 page.stopped += 1;
@@ -200,15 +195,36 @@ fn take(
             }
         }
     }
-    for delivery in &found.blocked {
+    for (due, standing) in &found.blocked {
+        if !is_due(tx, due.id, now)? {
+            continue;
+        }
+        // One of a stopped endpoint is not parked: nobody would ask for it.
+        if let Some(stop) = stopped(known_facts(tx, &mut known, due.endpoint)?, *standing) {
+            stop_row(tx, due.id, stop)?;
+            page.stopped += 1;
+            continue;
+        }
         page.parked += tx
-            .sql(
-                "UPDATE deliveries SET state = 'parked' WHERE delivery = ? AND state = 'pending' AND due_at <= ?",
-            )?
-            .execute([delivery.key(), now.as_millis()])
+            .sql("UPDATE deliveries SET state = 'parked' WHERE delivery = ? AND state = 'pending'")?
+            .execute([due.id.key()])
             .map_err(database)? as u32;
     }
     Ok(page)
+}
+
+/// An endpoint's facts, read once per call.
+fn known_facts<'a>(
+    tx: &Tx<'_>,
+    known: &'a mut HashMap<EndpointId, EndpointFacts>,
+    endpoint: EndpointId,
+) -> StorageResult<&'a EndpointFacts> {
+    Ok(match known.entry(endpoint) {
+        std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+        std::collections::hash_map::Entry::Vacant(new) => {
+            new.insert(facts(tx.connection(), endpoint)?)
+        }
+    })
 }
 
 /// What a stop does to a waiting row of an endpoint.

@@ -140,6 +140,10 @@ impl Keys for SqliteStore {
                 .map_err(database)?;
                 organizations += 1;
             }
+            drop(masters);
+            if organizations > 0 {
+                tx.after(After::Do(Box::new(Shared::key_wiped)));
+            }
             Ok(Rewrapped { organizations, more })
         })
         .await

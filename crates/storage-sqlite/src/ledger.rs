@@ -294,8 +294,10 @@ pub(crate) fn judge_again(
 ) -> StorageResult<Taken> {
     let Change { standing, event } = decide(&row.standing, &history(tx, row.latest)?, now);
     let next = ConsentRow { standing, ..row };
+    // Read before anything is written: a record that cannot be read is left as it was.
+    let view = view_with(tx.connection(), key, &next)?;
     write_row(tx, &next)?;
-    Ok(Taken { view: view_with(tx.connection(), key, &next)?, event })
+    Ok(Taken { view, event })
 }
 
 fn insert_decision(

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use abide_core::shell::{Chance, draw};
@@ -77,11 +78,16 @@ impl SqliteStore {
         }
         let mut log = file.clone().into_os_string();
         log.push("-wal");
-        let checkpoints = Checkpoints::start(connect(&file)?, PathBuf::from(log))
+        // True at first: the last process may have ended between wiping a key and cutting the log.
+        let wiped = Arc::new(AtomicBool::new(true));
+        let log = PathBuf::from(log);
+        let checkpoints = Checkpoints::start(connect(&file)?, log, Arc::clone(&wiped))
+            .map_err(broken)?
             .map_err(|source| OpenError::Io { path: data.to_owned(), source })?;
         let beside = Beside {
             readers: Some(Readers::new(readers)),
             checkpoints: Some(checkpoints),
+            wiped,
             lock: Some(lock),
         };
         start(connection, options.keys, options.chance, options.commit_delay, beside)
@@ -100,7 +106,7 @@ impl SqliteStore {
             keys,
             chance,
             None,
-            Beside { readers: None, checkpoints: None, lock: None },
+            Beside { readers: None, checkpoints: None, wiped: Arc::default(), lock: None },
         )
     }
 }
@@ -108,6 +114,7 @@ impl SqliteStore {
 struct Beside {
     readers: Option<Readers>,
     checkpoints: Option<Checkpoints>,
+    wiped: Arc<AtomicBool>,
     lock: Option<File>,
 }
 
@@ -129,6 +136,7 @@ fn start(
         doorbell: Doorbell::default(),
         metrics: Arc::new(Metrics::default()),
         engine: ArcSwapOption::empty(),
+        wiped: beside.wiped,
         commit_delay,
     });
     let writer = Writer::start(connection, Arc::clone(&shared))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use abide_core::ids::{KeyId, OrganizationId};
@@ -30,11 +30,20 @@ pub(crate) struct Shared {
     pub(crate) doorbell: Doorbell,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) engine: ArcSwapOption<Engine>,
+    /// Set once a key was wiped: the log that still holds it must be cut.
+    pub(crate) wiped: Arc<AtomicBool>,
     pub(crate) commit_delay: Option<Duration>,
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// A key was wiped, durably.
+    pub(crate) fn key_wiped(&self) {
+        self.wiped.store(true, Ordering::Release);
     }
 }

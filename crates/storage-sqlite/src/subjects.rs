@@ -12,6 +12,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::SqliteStore;
 use crate::people::REFERENCE;
 use crate::rows::{database, id};
+use crate::shared::Shared;
 use crate::tx::Tx;
 use crate::writer::After;
 
@@ -82,5 +83,6 @@ fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> Stora
     tx.audit(by, "subject.erase", &subject.to_string(), now)?;
     tx.caches.people.remove(&(by.organization, blind));
     tx.after(After::Ring);
+    tx.after(After::Do(Box::new(Shared::key_wiped)));
     Ok(Erased { subject, deliveries: deliveries as u32 })
 }

@@ -61,6 +61,7 @@ conforms! {
         lost_rows_are_found_again,
         due_rows_are_claimed_in_order,
         full_endpoints_stand_in_nobodys_way,
+        full_endpoints_rows_follow_a_stop,
         rows_are_given_back,
         outcomes_lead_where_core_says,
         a_schedule_is_worked_off,
@@ -103,7 +104,8 @@ conforms! {
         an_erased_person_is_unreadable,
         the_reference_is_free_again,
         hot_deliveries_follow,
-        a_batch_loses_only_the_erased_part;
+        a_batch_loses_only_the_erased_part,
+        a_batch_keeps_no_answers;
 }
 
 /// Longer where the whole test command runs, shorter on every commit.

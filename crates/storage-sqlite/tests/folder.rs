@@ -184,3 +184,74 @@ fn scan(data: &Path) {
         assert!(!holds(marker), "{marker} stands in clear");
     }
 }
+
+/// I11: soon after an erasure the person's wrapped key stands in no file, neither in the database nor in its log,
+/// while the store goes on.
+#[tokio::test]
+async fn i11_an_erased_key_leaves_every_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = open(&data, 1).unwrap();
+    let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
+    let by = Caller { organization, actor: Actor::Operator };
+    store.consents().record(&by, decision("ada"), at(1)).await.unwrap();
+    let beside = rusqlite::Connection::open(data.join("abide.db")).unwrap();
+    let wrapped: Vec<u8> =
+        beside.query_row("SELECT wrapped_key FROM subjects", [], |row| row.get(0)).unwrap();
+    let stands = || {
+        std::fs::read_dir(&data).unwrap().any(|file| {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            bytes.windows(wrapped.len()).any(|window| window == wrapped)
+        })
+    };
+    // The look at the start is over.
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    store.consents().record(&by, decision("bob"), at(2)).await.unwrap();
+    assert!(stands(), "the scan finds what is there");
+    // A reader in the way holds the cut up; it comes when the reader has gone.
+    beside.execute_batch("BEGIN; SELECT count(*) FROM subjects").unwrap();
+    store.subjects().erase(&by, "ada", at(3)).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+    assert!(stands(), "a reader still needs the log");
+    beside.execute_batch("COMMIT").unwrap();
+    for _ in 0..100 {
+        if !stands() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the key still stands in a file");
+}
+
+/// I6, I12: a record that cannot be read does not keep the others from ending in time, and is looked at again later.
+#[tokio::test]
+async fn a_damaged_record_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = open(&data, 1).unwrap();
+    let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
+    let by = Caller { organization, actor: Actor::Operator };
+    let until = |reference, until| NewDecision {
+        validity: Validity { from: None, until: Some(at(until)) },
+        ..decision(reference)
+    };
+    let broken = store.consents().record(&by, until("ada", 500), at(1)).await.unwrap();
+    let whole = store.consents().record(&by, until("bob", 600), at(1)).await.unwrap();
+    let beside = rusqlite::Connection::open(data.join("abide.db")).unwrap();
+    let harm = "UPDATE decisions SET sealed = x'00' WHERE decision = ?";
+    assert_eq!(beside.execute(harm, [broken.decision.key()]).unwrap(), 1);
+    let consents = store.consents();
+    assert_eq!(consents.advance_due(at(1_000), 10).await.unwrap(), 2);
+    let found = consents.get(organization, whole.id).await.unwrap().unwrap();
+    assert_eq!(found.state, None, "its time is over");
+    let kept: (i64, String) = beside
+        .query_row(
+            "SELECT next_change_at, state FROM consents WHERE consent = ?",
+            [broken.id.key()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let again = at(1_000).plus_millis(3_600_000);
+    assert_eq!(kept, (again.as_millis(), "GRANTED".to_owned()), "as it was, for an hour");
+    assert_eq!(consents.advance_due(at(2_000), 10).await.unwrap(), 0);
+}

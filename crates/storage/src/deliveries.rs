@@ -71,7 +71,8 @@ pub struct Opening {
     pub signed_at: Option<Timestamp>,
     /// The version of the object that was read; 0 for snapshots.
     pub object_version: u64,
-    /// SHA-256 of the first attempt's body, for comparing a snapshot's.
+    /// SHA-256 of the first attempt's body, for comparing a snapshot's. `None` when the event has lost parts of it
+    /// with people erased since, so that other bytes are right.
     pub first_sha256: Option<[u8; 32]>,
 }
 
@@ -137,7 +138,8 @@ pub struct FinishedAttempt {
     pub error: Option<&'static str>,
     /// How the send ended.
     pub ending: Ending,
-    /// The start of the answer's body, when it was not delivered: at most 1 KiB, stored sealed.
+    /// The start of the answer's body, when it was not delivered: at most 1 KiB, stored sealed under the person's key;
+    /// not kept where the event is a batch, which has no one person's key.
     pub answer: Option<Vec<u8>>,
     /// What follows.
     pub decided: Decided,

@@ -283,3 +283,17 @@ pub async fn a_hot_failure_is_retried(store: &dyn Storage) {
     let opening = world.send(made.id, lease, at(60_001)).await;
     assert_eq!((opening.number, opening.first_sha256), (2, Some([1; 32])));
 }
+
+/// P11: due rows of a stopped endpoint without room follow their endpoint rather than being parked for nobody.
+pub async fn full_endpoints_rows_follow_a_stop(store: &dyn Storage) {
+    for (rules, state) in [(HOLD, DeliveryState::Held), (SKIP, DeliveryState::Cancelled)] {
+        let world = World::named(store, state.as_str()).await;
+        let endpoint = world.endpoint(rules).await;
+        let row = world.delivery("ada", at(1)).await;
+        world.set_active(endpoint, false, at(2)).await;
+        let lease = world.lease(at(3)).await;
+        let page = ok(store.deliveries().claim_due(lease, &[endpoint], 10, at(3)).await);
+        assert_eq!((page.claimed.len(), page.parked, page.stopped), (0, 0, 1));
+        World::expect_state(&world.look_at(&row).await, state);
+    }
+}

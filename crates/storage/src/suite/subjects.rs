@@ -4,7 +4,9 @@ use abide_core::consent::{NewDecision, SubjectInput, Validity};
 use abide_core::delivery::{DeliveryState, Run};
 use abide_core::event::EventBody;
 
-use super::world::{FIRST, HOLD, RETRY, SKIP, World, at, finished_unopened, grant, ok, refusal};
+use super::world::{
+    FIRST, HOLD, RETRY, SKIP, World, at, finished, finished_unopened, grant, ok, refusal,
+};
 use crate::Storage;
 use crate::deliveries::{GiveBack, GivenBack, Report};
 
@@ -102,4 +104,29 @@ pub async fn a_batch_loses_only_the_erased_part(store: &dyn Storage) {
     let report = Report { finished: Vec::new(), given_back: vec![back] };
     ok(store.deliveries().report(report, at(5)).await);
     World::expect_state(&world.look_at(&row).await, DeliveryState::Erased);
+}
+
+/// I11: of answers about a batch nothing is kept, and what a retry sends without an erased person's part is not held
+/// against the first attempt's bytes.
+pub async fn a_batch_keeps_no_answers(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(SKIP).await;
+    let batch = vec![grant("ada", "news"), grant("bob", "news")];
+    ok(store.consents().record_batch(&world.by, batch, at(1)).await);
+    let row = world.newest_deliveries().await.remove(0);
+    let lease = world.lease(at(1)).await;
+    let mut now = at(1);
+    for _ in 0..2 {
+        world.claim(lease, now).await;
+        let opening = world.send(row.id, lease, now).await;
+        assert_eq!(opening.first_sha256.is_some(), opening.number == 2);
+        world.report(finished(row.id, lease, &opening, RETRY, now), now).await;
+        now = world.look_at(&row).await.due_at.expect("a retry");
+    }
+    let answers: Vec<_> = world.look_at(&row).await.attempts;
+    assert_eq!(answers.len(), 2);
+    assert!(answers.iter().all(|attempt| attempt.answer.is_none()));
+    ok(store.subjects().erase(&world.by, "ada", now).await);
+    world.claim(lease, now).await;
+    assert_eq!(world.send(row.id, lease, now).await.first_sha256, None);
 }
