@@ -89,6 +89,7 @@ impl Tree {
         }
         for (path, text) in &self.texts {
             findings.extend(machine_paths(path, text));
+            findings.extend(left_open(path, text));
             findings.extend(imports::manifest(path, text));
         }
         findings.extend(self.migrations());
@@ -205,6 +206,18 @@ fn machine_paths(path: &str, text: &str) -> Vec<Finding> {
         .collect()
 }
 
+/// A figure to be measured, left in a text that people read.
+fn left_open(path: &str, text: &str) -> Vec<Finding> {
+    let lines = text.lines().enumerate().filter(|_| source::has_extension(path, "md"));
+    let open = lines.filter(|(_, line)| {
+        line.split(|character| !source::is_word(character)).any(|word| word == "TBM")
+    });
+    open.map(|(index, _)| {
+        Finding::new(format!("{path}:{}", index + 1), "TBM: measure it, or leave the figure out")
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +297,14 @@ mod tests {
         check(
             &[("README.md", "/home/you/a\n"), ("docs/a.md", &text.replace("../", ".."))],
             &["docs/a.md:2: a path of one machine: write it relative to the repository"],
+        );
+    }
+
+    #[test]
+    fn no_figure_is_left_open() {
+        check(
+            &[("README.md", "a\nabout TBM minutes\n"), ("docs/a.md", "ATBMB\n"), ("a.rs", "TBM")],
+            &["README.md:2: TBM: measure it, or leave the figure out"],
         );
     }
 

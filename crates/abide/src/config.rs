@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -43,10 +44,10 @@ pub(crate) struct ServeSettings {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8420]
     #[arg(long, env = "ABIDE_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Development: webhooks may go to plain http on this machine
+    /// Development: webhooks may go to plain http on this machine; true, false, 1 or 0
     #[arg(
         long, env = "ABIDE_DEV", value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true"
+        default_missing_value = "true", value_parser = BoolishValueParser::new()
     )]
     dev: Option<bool>,
     /// A network that webhooks may reach although it is not public, such as 10.20.0.0/16; may be repeated
@@ -58,6 +59,9 @@ pub(crate) struct ServeSettings {
     /// How much to log: off, error, warn, info, debug, trace, or a filter [default: info]
     #[arg(long, env = "ABIDE_LOG", value_name = "LEVEL")]
     log: Option<String>,
+    /// For benchmarks only: hold every commit up by so many milliseconds, to stand for a slow disk
+    #[arg(long, env = "ABIDE_BENCH_COMMIT_DELAY_MS", value_name = "N", hide_short_help = true)]
+    bench_commit_delay_ms: Option<u32>,
 }
 
 /// Where to find the file with further settings.
@@ -90,6 +94,8 @@ pub(crate) struct Serving {
     pub(crate) drain: Duration,
     /// The log level or filter.
     pub(crate) log: String,
+    /// What each commit is held up by, for a benchmark.
+    pub(crate) commit_delay: Option<Duration>,
 }
 
 impl PlaceSettings {
@@ -107,7 +113,7 @@ impl PlaceSettings {
 impl Place {
     /// The data folder with the key file beside it.
     pub(crate) fn with_default_key_file(data: PathBuf) -> Result<Self, Usage> {
-        let key_file = beside(&data)?;
+        let key_file = beside(&data, ".key")?;
         Ok(Self { data, key_file })
     }
 }
@@ -128,6 +134,10 @@ impl ServeSettings {
                 self.drain_seconds.or(theirs.drain_seconds).unwrap_or(20).into(),
             ),
             log: self.log.or(theirs.log).unwrap_or_else(|| "info".to_owned()),
+            commit_delay: self
+                .bench_commit_delay_ms
+                .or(theirs.bench_commit_delay_ms)
+                .map(|millis| Duration::from_millis(millis.into())),
         })
     }
 }
@@ -159,7 +169,7 @@ fn known_keys() -> Vec<String> {
 }
 
 /// `abide-data` → `abide-data.key`, wherever `abide-data` is and however it is spelled.
-fn beside(data: &Path) -> Result<PathBuf, Usage> {
+pub(crate) fn beside(data: &Path, ending: &str) -> Result<PathBuf, Usage> {
     let nameless = || {
         Usage(format!(
             "no name for a key file beside {}: say where it is with --master-key",
@@ -169,7 +179,7 @@ fn beside(data: &Path) -> Result<PathBuf, Usage> {
     let whole = fs::canonicalize(data).or_else(|_| std::path::absolute(data));
     let whole = whole.map_err(|_| nameless())?;
     let mut name = whole.file_name().ok_or_else(nameless)?.to_owned();
-    name.push(".key");
+    name.push(ending);
     Ok(whole.with_file_name(name))
 }
 
@@ -201,7 +211,7 @@ mod tests {
         let file = file(
             folder.path(),
             "data = \"d\"\nmaster_key = \"k\"\nlisten = \"[::1]:1\"\ndev = true\n\
-             allow_network = [\"10.0.0.0/8\"]\ndrain_seconds = 3\nlog = \"warn\"\n",
+             allow_network = [\"10.0.0.0/8\"]\ndrain_seconds = 3\nlog = \"warn\"\nbench_commit_delay_ms = 4\n",
         );
         let place = PlaceSettings::default().settle(&file).unwrap();
         assert_eq!(place, Place { data: "d".into(), key_file: "k".into() });
@@ -212,6 +222,7 @@ mod tests {
             allow_network: vec!["10.0.0.0/8".parse().unwrap()],
             drain: Duration::from_secs(3),
             log: "warn".to_owned(),
+            commit_delay: Some(Duration::from_millis(4)),
         };
         assert_eq!(from_file, expected);
         let flags = ServeSettings {
@@ -220,6 +231,7 @@ mod tests {
             allow_network: vec!["fd00::/8".parse().unwrap()],
             drain_seconds: Some(0),
             log: Some("error".to_owned()),
+            bench_commit_delay_ms: None,
         };
         let serving = flags.settle(&file).unwrap();
         assert_eq!(serving.listen.port(), 2);
@@ -228,7 +240,16 @@ mod tests {
         assert_eq!((serving.drain, serving.log.as_str()), (Duration::ZERO, "error"));
         let mut known = known_keys();
         known.sort();
-        let all = ["allow_network", "data", "dev", "drain_seconds", "listen", "log", "master_key"];
+        let all = [
+            "allow_network",
+            "bench_commit_delay_ms",
+            "data",
+            "dev",
+            "drain_seconds",
+            "listen",
+            "log",
+            "master_key",
+        ];
         assert_eq!(known, all, "a new setting has its line in this test's file too");
     }
 
@@ -257,8 +278,9 @@ mod tests {
         let real = fs::canonicalize(folder.path()).unwrap();
         fs::create_dir(real.join("data")).unwrap();
         for spelling in ["data", "data/", "./data/.", "data/../data"] {
-            assert_eq!(beside(&real.join(spelling)).unwrap(), real.join("data.key"), "{spelling}");
+            let found = beside(&real.join(spelling), ".key").unwrap();
+            assert_eq!(found, real.join("data.key"), "{spelling}");
         }
-        assert!(beside(Path::new("/")).is_err());
+        assert!(beside(Path::new("/"), ".key").is_err());
     }
 }

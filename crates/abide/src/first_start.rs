@@ -12,13 +12,17 @@ use std::path::{Path, PathBuf};
 use abide_core::access::Scope;
 use anyhow::Context as _;
 
+use crate::config::beside;
 use crate::operations::{self, DEFAULT_ORGANIZATION, Done, Ground, MintedKey, Operation};
 use crate::terminal;
 
 /// What the first key is called.
 const KEY_NAME: &str = "admin (first start)";
 const NOTE: &str = "admin-key.pending";
-const KEY_FILE: &str = "admin-key.json";
+/// Put to the data folder's name: beside the folder, so that no backup of it holds the key.
+const KEY_FILE_ENDING: &str = ".admin-key.json";
+/// In the data folder, where nothing can be made beside it.
+const KEY_FILE_WITHIN: &str = "admin-key.json";
 
 /// Sets a new store up; does nothing on one that is set up. Answers the key when this start minted it.
 pub(crate) async fn ensure_usable(
@@ -71,13 +75,30 @@ pub(crate) fn show_or_write(minted: &MintedKey, data: &Path) -> anyhow::Result<(
     Ok(())
 }
 
-/// Writes the key to `admin-key.json`, mode 0600.
+/// Writes the key to a file of mode 0600: beside the data folder, or in it where that cannot be.
 pub(crate) fn write_file(minted: &MintedKey, data: &Path) -> anyhow::Result<PathBuf> {
-    let path = data.join(KEY_FILE);
     let mut json = serde_json::to_vec_pretty(minted)?;
     json.push(b'\n');
+    if let Ok(path) = beside(data, KEY_FILE_ENDING)
+        && write_durably(&path, &json).is_ok()
+    {
+        return Ok(path);
+    }
+    let path = data.join(KEY_FILE_WITHIN);
     write_durably(&path, &json)?;
+    warn_of_secret(data);
     Ok(path)
+}
+
+/// Says that the data folder holds a key's secret, as long as it does.
+pub(crate) fn warn_of_secret(data: &Path) {
+    let path = data.join(KEY_FILE_WITHIN);
+    if path.exists() {
+        terminal::complain(format_args!(
+            "warning: {} holds the secret of an admin key, and backups of the folder hold it too: move it away",
+            path.display()
+        ));
+    }
 }
 
 async fn revoke_leftovers(ground: &Ground) -> anyhow::Result<()> {
@@ -87,6 +108,10 @@ async fn revoke_leftovers(ground: &Ground) -> anyhow::Result<()> {
     };
     for key in keys.iter().filter(|key| key.name == KEY_NAME && key.revoked_at.is_none()) {
         operations::run(Operation::RevokeKey { key: key.id }, ground).await?;
+        terminal::say(format_args!(
+            "revoked the admin key {}, of a first start that ended before it was told",
+            key.id
+        ));
     }
     Ok(())
 }

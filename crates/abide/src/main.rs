@@ -21,6 +21,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use crate::config::Usage;
 
@@ -28,6 +30,8 @@ use crate::config::Usage;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Nothing that this process makes is for anybody but its owner.
+    umask(Mode::RWXG | Mode::RWXO);
     let command = cli::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

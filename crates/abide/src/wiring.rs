@@ -1,12 +1,11 @@
 //! What this program is made of. The only place that names a store.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use abide_core::shell::Chance;
 use abide_engine::outbound::{Guard, SystemResolver, Target, TlsRoots};
-use abide_engine::{Engine, EngineParts};
+use abide_engine::{Engine, EngineParts, StartError};
 use abide_server::{App, Readiness, UrlPolicy};
 use abide_storage::sealing::MasterKeys;
 use abide_storage_sqlite::{OpenError, SqliteOptions, SqliteStore};
@@ -18,15 +17,21 @@ use crate::folder;
 use crate::operations::Ground;
 
 /// Opens the data of a place, making everything that a first start finds missing.
-pub(crate) async fn open_ground(place: &Place) -> anyhow::Result<Ground> {
+pub(crate) async fn open_ground(
+    place: &Place,
+    commit_delay: Option<Duration>,
+) -> anyhow::Result<Ground> {
+    if let Some(delay) = commit_delay {
+        tracing::warn!(?delay, "every commit is held up, for a benchmark");
+    }
     let keys = folder::prepare(place, &OsChance)?;
-    open(place, keys).await
+    open(place, keys, commit_delay).await
 }
 
 /// Opens the data of a place that was served before.
 pub(crate) async fn open_stopped(place: &Place) -> anyhow::Result<Ground> {
     let keys = folder::open(place)?;
-    open(place, keys).await
+    open(place, keys, None).await
 }
 
 /// Whether another process has the data folder.
@@ -34,28 +39,19 @@ pub(crate) fn is_in_use(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(OpenError::InUse(_)))
 }
 
-async fn open(place: &Place, keys: MasterKeys) -> anyhow::Result<Ground> {
+async fn open(
+    place: &Place,
+    keys: MasterKeys,
+    commit_delay: Option<Duration>,
+) -> anyhow::Result<Ground> {
     let chance: Arc<dyn Chance> = Arc::new(OsChance);
     let (data, for_store) = (place.data.clone(), Arc::clone(&chance));
     // On a thread of its own: migrations and the recovery of a long log take their time.
-    let storage = tokio::task::spawn_blocking(move || store(&data, keys, for_store)).await??;
+    let storage = tokio::task::spawn_blocking(move || {
+        SqliteStore::open(SqliteOptions { data: &data, keys, chance: for_store, commit_delay })
+    });
+    let storage = storage.await??;
     Ok(Ground { storage, key_file: place.key_file.clone(), clock: Arc::new(SystemClock), chance })
-}
-
-fn store(
-    data: &Path,
-    keys: MasterKeys,
-    chance: Arc<dyn Chance>,
-) -> Result<Arc<SqliteStore>, OpenError> {
-    SqliteStore::open(SqliteOptions { data, keys, chance, commit_delay: injected_delay() })
-}
-
-/// For benchmarks only, and in no help text: `ABIDE_BENCH_COMMIT_DELAY_MS` holds each commit up, to stand for a slow
-/// disk where there is none.
-fn injected_delay() -> Option<Duration> {
-    let millis = std::env::var("ABIDE_BENCH_COMMIT_DELAY_MS").ok()?.parse().ok()?;
-    tracing::warn!(millis, "every commit is held up, for a benchmark");
-    Some(Duration::from_millis(millis))
 }
 
 /// Starts delivering: takes over what an earlier process left.
@@ -70,8 +66,14 @@ pub(crate) async fn start_engine(ground: &Ground, serving: &Serving) -> anyhow::
         roots: TlsRoots::Platform,
         options: abide_engine::Options::default(),
     };
-    Ok(Engine::start(parts).await?)
+    Engine::start(parts).await.map_err(|error| match error {
+        StartError::Tls(_) => anyhow::Error::new(error).context(WITHOUT_ROOTS),
+        StartError::Storage(_) => error.into(),
+    })
 }
+
+const WITHOUT_ROOTS: &str = "this machine has no root certificates to trust receivers by; install them (the package \
+                             `ca-certificates` on Debian)";
 
 /// The API over the same store.
 pub(crate) fn router(ground: &Ground, engine: &Arc<Engine>, serving: &Serving) -> Router {
@@ -93,7 +95,14 @@ struct GuardedUrls(Guard);
 
 impl UrlPolicy for GuardedUrls {
     fn check(&self, url: &str) -> Result<(), String> {
-        Target::parse(url, &self.0).map(drop).map_err(|problem| problem.to_string())
+        // The caller puts the field's name in front: "`url` must begin with https://".
+        Target::parse(url, &self.0).map(drop).map_err(|problem| {
+            let text = problem.to_string();
+            match text.strip_prefix("the URL ") {
+                Some(rest) => rest.to_owned(),
+                None => format!("cannot be used: {text}"),
+            }
+        })
     }
 }
 

@@ -83,8 +83,9 @@ async fn start(listener: TcpListener, folder: &Folder) -> anyhow::Result<(Node, 
         allow_network: Vec::new(),
         drain: DRAIN,
         log: String::new(),
+        commit_delay: None,
     };
-    let ground = wiring::open_ground(&folder.place()).await?;
+    let ground = wiring::open_ground(&folder.place(), None).await?;
     let write =
         |key: &MintedKey, data: &std::path::Path| first_start::write_file(key, data).map(|_| ());
     let first = first_start::ensure_usable(&ground, &folder.place().data, write).await?;

@@ -60,7 +60,8 @@ async fn start(serving: &Serving, place: &Place) -> anyhow::Result<Node> {
         say("DEVELOPMENT MODE: webhooks may go to plain http on this machine. Not for real data.");
         tracing::warn!("development mode: plain http to loopback is allowed");
     }
-    let ground = wiring::open_ground(place).await?;
+    let ground = wiring::open_ground(place, serving.commit_delay).await?;
+    first_start::warn_of_secret(&place.data);
     first_start::ensure_usable(&ground, &place.data, first_start::show_or_write).await?;
     Node::start(listener, ground, serving, &place.data).await
 }

@@ -1,5 +1,6 @@
 //! Running the program: servers that end with their test, and commands that answer.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -54,9 +55,14 @@ impl Site {
         self.path().join("abide-data.key")
     }
 
+    /// Where the first start writes its key.
+    pub(crate) fn admin_key_file(&self) -> PathBuf {
+        self.path().join("abide-data.admin-key.json")
+    }
+
     /// The key that the first start wrote.
     pub(crate) fn admin_key(&self) -> Value {
-        let json = fs::read(self.data().join("admin-key.json")).unwrap();
+        let json = fs::read(self.admin_key_file()).unwrap();
         serde_json::from_slice(&json).unwrap()
     }
 
@@ -76,13 +82,15 @@ impl Site {
         let errors = File::options().append(true).create(true).open(&log).unwrap();
         let mut process = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let lines = lines_of(&mut process);
+        let said = RefCell::new(Vec::new());
         let address = lines.wait_for(|line| {
+            said.borrow_mut().push(line.to_owned());
             line.strip_prefix("listening on http://").map(|address| address.parse().unwrap())
         });
         let Some(address) = address else {
             panic!("the server ended: {}", fs::read_to_string(&log).unwrap());
         };
-        Server { process, lines, address }
+        Server { process, lines, address, said: said.into_inner() }
     }
 
     /// What all servers here have logged.
@@ -127,6 +135,8 @@ pub(crate) struct Server {
     process: Child,
     pub(crate) lines: Lines,
     pub(crate) address: SocketAddr,
+    /// What it printed before it listened.
+    pub(crate) said: Vec<String>,
 }
 
 impl Server {

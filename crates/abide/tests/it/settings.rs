@@ -56,9 +56,17 @@ fn wrong_settings_are_named_and_exit_with_2() {
 #[test]
 fn help_shows_every_variable() {
     let help = Site::new().ask(&["serve", "--help"]);
-    for name in
-        ["CONFIG", "LISTEN", "DATA", "DEV", "MASTER_KEY", "ALLOW_NETWORK", "DRAIN_SECONDS", "LOG"]
-    {
+    for name in [
+        "CONFIG",
+        "LISTEN",
+        "DATA",
+        "DEV",
+        "MASTER_KEY",
+        "ALLOW_NETWORK",
+        "DRAIN_SECONDS",
+        "LOG",
+        "BENCH_COMMIT_DELAY_MS",
+    ] {
         assert!(help.contains(&format!("ABIDE_{name}")), "{name}: {help}");
     }
 }
@@ -71,9 +79,18 @@ fn dev_opens_loopback_only_and_says_so() {
     let server = site
         .start(abide(site.path(), &["serve", "--listen", "127.0.0.1:0"]).env("ABIDE_DEV", "false"));
     let api = server.api(&site.admin_key());
-    assert_eq!(api.post("/v1/webhooks", &webhook("http://127.0.0.1:9/")).0, 400);
+    let (status, answer) = api.post("/v1/webhooks", &webhook("http://127.0.0.1:9/"));
+    assert_eq!(status, 400);
+    assert_eq!(answer["error"]["message"], "`url` must begin with https://.");
     server.stop();
-    assert!(!site.log().contains("development mode"));
+    for (value, status) in [("0", 400), ("1", 201)] {
+        assert!(!site.log().contains("development mode"));
+        let mut command = abide(site.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        let server = site.start(command.env("ABIDE_DEV", value));
+        let api = server.api(&site.admin_key());
+        assert_eq!(api.post("/v1/webhooks", &webhook("http://127.0.0.1:9/")).0, status);
+        server.stop();
+    }
     let server = site.serve_with(&["--allow-network", "10.0.0.0/8", "--allow-network", "fd00::/8"]);
     let api = server.api(&site.admin_key());
     assert_eq!(api.post("/v1/webhooks", &webhook("http://127.0.0.1:9/")).0, 201);

@@ -1,13 +1,15 @@
 //! What a field can be, and what is said when it is not.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use abide_core::Timestamp;
 use abide_core::ids::{Id, Kind};
 use abide_core::policy::PolicyType;
 use serde_json::value::RawValue;
 
-/// A value read from the text of one field. The error completes the sentence "`field` ...", without the value.
+/// A value read from the text of one field. The error completes the sentence "`field` ...", without the value; one
+/// about an element of a list begins with its place, `[1] ...`.
 pub(crate) trait FromField: Sized + PartialEq {
     fn read(raw: &RawValue) -> Result<Self, String>;
 }
@@ -16,6 +18,10 @@ pub(crate) trait FromField: Sized + PartialEq {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Text(pub(crate) String);
 
+/// An IP address, kept as the text that was sent: that is what is hashed and shown (P35).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) String);
+
 /// An instant, or a day in UTC.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EffectiveDate(pub(crate) Timestamp);
@@ -23,6 +29,16 @@ pub(crate) struct EffectiveDate(pub(crate) Timestamp);
 impl FromField for Text {
     fn read(raw: &RawValue) -> Result<Self, String> {
         text(raw).map(|text| Self(text.into_owned()))
+    }
+}
+
+impl FromField for Address {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        let text = text(raw)?;
+        match text.parse::<IpAddr>() {
+            Ok(_) => Ok(Self(text.into_owned())),
+            Err(_) => Err("must be an IP address such as 192.0.2.1 or 2001:db8::1".to_owned()),
+        }
     }
 }
 

@@ -23,6 +23,18 @@ pub(crate) struct Metadata {
     pub(crate) object: JsonObject,
     /// Its top-level `ip_address`, where that is a text that could be one.
     pub(crate) ip_address: Option<String>,
+    /// Whether it has that key at all.
+    pub(crate) holds_ip_address: bool,
+    /// Whether it has the key `user_agent`.
+    pub(crate) holds_user_agent: bool,
+}
+
+/// The object with one more key behind its others, whose bytes stay as they are. The key must be new and plain.
+pub(crate) fn with_text(object: &JsonObject, key: &str, text: &str) -> Option<JsonObject> {
+    let before = object.as_str().trim_end().strip_suffix('}')?;
+    let comma = if before.trim_end().ends_with('{') { "" } else { "," };
+    let text = serde_json::to_string(text).ok()?;
+    JsonObject::parse(&format!("{before}{comma}\"{key}\":{text}}}"))
 }
 
 impl FromField for Metadata {
@@ -33,25 +45,34 @@ impl FromField for Metadata {
         let object =
             JsonObject::from_raw(raw.to_owned()).ok_or_else(|| "must be an object".to_owned())?;
         let mut reader = serde_json::Deserializer::from_str(raw.get());
-        let ip_address = Sound { depth: 0 }.deserialize(&mut reader).map_err(|_| {
+        let found = Sound { depth: 0 }.deserialize(&mut reader).map_err(|_| {
             format!(
                 "must hold Unicode texts and numbers of double precision, at most {DEPTH_LIMIT} levels deep"
             )
         })?;
-        let ip_address = ip_address.filter(|text| text_field("ip_address", text, 100).is_ok());
-        Ok(Self { object, ip_address })
+        let ip_address = found.text.filter(|text| text_field("ip_address", text, 100).is_ok());
+        let Found { holds_ip_address, holds_user_agent, .. } = found;
+        Ok(Self { object, ip_address, holds_ip_address, holds_user_agent })
     }
 }
 
-/// Any JSON that every reader can take. Its value is its text, when it is one, at depth 1; at depth 0 the text at
-/// `ip_address`.
+/// What was found on the way.
+#[derive(Default)]
+struct Found {
+    text: Option<String>,
+    holds_ip_address: bool,
+    holds_user_agent: bool,
+}
+
+/// Any JSON that every reader can take. Its text is what it says, when it is a
+/// text, at depth 1; at depth 0 the text at `ip_address`.
 #[derive(Clone, Copy)]
 struct Sound {
     depth: u8,
 }
 
 impl<'de> DeserializeSeed<'de> for Sound {
-    type Value = Option<String>;
+    type Value = Found;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -68,55 +89,58 @@ impl Sound {
 }
 
 impl<'de> Visitor<'de> for Sound {
-    type Value = Option<String>;
+    type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Found::default())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Found::default())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Found::default())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Found::default())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Found::default())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok((self.depth == 1 && text.len() <= 400).then(|| text.to_owned()))
+        let text = (self.depth == 1 && text.len() <= 400).then(|| text.to_owned());
+        Ok(Found { text, ..Found::default() })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let inside = self.inside()?;
         while seq.next_element_seed(inside)?.is_some() {}
-        Ok(None)
+        Ok(Found::default())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let inside = self.inside()?;
-        let mut ip_address = None;
+        let mut found = Found::default();
         while let Some(Key(key)) = map.next_key()? {
             // Only the address is worth a copy: everything else is looked at one level deeper than it stands.
             let wanted = self.depth == 0 && key == "ip_address";
+            found.holds_user_agent |= self.depth == 0 && key == "user_agent";
             if wanted {
-                ip_address = map.next_value_seed(inside)?;
+                found.holds_ip_address = true;
+                found.text = map.next_value_seed(inside)?.text;
             } else {
                 map.next_value_seed(Sound { depth: inside.depth.max(2) })?;
             }
         }
-        Ok(ip_address)
+        Ok(found)
     }
 }
 
@@ -144,6 +168,20 @@ mod tests {
         ] {
             assert_eq!(read(without).unwrap().ip_address, None, "{without}");
         }
+    }
+
+    #[test]
+    fn a_key_is_added_and_every_other_byte_stays() {
+        let add = |text: &str| {
+            let object = JsonObject::parse(text).unwrap();
+            with_text(&object, "user_agent", "a\"b").unwrap().as_str().to_owned()
+        };
+        assert_eq!(add("{}"), r#"{"user_agent":"a\"b"}"#);
+        assert_eq!(add("{ \n}"), "{ \n\"user_agent\":\"a\\\"b\"}");
+        assert_eq!(
+            add(r#"{ "n":1.50, "m" : {} }"#),
+            r#"{ "n":1.50, "m" : {} ,"user_agent":"a\"b"}"#
+        );
     }
 
     #[test]

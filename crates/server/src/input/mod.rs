@@ -15,8 +15,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(crate) use field::{EffectiveDate, FromField, Text, one_of};
-pub(crate) use metadata::Metadata;
+pub(crate) use field::{Address, EffectiveDate, FromField, Text, one_of};
+pub(crate) use metadata::{Metadata, with_text};
 pub(crate) use params::Params;
 
 /// Most top-level fields of an object; more is no request for this API.
@@ -185,8 +185,15 @@ impl<'a> Fields<'a> {
                 match T::read(raw) {
                     Ok(value) => Given::Value(value),
                     Err(problem) => {
-                        let spelling = spelling.clone();
-                        self.problem(&spelling, problem);
+                        // A problem of one element of a list begins with its place: `[1] must ...`.
+                        let (place, problem) = match problem.split_once("] ") {
+                            Some((place, rest)) if place.starts_with('[') => {
+                                (format!("{place}]"), rest.to_owned())
+                            }
+                            _ => (String::new(), problem),
+                        };
+                        let field = format!("{spelling}{place}");
+                        self.problem(&field, problem);
                         Given::Unreadable
                     }
                 }

@@ -1,5 +1,6 @@
 //! Consents, from request to answer and ledger.
 
+use abide_core::consent::hash::sha256_text;
 use abide_core::ids::{ConsentId, PolicyId};
 use http::Method;
 use serde_json::{Value, json};
@@ -67,7 +68,7 @@ async fn p34_the_vendors_words_make_the_same_record() {
     let ours = one.post("/v1/consent", &ours).await.data();
     let vendors = other.post("/api/v1/consent", &vendors).await.data();
     assert_eq!(ours, vendors);
-    assert_eq!(ours["metadata"], json!({"user_agent": "Lynx"}));
+    assert_eq!(ours["metadata"], json!({"ip_address": "::1", "user_agent": "Lynx"}));
 }
 
 /// P28, P29: every problem is named, with the spelling that was used.
@@ -100,6 +101,11 @@ async fn p28_p29_all_problems_at_once() {
         ("obtained_at", json!("2100-01-01T00:00:00Z")),
         ("valid_until", json!("soon")),
         ("ip_address", json!("x".repeat(101))),
+        ("ip_address", json!("localhost")),
+        ("lawful_basis", json!("contract")),
+        ("basis", json!("consent")),
+        ("state", json!("granted")),
+        ("validity", json!({"until": "2030-01-01T00:00:00Z"})),
         ("metadata", json!([1])),
     ] {
         let mut body = one();
@@ -230,4 +236,107 @@ async fn p37_each_action_tells_one_event() {
             "policy.deleted",
         ]
     );
+}
+
+/// What a change cannot do is refused, so that nobody believes that it was done.
+#[tokio::test]
+async fn p37_a_change_says_what_it_does_not_take() {
+    let world = World::start().await;
+    let id = world.post("/v1/consent", &one()).await.data()["id"].as_str().unwrap().to_owned();
+    let before = world.facts().await;
+    let when = "2030-01-01T00:00:00Z";
+    for (given, named) in [
+        ("valid_until", "valid_until"),
+        ("validFrom", "valid_from"),
+        ("obtained_at", "obtained_at"),
+        ("lawfulBasis", "lawful_basis"),
+        ("basis", "basis"),
+        ("state", "state"),
+        ("validity", "validity"),
+    ] {
+        let mut body = json!({"granted": false});
+        body[given] = json!(when);
+        let reply = world.patch(&format!("/v1/consent/{id}"), &body).await;
+        assert_eq!((reply.status.as_u16(), reply.fields()), (400, vec![named.to_owned()]));
+    }
+    let body = json!({"state": "withdrawn"});
+    let reply = world.post(&format!("/v1/consent/{id}/withdraw"), &body).await;
+    assert_eq!((reply.status.as_u16(), reply.fields()), (400, vec!["state".to_owned()]));
+    assert_eq!(world.facts().await, before);
+}
+
+/// P35: whoever holds an answer can recompute its hash from it alone.
+#[tokio::test]
+async fn p35_the_hash_is_recomputed_from_an_answer_alone() {
+    fn check(data: &Value) {
+        let address = data["metadata"].get("ip_address").unwrap_or(&Value::Null);
+        let parts = [
+            ("userReference", &data["subject_id"]),
+            ("userEmail", data.get("subject_email").unwrap_or(&Value::Null)),
+            ("policyVersionId", data.get("policy_id").unwrap_or(&Value::Null)),
+            ("consentGiven", &data["granted"]),
+            ("timestamp", &data["recorded_at"]),
+            ("ipAddress", address),
+        ];
+        let parts = parts.map(|(name, value)| format!("\"{name}\":{value}"));
+        let text = format!("{{{}}}", parts.join(","));
+        assert_eq!(data["consent_hash"], sha256_text(text.as_bytes()), "{data}");
+    }
+    let world = World::start().await;
+    let policy = policy(&world).await;
+    let mut full = one();
+    full["subject_email"] = json!("user@example.com");
+    full["policy_id"] = json!(policy);
+    full["ipAddress"] = json!("2001:db8::7");
+    full["userAgent"] = json!("Lynx");
+    full["metadata"] = json!({"source": "form"});
+    let made = world.post("/v1/consent", &full).await.data();
+    check(&made);
+    let wanted = json!({"source": "form", "ip_address": "2001:db8::7", "user_agent": "Lynx"});
+    assert_eq!(made["metadata"], wanted);
+    let mut bare = one();
+    bare["subject_id"] = json!("bare");
+    check(&world.post("/v1/consent", &bare).await.data());
+    bare["subject_id"] = json!("in_a_batch");
+    bare["ip_address"] = json!("192.0.2.9");
+    let batch = world.post("/v1/consent/batch", &json!([bare])).await.data();
+    check(&batch["consents"][0]);
+    assert_eq!(batch["consents"][0]["metadata"], json!({"ip_address": "192.0.2.9"}));
+
+    let path = format!("/v1/consent/{}", made["id"].as_str().unwrap());
+    for (change, metadata) in [
+        (json!({"granted": false}), wanted),
+        (
+            json!({"granted": true, "ip_address": "192.0.2.1", "metadata": {"a": 1}}),
+            json!({"a": 1, "ip_address": "192.0.2.1"}),
+        ),
+        (
+            json!({"granted": false, "ip_address": "192.0.2.2", "user_agent": "w3m"}),
+            json!({"ip_address": "192.0.2.2", "user_agent": "w3m"}),
+        ),
+        (json!({"granted": true, "metadata": {}}), json!({})),
+    ] {
+        world.clock.pass(1_000);
+        let changed = world.patch(&path, &change).await.data();
+        assert_eq!(changed["metadata"], metadata);
+        check(&changed);
+        check(&world.get(&path).await.data());
+    }
+    world.clock.pass(1_000);
+    let body = json!({"ip_address": "192.0.2.3", "metadata": {"why": "x"}});
+    let withdrawn = world.post(&format!("{path}/withdraw"), &body).await.data();
+    assert_eq!(withdrawn["metadata"], json!({"why": "x", "ip_address": "192.0.2.3"}));
+    check(&withdrawn);
+}
+
+/// P35: two addresses would leave open which of them was hashed.
+#[tokio::test]
+async fn p35_addresses_that_differ_are_refused() {
+    let world = World::start().await;
+    let mut body = one();
+    body["ip_address"] = json!("192.0.2.1");
+    body["metadata"] = json!({"ip_address": "192.0.2.2"});
+    let reply = world.post("/v1/consent", &body).await;
+    assert_eq!((reply.status.as_u16(), reply.fields()), (400, vec!["ip_address".to_owned()]));
+    assert!(reply.text.contains("`metadata.ip_address`"), "{reply:?}");
 }

@@ -5,7 +5,10 @@ use abide_core::ids::Consent;
 use abide_dialects::consentproof::ConsentObject;
 use axum::extract::State;
 
-use super::{CONSENT_TYPE, GRANTED, IP_ADDRESS, METADATA, POLICY_ID, SUBJECT_EMAIL, SUBJECT_ID};
+use super::{
+    CONSENT_TYPE, GRANTED, IP_ADDRESS, METADATA, OBTAINED_AT, POLICY_ID, SUBJECT_EMAIL, SUBJECT_ID,
+    USER_AGENT, VALID_FROM, VALID_UNTIL, circumstances, refuse_ledger_fields,
+};
 use crate::api::consentproof::Named;
 use crate::api::consentproof::envelope::{Answer, ok};
 use crate::body::{JsonBody, SINGLE};
@@ -14,6 +17,7 @@ use crate::input::{Fields, Metadata, Text};
 use crate::router::Shared;
 
 const WHOSE: &str = "cannot be changed: another person or purpose has a consent of its own";
+const WHEN: &str = "cannot be changed: record the decision anew with `POST /v1/consent`";
 
 pub(crate) async fn handler(
     State(shared): State<Shared>,
@@ -32,16 +36,21 @@ pub(crate) async fn handler(
 fn patch(fields: &mut Fields<'_>) -> ConsentPatch {
     fields.fixed(SUBJECT_ID, WHOSE);
     fields.fixed(CONSENT_TYPE, WHOSE);
+    for name in [OBTAINED_AT, VALID_FROM, VALID_UNTIL] {
+        fields.fixed(name, WHEN);
+    }
+    refuse_ledger_fields(fields);
     let metadata: Option<Metadata> = fields.changed(METADATA);
-    let given_address = fields.changed(IP_ADDRESS).map(|Text(address)| address);
-    let (metadata, found_address) =
-        metadata.map_or((None, None), |metadata| (Some(metadata.object), metadata.ip_address));
+    let address = fields.changed(IP_ADDRESS);
+    let browser = fields.changed(USER_AGENT);
+    // Without metadata they make one of their own: that of the earlier decision stays with its version.
+    let told = circumstances(fields, metadata, address, browser);
     ConsentPatch {
         granted: fields.changed(GRANTED),
         email: fields.changed(SUBJECT_EMAIL).map(|Text(email)| email),
         policy: fields.changed(POLICY_ID),
-        metadata,
-        ip_address: given_address.or(found_address),
+        metadata: told.metadata,
+        ip_address: told.ip_address,
     }
 }
 

@@ -2,21 +2,18 @@
 
 use abide_core::Timestamp;
 use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
-use abide_core::json::JsonObject;
 use abide_dialects::consentproof::ConsentObject;
 use axum::extract::State;
 
-use super::{CONSENT_TYPE, GRANTED, IP_ADDRESS, METADATA, POLICY_ID, SUBJECT_EMAIL, SUBJECT_ID};
+use super::{
+    CONSENT_TYPE, GRANTED, IP_ADDRESS, METADATA, OBTAINED_AT, POLICY_ID, SUBJECT_EMAIL, SUBJECT_ID,
+    USER_AGENT, VALID_FROM, VALID_UNTIL, circumstances, refuse_ledger_fields,
+};
 use crate::api::consentproof::envelope::{Answer, created};
 use crate::body::{JsonBody, SINGLE};
 use crate::caller::{By, ConsentWrite};
-use crate::input::{Fields, Metadata, Name, Text};
+use crate::input::{Fields, Metadata, Text};
 use crate::router::Shared;
-
-const USER_AGENT: Name = Name(&["user_agent", "userAgent"]);
-const OBTAINED_AT: Name = Name(&["obtained_at", "obtainedAt"]);
-const VALID_FROM: Name = Name(&["valid_from", "validFrom"]);
-const VALID_UNTIL: Name = Name(&["valid_until", "validUntil"]);
 
 pub(crate) async fn handler(
     State(shared): State<Shared>,
@@ -45,11 +42,9 @@ pub(super) fn decision(fields: &mut Fields<'_>) -> Option<NewDecision> {
     let obtained_at: Option<Timestamp> = fields.optional(OBTAINED_AT);
     let from = fields.optional(VALID_FROM);
     let until = fields.optional(VALID_UNTIL);
+    refuse_ledger_fields(fields);
 
-    let (metadata, found_address) = match metadata {
-        Some(metadata) => (Some(metadata.object), metadata.ip_address),
-        None => (user_agent.and_then(|Text(text)| browser(&text)), None),
-    };
+    let told = circumstances(fields, metadata, ip_address, user_agent);
     let (Text(reference), Text(purpose)) = (reference?, purpose?);
     Some(NewDecision {
         subject: SubjectInput { reference, email: email.map(|Text(email)| email) },
@@ -57,8 +52,8 @@ pub(super) fn decision(fields: &mut Fields<'_>) -> Option<NewDecision> {
         basis: LawfulBasis::Consent,
         state: state(granted?),
         policy,
-        metadata,
-        ip_address: ip_address.map(|Text(address)| address).or(found_address),
+        metadata: told.metadata,
+        ip_address: told.ip_address,
         obtained_at,
         validity: Validity { from, until },
     })
@@ -66,12 +61,6 @@ pub(super) fn decision(fields: &mut Fields<'_>) -> Option<NewDecision> {
 
 fn state(granted: bool) -> PermissionState {
     if granted { PermissionState::Granted } else { PermissionState::Denied }
-}
-
-/// The browser's name has no field of its own: it is kept as metadata where the caller attached none.
-fn browser(name: &str) -> Option<JsonObject> {
-    let name = serde_json::to_string(name).ok()?;
-    JsonObject::parse(&format!("{{\"user_agent\":{name}}}"))
 }
 
 #[cfg(test)]
@@ -97,7 +86,10 @@ mod tests {
             "consentGiven":true,"metadata":{{"source":"form"}},"ipAddress":"::1","userAgent":"Lynx","obtainedAt":"2024-01-15T10:30:00Z"}}"#
         ));
         assert_eq!(ours, vendors);
-        assert_eq!(ours.metadata.unwrap().as_str(), r#"{"source":"form"}"#);
+        assert_eq!(
+            ours.metadata.unwrap().as_str(),
+            r#"{"source":"form","ip_address":"::1","user_agent":"Lynx"}"#
+        );
     }
 
     #[test]
@@ -108,9 +100,20 @@ mod tests {
         assert_eq!(only_browser.state, PermissionState::Denied);
         let inside = read(&format!(r#"{{{base},"metadata":{{"ip_address":"10.0.0.1"}}}}"#));
         assert_eq!(inside.ip_address.as_deref(), Some("10.0.0.1"));
-        let both = read(&format!(
-            r#"{{{base},"metadata":{{"ip_address":"10.0.0.1"}},"ip_address":"10.0.0.2"}}"#
+        let both =
+            read(&format!(r#"{{{base},"metadata":{{"ip_address":"0:0::1"}},"ip_address":"::1"}}"#));
+        assert_eq!(both.ip_address.as_deref(), Some("0:0::1"), "the one that is shown");
+        let kept = read(&format!(
+            r#"{{{base},"metadata":{{ "user_agent":7 }},"userAgent":"Lynx","ipAddress":"::1"}}"#
         ));
-        assert_eq!(both.ip_address.as_deref(), Some("10.0.0.2"));
+        assert_eq!(kept.metadata.unwrap().as_str(), r#"{ "user_agent":7 ,"ip_address":"::1"}"#);
+        for other in [r#""10.0.0.2""#, "null", "7", r#""unknown""#] {
+            let body = format!(
+                r#"{{{base},"metadata":{{"ip_address":{other}}},"ip_address":"10.0.0.1"}}"#
+            );
+            let mut fields = Fields::parse(body.as_bytes()).unwrap();
+            let new = decision(&mut fields);
+            assert!(fields.finish(new).is_err(), "{other}");
+        }
     }
 }

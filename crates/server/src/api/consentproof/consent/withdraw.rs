@@ -4,7 +4,7 @@ use abide_core::ids::Consent;
 use abide_dialects::consentproof::ConsentObject;
 use axum::extract::State;
 
-use super::METADATA;
+use super::{IP_ADDRESS, METADATA, USER_AGENT, circumstances, refuse_ledger_fields};
 use crate::api::consentproof::Named;
 use crate::api::consentproof::envelope::{Answer, ok};
 use crate::body::OptionalBody;
@@ -21,7 +21,11 @@ pub(crate) async fn handler(
     let mut fields =
         body.as_ref().map_or_else(|| Ok(Fields::none()), |body| Fields::parse(body))?;
     let metadata: Option<Metadata> = fields.optional(METADATA);
-    let metadata = fields.finish(Some(metadata))?.map(|metadata| metadata.object);
+    let address = fields.optional(IP_ADDRESS);
+    let browser = fields.optional(USER_AGENT);
+    refuse_ledger_fields(&mut fields);
+    let told = circumstances(&mut fields, metadata, address, browser);
+    let metadata = fields.finish(Some(told.metadata))?;
     let app = &shared.app;
     let consent =
         app.storage.consents().withdraw(&by.caller, id, metadata, app.clock.now()).await?;
