@@ -88,7 +88,9 @@ impl Server {
 
     /// Writes the first start's admin key where the loader reads tokens.
     pub(crate) fn take_token(folder: &Folder) -> anyhow::Result<String> {
-        let key = fs::read(folder.data().join("admin-key.json")).context("no admin key")?;
+        let mut path = folder.data().into_os_string();
+        path.push(".admin-key.json");
+        let key = fs::read(path).context("no admin key")?;
         let key: Value = serde_json::from_slice(&key)?;
         let token = key["bearer_token"].as_str().context("no bearer token")?.to_owned();
         fs::write(folder.tokens(), format!("{token}\n"))?;
