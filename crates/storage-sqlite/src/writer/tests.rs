@@ -1,3 +1,5 @@
+//! The writer: which calls share a fate, and which do not.
+
 use std::sync::Arc;
 use std::sync::mpsc;
 
