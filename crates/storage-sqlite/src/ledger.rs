@@ -271,7 +271,8 @@ pub(crate) fn take(
         standing: change.standing,
         ..row
     };
-    write_row(tx, &next)?;
+    let place = if row.latest.is_none() { RowPlace::New } else { RowPlace::Known };
+    write_row(tx, &next, place)?;
     let in_force = change.standing.in_force;
     let view = if in_force.is_none_or(|held| held.decision == new.decision) {
         ConsentView {
@@ -296,7 +297,7 @@ pub(crate) fn judge_again(
     let next = ConsentRow { standing, ..row };
     // Read before anything is written: a record that cannot be read is left as it was.
     let view = view_with(tx.connection(), key, &next)?;
-    write_row(tx, &next)?;
+    write_row(tx, &next, RowPlace::Known)?;
     Ok(Taken { view, event })
 }
 
@@ -362,19 +363,28 @@ fn insert_decision(
     Ok(())
 }
 
-fn write_row(tx: &Tx<'_>, row: &ConsentRow) -> StorageResult<()> {
+/// Whether a record stands in the table before it is written.
+#[derive(Debug, Clone, Copy)]
+enum RowPlace {
+    /// Its first decision inserts it.
+    New,
+    /// It is updated in place, which checks no unique index. All that never changes names the row.
+    Known,
+}
+
+fn write_row(tx: &Tx<'_>, row: &ConsentRow, place: RowPlace) -> StorageResult<()> {
     let held = row.standing.in_force;
-    // A record's first decision inserts it; an update in place touches no index.
-    let statement = if row.version == 1 {
-        "INSERT INTO consents (version, latest, in_force, state, obtained_at, valid_from, valid_until, \
+    let statement = match place {
+        RowPlace::New => {
+            "INSERT INTO consents (version, latest, in_force, state, obtained_at, valid_from, valid_until, \
          next_change_at, announced, withdrawn_at, consent, organization, subject, purpose, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
-         ON CONFLICT (consent) DO UPDATE SET in_force = ?3, state = ?4, obtained_at = ?5, valid_from = ?6, \
-         valid_until = ?7, next_change_at = ?8, announced = ?9, withdrawn_at = ?10"
-    } else {
-        "UPDATE consents SET version = ?1, latest = ?2, in_force = ?3, state = ?4, obtained_at = ?5, \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        }
+        RowPlace::Known => {
+            "UPDATE consents SET version = ?1, latest = ?2, in_force = ?3, state = ?4, obtained_at = ?5, \
          valid_from = ?6, valid_until = ?7, next_change_at = ?8, announced = ?9, withdrawn_at = ?10 \
          WHERE consent = ?11 AND organization = ?12 AND subject = ?13 AND purpose = ?14 AND created_at = ?15"
+        }
     };
     tx.sql(statement)?
         .execute(params![
