@@ -1,5 +1,6 @@
 //! The two things only a shell may bring along (I15): the time of the wall, and the system's chance.
 
+use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use abide_core::Timestamp;
@@ -18,13 +19,66 @@ impl Clock for SystemClock {
     }
 }
 
-/// The generator of the cryptographic library, seeded by the operating system.
+/// The generator of the cryptographic library, seeded by the operating system. It draws fresh entropy at each call,
+/// whatever its length; so each thread draws a block at once and hands it out piece by piece, each piece once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OsChance;
 
+const BLOCK: usize = 1024;
+
+thread_local! {
+    static DRAWN: RefCell<Block> = const { RefCell::new(Block { bytes: [0; BLOCK], left: 0 }) };
+}
+
+struct Block {
+    bytes: [u8; BLOCK],
+    /// How many at the beginning were not handed out.
+    left: usize,
+}
+
+impl Block {
+    fn hand_out(&mut self, wanted: &mut [u8]) {
+        if self.left < wanted.len() {
+            draw(&mut self.bytes);
+            self.left = BLOCK;
+        }
+        self.left -= wanted.len();
+        let piece = &mut self.bytes[self.left..][..wanted.len()];
+        wanted.copy_from_slice(piece);
+        piece.fill(0);
+    }
+}
+
 impl Chance for OsChance {
     fn fill(&self, bytes: &mut [u8]) {
-        // It fails only where the operating system has no randomness to give. Going on would make guessable keys.
-        rand::fill(bytes).expect("the operating system gives no random bytes");
+        if bytes.len() > BLOCK {
+            draw(bytes);
+        } else {
+            DRAWN.with_borrow_mut(|block| block.hand_out(bytes));
+        }
+    }
+}
+
+fn draw(bytes: &mut [u8]) {
+    // It fails only where the operating system has no randomness to give. Going on would make guessable keys.
+    rand::fill(bytes).expect("the operating system gives no random bytes");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// No piece is handed out twice, over the ends of blocks too, nor left as it was.
+    #[test]
+    fn each_piece_is_handed_out_once() {
+        let pieces: HashSet<[u8; 24]> =
+            (0..1_000).map(|_| abide_core::shell::draw(&OsChance)).collect();
+        assert_eq!(pieces.len(), 1_000);
+        assert!(!pieces.contains(&[0; 24]));
+        let mut long = vec![0; 3 * BLOCK];
+        OsChance.fill(&mut long);
+        assert!(long.chunks(BLOCK).all(|part| part.iter().any(|byte| *byte != 0)));
     }
 }

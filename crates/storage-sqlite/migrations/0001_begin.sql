@@ -131,16 +131,12 @@ CREATE TABLE decisions (
   valid_until INTEGER,
   previous INTEGER,
   recorded_by TEXT NOT NULL,
+  -- Its number in the organization's feed, without gaps: the one writer gives it as it inserts.
+  log_index INTEGER NOT NULL,
   sealed BLOB NOT NULL,
   commitment BLOB NOT NULL
 ) STRICT;
-
-CREATE TABLE decision_feed (
-  organization INTEGER NOT NULL,
-  log_index INTEGER NOT NULL,
-  decision INTEGER NOT NULL UNIQUE,
-  PRIMARY KEY (organization, log_index)
-) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX decisions_feed ON decisions (organization, log_index);
 
 -- `sealed` lies under the subject's key, or the organization's where the event is about nobody; a batch has its
 -- parts in `event_parts` instead, each under its own subject's key.
@@ -152,8 +148,11 @@ CREATE TABLE events (
   created_at INTEGER NOT NULL,
   render_version INTEGER NOT NULL,
   batch INTEGER,
+  -- As of decisions.
+  log_index INTEGER NOT NULL,
   sealed BLOB
 ) STRICT;
+CREATE UNIQUE INDEX events_feed ON events (organization, log_index);
 
 CREATE TABLE event_parts (
   event INTEGER NOT NULL,
@@ -162,13 +161,6 @@ CREATE TABLE event_parts (
   consent INTEGER NOT NULL,
   sealed BLOB NOT NULL,
   PRIMARY KEY (event, position)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE event_feed (
-  organization INTEGER NOT NULL,
-  log_index INTEGER NOT NULL,
-  event INTEGER NOT NULL UNIQUE,
-  PRIMARY KEY (organization, log_index)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE endpoints (

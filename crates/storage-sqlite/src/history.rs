@@ -131,7 +131,7 @@ impl History for SqliteStore {
         log_index: u64,
         limit: u32,
     ) -> StorageResult<Vec<FeedEntry<EventId>>> {
-        const PAGE: &str = "SELECT log_index, event FROM event_feed WHERE organization = ? AND log_index > ? \
+        const PAGE: &str = "SELECT log_index, event FROM events WHERE organization = ? AND log_index > ? \
              ORDER BY log_index LIMIT ?";
         self.read(move |connection, _| feed(connection, PAGE, organization, log_index, limit)).await
     }
@@ -142,7 +142,7 @@ impl History for SqliteStore {
         log_index: u64,
         limit: u32,
     ) -> StorageResult<Vec<FeedEntry<DecisionId>>> {
-        const PAGE: &str = "SELECT log_index, decision FROM decision_feed WHERE organization = ? AND log_index > ? \
+        const PAGE: &str = "SELECT log_index, decision FROM decisions WHERE organization = ? AND log_index > ? \
              ORDER BY log_index LIMIT ?";
         self.read(move |connection, _| feed(connection, PAGE, organization, log_index, limit)).await
     }

@@ -63,6 +63,25 @@ struct Canonical<'a> {
 
 const SALT: usize = 16;
 
+/// Places of columns in the table of consents.
+mod column {
+    pub(super) const CONSENT: usize = 0;
+    pub(super) const ORGANIZATION: usize = 1;
+    pub(super) const SUBJECT: usize = 2;
+    pub(super) const PURPOSE: usize = 3;
+    pub(super) const VERSION: usize = 4;
+    pub(super) const LATEST: usize = 5;
+    pub(super) const IN_FORCE: usize = 6;
+    pub(super) const STATE: usize = 7;
+    pub(super) const OBTAINED_AT: usize = 8;
+    pub(super) const VALID_FROM: usize = 9;
+    pub(super) const VALID_UNTIL: usize = 10;
+    pub(super) const NEXT_CHANGE_AT: usize = 11;
+    pub(super) const ANNOUNCED: usize = 12;
+    pub(super) const WITHDRAWN_AT: usize = 13;
+    pub(super) const CREATED_AT: usize = 14;
+}
+
 impl ConsentRow {
     /// A record that is not yet written.
     pub(crate) fn fresh(
@@ -84,33 +103,35 @@ impl ConsentRow {
         }
     }
 
+    /// Out of the whole row. Each decision reads one, so columns are named by their place in the table: a name is
+    /// looked for among all of them.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let in_force = match maybe_id(row, "in_force")? {
+        let in_force = match maybe_id(row, column::IN_FORCE)? {
             Some(decision) => Some(Candidate {
                 decision,
-                state: named(row, "state", PermissionState::parse)?,
-                obtained_at: at(row, "obtained_at")?,
+                state: named(row, column::STATE, PermissionState::parse)?,
+                obtained_at: at(row, column::OBTAINED_AT)?,
                 validity: Validity {
-                    from: maybe_at(row, "valid_from")?,
-                    until: maybe_at(row, "valid_until")?,
+                    from: maybe_at(row, column::VALID_FROM)?,
+                    until: maybe_at(row, column::VALID_UNTIL)?,
                 },
             }),
             None => None,
         };
         Ok(Self {
-            id: id(row, "consent")?,
-            organization: id(row, "organization")?,
-            subject: id(row, "subject")?,
-            purpose: id(row, "purpose")?,
-            version: row.get("version")?,
-            latest: Some(id(row, "latest")?),
+            id: id(row, column::CONSENT)?,
+            organization: id(row, column::ORGANIZATION)?,
+            subject: id(row, column::SUBJECT)?,
+            purpose: id(row, column::PURPOSE)?,
+            version: row.get(column::VERSION)?,
+            latest: Some(id(row, column::LATEST)?),
             standing: Standing {
                 in_force,
-                next_change_at: maybe_at(row, "next_change_at")?,
-                announced: row.get("announced")?,
-                withdrawn_at: maybe_at(row, "withdrawn_at")?,
+                next_change_at: maybe_at(row, column::NEXT_CHANGE_AT)?,
+                announced: row.get(column::ANNOUNCED)?,
+                withdrawn_at: maybe_at(row, column::WITHDRAWN_AT)?,
             },
-            created_at: at(row, "created_at")?,
+            created_at: at(row, column::CREATED_AT)?,
         })
     }
 }
@@ -333,10 +354,11 @@ fn insert_decision(
     serde_json::to_writer(&mut salted, &canonical).map_err(|_| damaged("decisions.sealed"))?;
     let commitment = commitment(&salt, &salted[SALT..]);
     let sealed = key.seal(&decision_place(new.decision), &salted);
+    let log_index = tx.next_decision_index(row.organization)?;
     tx.sql(
         "INSERT INTO decisions (decision, organization, consent, subject, policy, basis, state, obtained_at, \
-         recorded_at, valid_from, valid_until, previous, recorded_by, sealed, commitment) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         recorded_at, valid_from, valid_until, previous, recorded_by, log_index, sealed, commitment) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         new.decision.key(),
@@ -352,14 +374,11 @@ fn insert_decision(
         new.validity.until.map(Timestamp::as_millis),
         row.latest.map(abide_core::ids::Id::key),
         recorded_by,
+        log_index,
         sealed,
         commitment,
     ])
     .map_err(database)?;
-    let log_index = tx.next_decision_index(row.organization)?;
-    tx.sql("INSERT INTO decision_feed (organization, log_index, decision) VALUES (?, ?, ?)")?
-        .execute([row.organization.key(), log_index, new.decision.key()])
-        .map_err(database)?;
     Ok(())
 }
 
@@ -434,4 +453,37 @@ fn history(tx: &Tx<'_>, latest: Option<DecisionId>) -> StorageResult<Vec<Candida
         next = previous;
     }
     Ok(candidates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A column's place is where the table has it.
+    #[test]
+    fn columns_stand_where_they_are_read() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::migrations::migrate(&mut connection).unwrap().unwrap();
+        let statement = connection.prepare("SELECT * FROM consents WHERE consent = 0").unwrap();
+        let places = [
+            ("consent", column::CONSENT),
+            ("organization", column::ORGANIZATION),
+            ("subject", column::SUBJECT),
+            ("purpose", column::PURPOSE),
+            ("version", column::VERSION),
+            ("latest", column::LATEST),
+            ("in_force", column::IN_FORCE),
+            ("state", column::STATE),
+            ("obtained_at", column::OBTAINED_AT),
+            ("valid_from", column::VALID_FROM),
+            ("valid_until", column::VALID_UNTIL),
+            ("next_change_at", column::NEXT_CHANGE_AT),
+            ("announced", column::ANNOUNCED),
+            ("withdrawn_at", column::WITHDRAWN_AT),
+            ("created_at", column::CREATED_AT),
+        ];
+        for (name, place) in places {
+            assert_eq!(statement.column_index(name), Ok(place), "{name}");
+        }
+    }
 }

@@ -203,7 +203,7 @@ fn configure(connection: &Connection) -> Result<(), OpenError> {
         connection.pragma_update(None, name, value).map_err(broken)
     };
     connection.busy_timeout(Duration::from_secs(10)).map_err(broken)?;
-    set("page_size", &8_192)?;
+    set("page_size", &4_096)?;
     set("journal_mode", &"wal")?;
     set("synchronous", &"full")?;
     set("wal_autocheckpoint", &0)?;

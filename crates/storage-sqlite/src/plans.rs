@@ -98,6 +98,11 @@ fn i8_work_is_found_by_its_index() {
         ),
         ("UPDATE deliveries SET state = 'erased'", "deliveries_waiting_for (subject=?)"),
         ("SELECT * FROM consents WHERE next_change_at", "consents_changing (next_change_at<?)"),
+        ("SELECT log_index, event FROM events", "events_feed (organization=? AND log_index>?)"),
+        (
+            "SELECT log_index, decision FROM decisions",
+            "decisions_feed (organization=? AND log_index>?)",
+        ),
     ];
     for (begin, index) in cases {
         let meant: Vec<_> = statements.iter().filter(|text| text.starts_with(begin)).collect();

@@ -23,13 +23,9 @@ use crate::rows::{at, damaged, database, id, maybe_id, named};
 use crate::tx::Tx;
 use crate::writer::{After, Counted};
 
-/// Writes an event, its place in the feed, and a delivery to every endpoint that wants it.
+/// Writes an event with its place in the feed, and a delivery to every endpoint that wants it.
 pub(crate) fn publish(tx: &mut Tx<'_>, event: &Arc<Event>, now: Timestamp) -> StorageResult<()> {
     let bytes = insert_event(tx, event)?;
-    let log_index = tx.next_event_index(event.organization)?;
-    tx.sql("INSERT INTO event_feed (organization, log_index, event) VALUES (?, ?, ?)")?
-        .execute([event.organization.key(), log_index, event.id.key()])
-        .map_err(database)?;
     tx.count(Counted::Accepted);
     fan_out(tx, event, bytes, now)
 }
@@ -79,9 +75,10 @@ fn insert_event(tx: &mut Tx<'_>, event: &Event) -> StorageResult<usize> {
             (Some(batch.id.key()), None, bytes)
         }
     };
+    let log_index = tx.next_event_index(event.organization)?;
     tx.sql(
-        "INSERT INTO events (event, organization, kind, subject, created_at, render_version, batch, sealed) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (event, organization, kind, subject, created_at, render_version, batch, log_index, \
+         sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         event.id.key(),
@@ -91,6 +88,7 @@ fn insert_event(tx: &mut Tx<'_>, event: &Event) -> StorageResult<usize> {
         event.created_at.as_millis(),
         event.render_version,
         batch,
+        log_index,
         sealed,
     ])
     .map_err(database)?;

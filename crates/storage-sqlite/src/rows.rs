@@ -4,7 +4,7 @@ use abide_core::Timestamp;
 use abide_core::access::Actor;
 use abide_core::ids::{Id, Kind};
 use abide_storage::StorageError;
-use rusqlite::Row;
+use rusqlite::{Row, RowIndex};
 
 /// A database error as a storage error. Statements hold no values, so the text names no content.
 pub(crate) fn database(error: rusqlite::Error) -> StorageError {
@@ -25,42 +25,49 @@ pub(crate) fn damaged(place: &str) -> StorageError {
 }
 
 /// An id column.
-pub(crate) fn id<K: Kind>(row: &Row<'_>, column: &str) -> rusqlite::Result<Id<K>> {
+pub(crate) fn id<K: Kind>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Id<K>> {
     row.get(column).map(Id::from_key)
 }
 
 /// An id column that may be null.
-pub(crate) fn maybe_id<K: Kind>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Id<K>>> {
+pub(crate) fn maybe_id<K: Kind>(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<Option<Id<K>>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Id::from_key))
 }
 
 /// An instant column.
-pub(crate) fn at(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(crate) fn at(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
 }
 
 /// An instant column that may be null.
-pub(crate) fn maybe_at(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+pub(crate) fn maybe_at(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
 }
 
 /// A column holding one of an enum's names.
 pub(crate) fn named<T>(
     row: &Row<'_>,
-    column: &'static str,
+    column: impl RowIndex,
     parse: impl Fn(&str) -> Option<T>,
 ) -> rusqlite::Result<T> {
-    let value = row.get_ref(column)?;
-    let text = value.as_str()?;
+    let column = column.idx(row.as_ref())?;
+    let text = row.get_ref(column)?.as_str()?;
     parse(text).ok_or_else(|| {
-        rusqlite::Error::InvalidColumnType(0, column.to_owned(), rusqlite::types::Type::Text)
+        let name = row.as_ref().column_name(column).unwrap_or_default().to_owned();
+        rusqlite::Error::InvalidColumnType(column, name, rusqlite::types::Type::Text)
     })
 }
 
 /// A column holding one of an enum's names, or null.
 pub(crate) fn maybe_named<T>(
     row: &Row<'_>,
-    column: &'static str,
+    column: impl RowIndex,
     parse: impl Fn(&str) -> Option<T>,
 ) -> rusqlite::Result<Option<T>> {
     if row.get_ref(column)? == rusqlite::types::ValueRef::Null {

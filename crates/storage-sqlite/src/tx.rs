@@ -167,10 +167,10 @@ impl<'a> Tx<'a> {
             };
             let heads = FeedHeads {
                 decisions: head(
-                    "SELECT log_index FROM decision_feed WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
+                    "SELECT log_index FROM decisions WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
                 )?,
                 events: head(
-                    "SELECT log_index FROM event_feed WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
+                    "SELECT log_index FROM events WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
                 )?,
             };
             self.caches.feeds.insert(of, heads);

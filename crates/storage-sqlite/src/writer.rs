@@ -6,7 +6,7 @@
 //! the commit is only noted while they run. No savepoints: they cost each good call more than the bad ones save.
 //!
 //! The batching window adapts: none while batches are small, 10 µs per call of the last batch up to 3 ms as they
-//! grow. Answers leave after the commit is durable (I1), those of refused calls too.
+//! grow; and none where enough has come together while the commit before ran. Answers leave after the commit is durable (I1), those of refused calls too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,8 +30,10 @@ const QUEUE_CALLS: usize = 8_192;
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Calls per commit, at most.
 const BATCH_CALLS: usize = 1_024;
-/// Batches below this size are not waited for.
+/// After batches below this size nothing is waited for.
 const SMALL_BATCH: usize = 8;
+/// A batch of this size is worth its commit, and not waited for.
+const WORTH_COMMITTING: usize = 32;
 const WINDOW_PER_CALL: Duration = Duration::from_micros(10);
 const LONGEST_WINDOW: Duration = Duration::from_millis(3);
 
@@ -329,16 +331,20 @@ fn run_cached(connection: &Connection, statement: &str) -> Result<(), Undone> {
 }
 
 fn gather(calls: &Receiver<Box<dyn Call>>, batch: &mut Vec<Box<dyn Call>>, last: usize) {
-    let window = (WINDOW_PER_CALL * last as u32).min(LONGEST_WINDOW);
-    let deadline = (last >= SMALL_BATCH).then(|| Instant::now() + window);
+    let mut deadline = None;
     while batch.len() < BATCH_CALLS {
-        let next = match deadline {
-            Some(deadline) => calls.recv_deadline(deadline).ok(),
-            None => calls.try_recv().ok(),
-        };
-        match next {
-            Some(call) => batch.push(call),
-            None => return,
+        if let Ok(call) = calls.try_recv() {
+            batch.push(call);
+            continue;
+        }
+        if last < SMALL_BATCH || batch.len() >= WORTH_COMMITTING {
+            return;
+        }
+        let window = (WINDOW_PER_CALL * last as u32).min(LONGEST_WINDOW);
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + window);
+        match calls.recv_deadline(deadline) {
+            Ok(call) => batch.push(call),
+            Err(_) => return,
         }
     }
 }
