@@ -3,6 +3,7 @@
 //! One run starts everything as processes of its own (sink, loader, the two-hop limit, `abide serve`), measures the
 //! rows one after the other, round after round, and prints the medians. How to read them: `docs/performance.md`.
 
+mod client;
 mod control;
 mod figures;
 mod http;
@@ -42,6 +43,9 @@ enum Part {
     /// The receiver
     #[command(hide = true)]
     Sink(sink::Options),
+    /// The raw client
+    #[command(hide = true)]
+    Client(client::Options),
     /// The loader
     #[command(hide = true)]
     Load(load::Options),
@@ -52,7 +56,7 @@ enum Part {
 
 #[derive(clap::Args)]
 struct Run {
-    /// Only this row, or a list of them: raw, two-hop, two-hop-5, known, new-10, new, fan-out-5, batch, tls,
+    /// Only this row, or a list of them: floor, raw, two-hop, two-hop-5, known, new-10, new, fan-out-5, batch, tls,
     /// slow-disk, two-hop-delay, delay, all-healthy, half-hang, restart
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = row)]
     only: Vec<Row>,
@@ -79,10 +83,11 @@ fn row(name: &str) -> Result<Row, String> {
 
 fn main() -> anyhow::Result<()> {
     let Arguments { part, run } = Arguments::parse();
-    // The limit gets a runtime like `abide`'s; sink and loader stay cheap.
+    // The limit gets a runtime like `abide`'s; sink, loader and raw client stay cheap.
     let single = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match part {
         Some(Part::Sink(options)) => single()?.block_on(sink::run(options)),
+        Some(Part::Client(options)) => single()?.block_on(client::run(options)),
         Some(Part::Load(options)) => single()?.block_on(load::run(options)),
         Some(Part::TwoHop(options)) => tokio::runtime::Builder::new_multi_thread()
             .enable_all()

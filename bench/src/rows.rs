@@ -53,6 +53,7 @@ pub(crate) type Sample = BTreeMap<Figure, f64>;
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Row {
+    Floor,
     Raw,
     TwoHop,
     TwoHopFive,
@@ -71,7 +72,8 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
+        Self::Floor,
         Self::Raw,
         Self::TwoHop,
         Self::TwoHopFive,
@@ -92,6 +94,7 @@ impl Row {
     /// What `--only` calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Floor => "floor",
             Self::Raw => "raw",
             Self::TwoHop => "two-hop",
             Self::TwoHopFive => "two-hop-5",
@@ -113,6 +116,7 @@ impl Row {
     /// What it is, in the table.
     pub(crate) fn title(self) -> &'static str {
         match self {
+            Self::Floor => "hand-written client to sink, HMAC",
             Self::Raw => "raw client to sink, HMAC",
             Self::TwoHop => "two-hop limit, fan-out 1",
             Self::TwoHopFive => "two-hop limit, fan-out 5",
@@ -134,6 +138,7 @@ impl Row {
     /// Measures it once.
     pub(crate) fn measure(self, stage: &Stage) -> anyhow::Result<Sample> {
         match self {
+            Self::Floor => steady::floor(stage),
             Self::Raw => steady::raw(stage),
             Self::TwoHop => steady::two_hop(stage, 1),
             Self::TwoHopFive => steady::two_hop(stage, 5),

@@ -134,7 +134,8 @@ async fn work(hops: Arc<Hops>, number: usize, mut connection: Option<Connection>
 const JSON: &str = "application/json";
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-fn sign(key: &hmac::Key, body: &[u8]) -> HeaderValue {
+/// A signature as ConsentProof writes it.
+pub(crate) fn sign(key: &hmac::Key, body: &[u8]) -> HeaderValue {
     let mut text = b"sha256=".to_vec();
     for byte in hmac::sign(key, body).as_ref() {
         text.push(DIGITS[usize::from(byte >> 4)]);

@@ -77,16 +77,31 @@ fn load_words(to: SocketAddr, folder: Option<&Folder>, more: &[(&str, u64)]) -> 
     arguments
 }
 
-pub(super) fn raw(stage: &Stage) -> anyhow::Result<Sample> {
-    let (mut sink, address) = sink(&[])?;
-    let mut arguments = load_words(address, None, &[("connections", RAW_CONNECTIONS)]);
+pub(super) fn floor(stage: &Stage) -> anyhow::Result<Sample> {
+    let (mut sink, to) = sink(&[])?;
+    let mut arguments = load_words(to, None, &[("connections", RAW_CONNECTIONS)]);
     arguments.push("--sign".to_owned());
-    let mut load = Helper::start(&arguments)?;
-    let measured = load.id();
-    let mut sample = rate(stage, &mut sink, &mut load, measured, 1)?;
-    sample.remove(&Figure::Balance);
-    sample.remove(&Figure::Accepted);
-    Ok(sample)
+    one_hop(stage, &mut sink, &Helper::start(&arguments)?)
+}
+
+pub(super) fn raw(stage: &Stage) -> anyhow::Result<Sample> {
+    let (mut sink, to) = sink(&[])?;
+    let (to, connections) = (to.to_string(), RAW_CONNECTIONS.to_string());
+    let client = words(&["client", "--to", &to, "--connections", &connections]);
+    one_hop(stage, &mut sink, &Helper::start(&client)?)
+}
+
+/// Requests of a client that reach the sink.
+fn one_hop(stage: &Stage, sink: &mut Helper, client: &Helper) -> anyhow::Result<Sample> {
+    pause(WARM_UP);
+    let (seen, cpu, began) =
+        (sink.ask::<Seen>("report")?, cpu_micros(client.id())?, Instant::now());
+    pause(stage.window);
+    let (after, seconds) = (sink.ask::<Seen>("report")?, began.elapsed().as_secs_f64());
+    let requests = (after.count - seen.count) as f64;
+    ensure!(requests > 0.0, "nothing arrived");
+    let cpu = cpu_micros(client.id())? - cpu;
+    Ok(Sample::from([(Figure::Rate, requests / seconds), (Figure::Cpu, cpu / requests)]))
 }
 
 pub(super) fn two_hop(stage: &Stage, fan_out: u64) -> anyhow::Result<Sample> {
