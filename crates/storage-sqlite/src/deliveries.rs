@@ -1,6 +1,7 @@
 //! Deliveries at rest: claiming due ones, parking, holding, finding lost ones again.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use abide_core::Timestamp;
 use abide_core::delivery::Reason;
@@ -14,12 +15,18 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::SqliteStore;
 use crate::attempts;
 use crate::endpoints::{EndpointFacts, facts};
-use crate::rows::{database, id, maybe_at};
+use crate::rows::{at, database, id, maybe_at};
 use crate::tx::Tx;
 use crate::writer::After;
 
-/// Rows of endpoints without room that one claim moves out of the due index.
+/// Rows of endpoints without room that one claim moves out of the due index, where nothing else is due.
 const PARK_PER_CLAIM: u32 = 1_000;
+/// The same beside rows that can be sent, which come first.
+const PARK_BESIDE: u32 = 200;
+/// A walk over rows of endpoints without room that takes longer than this is not made again at once.
+const LONG_WALK: Duration = Duration::from_millis(10);
+/// For how long what a long walk passed by is passed by again.
+const PASSED_BY_FOR: Duration = Duration::from_millis(500);
 /// Pages of an endpoint's parked rows that one claim looks at.
 const PAGES_PER_CLAIM: u32 = 16;
 
@@ -35,11 +42,25 @@ impl Deliveries for SqliteStore {
         let full = endpoint_list(full);
         // Looking happens beside the writer: however many rows of full endpoints are in the way, only their walking
         // over is paid, not by the writer.
-        let found = self.read(move |connection, _| look(connection, &full, limit, now)).await?;
+        let found = self
+            .read(move |connection, shared| {
+                let began = Instant::now();
+                let from = shared
+                    .passed_by
+                    .lock()
+                    .map_or(Timestamp::from_millis(0), |passed| passed.at(began));
+                let found = look(connection, &full, (from, now), limit)?;
+                if began.elapsed() >= LONG_WALK {
+                    let before = found.due.last().map_or(now, |(_, _, due_at)| *due_at);
+                    *shared.passed_by.lock() = Some(PassedBy { before, since: Instant::now() });
+                }
+                Ok(found)
+            })
+            .await?;
         if found.due.is_empty() && found.blocked.is_empty() {
             return Ok(DuePage { next_due_at: found.next_due_at, ..DuePage::default() });
         }
-        self.write(64 * found.due.len(), move |tx| take(tx, lease, &found, limit, now)).await
+        self.write(64 * found.due.len(), move |tx| take(tx, lease, &found, now)).await
     }
 
     async fn claim_parked(
@@ -115,27 +136,60 @@ fn endpoint_list(endpoints: &[EndpointId]) -> String {
     format!("[{}]", keys.join(","))
 }
 
+/// How far a long walk over rows of endpoints without room came. A hint: whatever falls due or gets room behind it is met
+/// by the next walk from the beginning, within [`PASSED_BY_FOR`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PassedBy {
+    before: Timestamp,
+    since: Instant,
+}
+
+impl PassedBy {
+    /// Where a look may begin.
+    fn at(self, now: Instant) -> Timestamp {
+        if now.duration_since(self.since) < PASSED_BY_FOR {
+            self.before
+        } else {
+            Timestamp::from_millis(0)
+        }
+    }
+}
+
 /// What a look at the due index found.
 struct Found {
-    due: Vec<(Claimed, DeliveryId)>,
+    /// With their due times.
+    due: Vec<(Claimed, DeliveryId, Timestamp)>,
     /// Of endpoints without room.
     blocked: Vec<(Claimed, DeliveryId)>,
+    /// Whether there may be more of either.
+    more: bool,
     next_due_at: Option<Timestamp>,
 }
 
-fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> StorageResult<Found> {
-    let due: Vec<(Claimed, DeliveryId)> = connection
+/// Looks for rows due within `span`, and from its beginning on for those of `full` endpoints.
+fn look(
+    connection: &Connection,
+    full: &str,
+    span: (Timestamp, Timestamp),
+    limit: u32,
+) -> StorageResult<Found> {
+    let (from, now) = span;
+    let due: Vec<(Claimed, DeliveryId, Timestamp)> = connection
         .prepare_cached(
-            "SELECT delivery, endpoint, asked FROM deliveries INDEXED BY deliveries_due \
-             WHERE state = 'pending' AND due_at <= ?1 AND endpoint NOT IN (SELECT value FROM json_each(?2)) \
-             ORDER BY due_at LIMIT ?3",
+            "SELECT delivery, endpoint, asked, due_at FROM deliveries INDEXED BY deliveries_due \
+             WHERE state = 'pending' AND due_at >= ?1 AND due_at <= ?2 \
+             AND endpoint NOT IN (SELECT value FROM json_each(?3)) ORDER BY due_at LIMIT ?4",
         )
         .and_then(|mut statement| {
             statement
-                .query_map(params![now.as_millis(), full, limit], claimed_and_standing)?
+                .query_map(params![from.as_millis(), now.as_millis(), full, limit], |row| {
+                    let (claimed, standing) = claimed_and_standing(row)?;
+                    Ok((claimed, standing, at(row, "due_at")?))
+                })?
                 .collect()
         })
         .map_err(database)?;
+    let park = if due.is_empty() { PARK_PER_CLAIM } else { PARK_BESIDE };
     let blocked = if full == "[]" {
         Vec::new()
     } else {
@@ -147,7 +201,7 @@ fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> Stor
             )
             .and_then(|mut statement| {
                 statement
-                    .query_map(params![now.as_millis(), full, PARK_PER_CLAIM], claimed_and_standing)?
+                    .query_map(params![now.as_millis(), full, park], claimed_and_standing)?
                     .collect()
             })
             .map_err(database)?
@@ -162,23 +216,15 @@ fn look(connection: &Connection, full: &str, limit: u32, now: Timestamp) -> Stor
         })
         .map_err(database)?
         .flatten();
-    Ok(Found { due, blocked, next_due_at })
+    let more = due.len() as u32 == limit || blocked.len() as u32 == park;
+    Ok(Found { due, blocked, more, next_due_at })
 }
 
-fn take(
-    tx: &mut Tx<'_>,
-    lease: LeaseId,
-    found: &Found,
-    limit: u32,
-    now: Timestamp,
-) -> StorageResult<DuePage> {
-    let mut page = DuePage {
-        more: found.due.len() as u32 == limit || found.blocked.len() as u32 == PARK_PER_CLAIM,
-        next_due_at: found.next_due_at,
-        ..DuePage::default()
-    };
+fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, now: Timestamp) -> StorageResult<DuePage> {
+    let mut page =
+        DuePage { more: found.more, next_due_at: found.next_due_at, ..DuePage::default() };
     let mut known: HashMap<EndpointId, EndpointFacts> = HashMap::new();
-    for (due, standing) in &found.due {
+    for (due, standing, _) in &found.due {
         // What was seen beside the writer may have moved on: only what is still due is met.
         if !is_due(tx, due.id, now)? {
             continue;
@@ -475,4 +521,44 @@ fn backlog(connection: &Connection, at_most: u32) -> StorageResult<Backlog> {
         held: count("held")?,
         oldest_due_at: oldest.map(Timestamp::from_millis),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(connection: &Connection, key: i64, endpoint: i64, due_at: i64) {
+        connection
+            .execute(
+                "INSERT INTO deliveries (delivery, organization, event, endpoint, state, due_at) \
+                 VALUES (?, 1, 1, ?, 'pending', ?)",
+                [key, endpoint, due_at],
+            )
+            .unwrap();
+    }
+
+    /// I8: what a long walk passed by is passed by for a while and no longer; rows of endpoints without room are met from
+    /// the beginning all the same.
+    #[test]
+    fn i8_a_look_begins_where_a_long_walk_ended() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::migrations::migrate(&mut connection).unwrap().unwrap();
+        for (key, endpoint, due_at) in [(1, 7, 10), (2, 8, 20), (3, 8, 30), (4, 8, 99)] {
+            delivery(&connection, key, endpoint, due_at);
+        }
+        let at = Timestamp::from_millis;
+        let keys = |from| {
+            let found = look(&connection, "[7]", (from, at(50)), 9).unwrap();
+            let due: Vec<_> =
+                found.due.iter().map(|(row, _, due_at)| (row.id.key(), *due_at)).collect();
+            let blocked: Vec<_> = found.blocked.iter().map(|(row, _)| row.id.key()).collect();
+            (due, blocked)
+        };
+        assert_eq!(keys(at(0)), (vec![(2, at(20)), (3, at(30))], vec![1]));
+        assert_eq!(keys(at(30)), (vec![(3, at(30))], vec![1]));
+        let since = Instant::now();
+        let passed = PassedBy { before: at(30), since };
+        assert_eq!(passed.at(since + PASSED_BY_FOR / 2), at(30));
+        assert_eq!(passed.at(since + PASSED_BY_FOR), at(0));
+    }
 }

@@ -138,6 +138,7 @@ fn start(
         engine: ArcSwapOption::empty(),
         wiped: beside.wiped,
         commit_delay,
+        passed_by: parking_lot::Mutex::default(),
     });
     let writer = Writer::start(connection, Arc::clone(&shared))
         .map_err(|source| OpenError::Io { path: PathBuf::from("writer thread"), source })?;

@@ -13,6 +13,8 @@ use abide_storage::{Committed, Doorbell, IdSource, Metrics, Room};
 use arc_swap::ArcSwapOption;
 use parking_lot::RwLock;
 
+use crate::deliveries::PassedBy;
+
 /// The engine, as far as a store knows it.
 pub(crate) type Engine = (Arc<dyn Room>, Arc<dyn Committed>);
 
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     /// Set once a key was wiped: the log that still holds it must be cut.
     pub(crate) wiped: Arc<AtomicBool>,
     pub(crate) commit_delay: Option<Duration>,
+    pub(crate) passed_by: parking_lot::Mutex<Option<PassedBy>>,
 }
 
 impl std::fmt::Debug for Shared {
