@@ -197,9 +197,10 @@ fn write_decision(
     new: &NewDecision,
     now: Timestamp,
 ) -> StorageResult<Taken> {
-    let person = people::find_or_create(tx, by.organization, &new.subject, now)?;
+    let people::Found { person, is_new } =
+        people::find_or_create(tx, by.organization, &new.subject, now)?;
     let purpose = find_or_create_purpose(tx, by, &new.purpose, now)?;
-    let row = ledger::of_person(tx, person.id, purpose)?;
+    let row = if is_new { None } else { ledger::of_person(tx, person.id, purpose)? };
     let row = row.unwrap_or_else(|| {
         ConsentRow::fresh(tx.id::<Consent>(now), by.organization, person.id, purpose, now)
     });

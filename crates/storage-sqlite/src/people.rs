@@ -16,23 +16,32 @@ use crate::tx::{Person, Tx};
 pub(crate) const REFERENCE: &str = "reference";
 const EMAIL: &str = "email";
 
+/// A person, and whether they were met just now for the first time: nothing else is known of them yet.
+pub(crate) struct Found {
+    pub(crate) person: Arc<Person>,
+    pub(crate) is_new: bool,
+}
+
 /// The person with that reference, created where new; an e-mail address that is new for the person is kept.
 pub(crate) fn find_or_create(
     tx: &mut Tx<'_>,
     organization: OrganizationId,
     input: &SubjectInput,
     now: Timestamp,
-) -> StorageResult<Arc<Person>> {
+) -> StorageResult<Found> {
     let keys = tx.keys(organization)?;
     let blind = keys.index_key.blind(REFERENCE, &input.reference).0;
-    let person = match find(tx, organization, &keys, blind)? {
-        Some(person) => person,
-        None => create(tx, organization, &keys, blind, &input.reference, now)?,
+    let found = match find(tx, organization, &keys, blind)? {
+        Some(person) => Found { person, is_new: false },
+        None => {
+            let person = create(tx, organization, &keys, blind, &input.reference, now)?;
+            Found { person, is_new: true }
+        }
     };
     if let Some(email) = &input.email {
-        keep_email(tx, organization, &keys, &person, email)?;
+        keep_email(tx, organization, &keys, &found, email)?;
     }
-    Ok(person)
+    Ok(found)
 }
 
 fn find(
@@ -90,19 +99,21 @@ fn keep_email(
     tx: &mut Tx<'_>,
     organization: OrganizationId,
     keys: &OrganizationKeys,
-    person: &Person,
+    found: &Found,
     email: &str,
 ) -> StorageResult<()> {
+    let Found { person, is_new } = found;
     let email = normalise_email(email);
     let blind = keys.index_key.blind(EMAIL, &email).0;
     if *person.email.lock() == Some(blind) {
         return Ok(());
     }
-    let known = tx
-        .sql("SELECT 1 FROM identifiers WHERE organization = ? AND blind = ? AND subject = ?")?
-        .exists(params![organization.key(), blind, person.id.key()])
-        .map_err(database)?;
-    if !known {
+    let is_known = !is_new
+        && tx
+            .sql("SELECT 1 FROM identifiers WHERE organization = ? AND blind = ? AND subject = ?")?
+            .exists(params![organization.key(), blind, person.id.key()])
+            .map_err(database)?;
+    if !is_known {
         insert_identifier(tx, organization, person, EMAIL, blind, &email)?;
     }
     *person.email.lock() = Some(blind);
