@@ -52,6 +52,8 @@ pub enum AttemptEnd {
     Acknowledged,
     /// The receiver answered, and not with success.
     Refused,
+    /// Nothing of it reached the receiver, certainly.
+    NotSent,
     /// Nobody knows whether it arrived: timeout, reset, lost lease.
     Unknown,
 }
@@ -96,7 +98,8 @@ impl Lane {
         Entry::Send(sent_at)
     }
 
-    /// Closes the open attempt of `delivery`; false when it is not the open one (a late outcome).
+    /// Closes the open attempt of `delivery`; false when it is not the open one (a late outcome). One of which nothing
+    /// was sent leaves everything else as it was before it.
     pub fn close(&mut self, delivery: DeliveryId, end: AttemptEnd) -> bool {
         match self.open {
             Some(open) if open.delivery == delivery => {
@@ -105,8 +108,8 @@ impl Lane {
                 true
             }
             _ => {
-                // A late outcome proves that an attempt ended out of order.
-                self.unsure = true;
+                // A late outcome proves that an attempt ended out of order, if it was one.
+                self.unsure |= end != AttemptEnd::NotSent;
                 false
             }
         }
@@ -118,7 +121,7 @@ impl Lane {
                 self.acknowledged = self.acknowledged.max(attempt.version);
                 self.unsure = false;
             }
-            AttemptEnd::Refused => {}
+            AttemptEnd::Refused | AttemptEnd::NotSent => {}
             AttemptEnd::Unknown => self.unsure = true,
         }
     }
@@ -159,6 +162,24 @@ mod tests {
         assert!(lane.close(delivery(3), AttemptEnd::Refused));
         assert!(!lane.close(delivery(1), AttemptEnd::Acknowledged), "late");
         assert!(lane.needs_sending(), "a late end makes the lane unsure");
+    }
+
+    /// I7: an attempt of which nothing was sent frees the lane and is followed by nothing, in time or late.
+    #[test]
+    fn i7_an_attempt_never_sent_leaves_the_lane_as_it_was() {
+        let mut lane = Lane::new(1);
+        let before = lane;
+        assert_eq!(lane.enter(delivery(1), 1, false, at(100), at(200)), Entry::Send(at(100)));
+        assert!(lane.close(delivery(1), AttemptEnd::NotSent));
+        assert_eq!(lane, Lane { last_sent_at: at(100), ..before });
+        assert_eq!(lane.enter(delivery(2), 1, false, at(100), at(200)), Entry::Send(at(101)));
+        assert!(
+            !lane.close(delivery(1), AttemptEnd::NotSent),
+            "late, and the other one stays open"
+        );
+        assert!(lane.close(delivery(2), AttemptEnd::Acknowledged));
+        assert!(!lane.close(delivery(1), AttemptEnd::NotSent));
+        assert!(!lane.needs_sending());
     }
 
     proptest! {

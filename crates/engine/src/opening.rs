@@ -1,5 +1,6 @@
 //! Opening an attempt: everything but the first attempt of a snapshot that is still in memory reads what it sends,
-//! in one short transaction that ends before the send begins (I4, I6, I7).
+//! in one short transaction that ends before the send begins (I4, I6, I7). What is given back from here on was not
+//! sent, and its attempt takes no step of the schedule.
 
 use abide_core::endpoint::Source;
 use abide_dialects::{Content, Dialect};
@@ -11,7 +12,7 @@ use crate::facts::Facts;
 use crate::hub::Hub;
 use crate::job::{Job, Rendering};
 use crate::outbound::Share;
-use crate::send::{LATER_MILLIS, Terms};
+use crate::send::{LATER_MILLIS, SOON_MILLIS, Terms};
 
 /// What came of opening.
 pub(crate) enum Opened {
@@ -58,10 +59,10 @@ pub(crate) async fn open(
     let wait = hub.options.opened_valid.saturating_sub(before.elapsed());
     let length = rendering.rendered.body.len();
     let Ok(Ok(bytes)) = timeout(wait, hub.courier.budget().take(length)).await else {
-        return Opened::Back(GiveBack::Due(hub.clock.now()));
+        return Opened::Back(soon(hub));
     };
     if before.elapsed() >= hub.options.opened_valid || !hub.pulse.may_send() {
-        return Opened::Back(GiveBack::Due(hub.clock.now()));
+        return Opened::Back(soon(hub));
     }
     let terms = Terms {
         number: opening.number,
@@ -84,10 +85,15 @@ fn render(opening: &Opening, dialect: &dyn Dialect) -> Option<Rendering> {
     dialect.applies(event.kind).then(|| Rendering::of(content, dialect))
 }
 
+/// Due again in a moment, and not at once: what made this node late may go on.
+fn soon(hub: &Hub) -> GiveBack {
+    GiveBack::Due(hub.clock.now().plus_millis(SOON_MILLIS))
+}
+
 fn after_error(job: &Job, why: &StorageError, hub: &Hub) -> GiveBack {
     tracing::warn!(delivery = %job.delivery, %why, "an attempt could not be opened");
     match why {
-        StorageError::Busy => GiveBack::Due(hub.clock.now().plus_millis(1_000)),
+        StorageError::Busy => soon(hub),
         StorageError::Unavailable(_) | StorageError::Unknown(_) => {
             GiveBack::Due(hub.clock.now().plus_millis(5_000))
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use abide_core::Timestamp;
 use abide_core::ids::EndpointId;
 use abide_storage::StorageError;
-use abide_storage::deliveries::{FinishedAttempt, GiveBack, GivenBack, Report};
+use abide_storage::deliveries::{FinishedAttempt, GiveBack, GivenBack, Report, Sent};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -69,11 +69,16 @@ impl Reporter {
         });
     }
 
-    /// A delivery is given back without an attempt.
+    /// A delivery is given back, and nothing was sent of it.
     pub(crate) fn give_back(&self, job: Job, endpoint: EndpointId, to: GiveBack) {
+        self.give_back_sent(job, endpoint, Sent::Nothing, to);
+    }
+
+    /// A delivery is given back without an outcome.
+    pub(crate) fn give_back_sent(&self, job: Job, endpoint: EndpointId, sent: Sent, to: GiveBack) {
         let Job { delivery, hold, .. } = job;
         self.push(|batch| {
-            batch.report.given_back.push(GivenBack { delivery, lease: hold.id, to });
+            batch.report.given_back.push(GivenBack { delivery, lease: hold.id, sent, to });
             batch.given_back.push((hold, endpoint));
         });
     }

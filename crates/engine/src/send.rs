@@ -11,7 +11,7 @@ use abide_core::endpoint::Source;
 use abide_core::ids::EndpointId;
 use abide_core::shell::draw;
 use abide_dialects::{Dialect, Rendered, Signing};
-use abide_storage::deliveries::{Ending, FinishedAttempt, GiveBack};
+use abide_storage::deliveries::{Ending, FinishedAttempt, GiveBack, Sent};
 use http::{HeaderName, HeaderValue};
 
 use crate::facts::Facts;
@@ -25,6 +25,8 @@ use crate::outbound::{Answered, Arrival, Connection, Target, UserAgent, WireRequ
 const ANSWER_KEPT: usize = 1024;
 /// What could not be sent for reasons that time may mend, or that a person must, is tried again after so long.
 pub(crate) const LATER_MILLIS: i64 = 60_000;
+/// What this node could not begin to send is tried again after so long: what kept it may last for a while.
+pub(crate) const SOON_MILLIS: i64 = 1_000;
 
 /// A job out of its queue. If its worker ends in the middle, the row is given back: due in a minute after a panic,
 /// which would come again; due now when the engine ends.
@@ -32,6 +34,7 @@ pub(crate) struct Flight {
     hub: Arc<Hub>,
     endpoint: EndpointId,
     job: Option<Job>,
+    sent: Sent,
 }
 
 /// What one attempt carries besides its bytes.
@@ -58,7 +61,7 @@ const FIRST: Terms = Terms {
 
 impl Flight {
     pub(crate) fn new(hub: &Arc<Hub>, endpoint: EndpointId, job: Job) -> Self {
-        Self { hub: Arc::clone(hub), endpoint, job: Some(job) }
+        Self { hub: Arc::clone(hub), endpoint, job: Some(job), sent: Sent::Nothing }
     }
 
     pub(crate) fn job(&self) -> &Job {
@@ -69,6 +72,11 @@ impl Flight {
         self.job.as_mut().expect("a job in flight")
     }
 
+    /// From now on the receiver may see something of it.
+    fn takes_off(&mut self) {
+        self.sent = Sent::Perhaps;
+    }
+
     fn finish(mut self, finished: FinishedAttempt) {
         if let Some(job) = self.job.take() {
             self.hub.reporter.finished(job, finished);
@@ -77,7 +85,7 @@ impl Flight {
 
     fn give_back(mut self, to: GiveBack) -> Verdict {
         if let Some(job) = self.job.take() {
-            self.hub.reporter.give_back(job, self.endpoint, to);
+            self.hub.reporter.give_back_sent(job, self.endpoint, self.sent, to);
         }
         Verdict::Neither
     }
@@ -94,7 +102,8 @@ impl Drop for Flight {
         if let Some(job) = self.job.take() {
             let wait = if self.hub.is_draining() { 0 } else { LATER_MILLIS };
             let due = self.hub.clock.now().plus_millis(wait);
-            self.hub.reporter.give_back(job, self.endpoint, GiveBack::Due(due));
+            let to = GiveBack::Due(due);
+            self.hub.reporter.give_back_sent(job, self.endpoint, self.sent, to);
         }
     }
 }
@@ -107,7 +116,7 @@ pub(crate) async fn send(
     connection: &mut Option<Connection>,
 ) -> Verdict {
     if !hub.pulse.may_send() {
-        return flight.give_back(GiveBack::Due(hub.clock.now()));
+        return flight.give_back(GiveBack::Due(hub.clock.now().plus_millis(SOON_MILLIS)));
     }
     if !facts.admits(flight.job()) {
         return flight.give_back(GiveBack::Stopped);
@@ -149,7 +158,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn make(
         &self,
-        flight: Flight,
+        mut flight: Flight,
         rendered: &Rendered,
         sha256: [u8; 32],
         terms: Terms,
@@ -186,6 +195,7 @@ impl Attempt<'_> {
         };
         let read = match &facts.target {
             Ok(target) => {
+                flight.takes_off();
                 Read::of(dialect, post(hub, connection, target, request, dialect.deadline()).await)
             }
             Err(_) => Read::never_sent("forbidden_url"),

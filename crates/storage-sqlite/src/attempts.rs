@@ -11,7 +11,8 @@ use abide_core::ids::{DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, 
 use abide_core::lane::AttemptEnd;
 use abide_storage::StorageResult;
 use abide_storage::deliveries::{
-    Ending, FinishedAttempt, Fresh, GiveBack, GivenBack, OpenAttempt, Opened, Opening, Report,
+    Ending, FinishedAttempt, Fresh, GiveBack, GivenBack, NOT_STARTED, OpenAttempt, Opened, Opening,
+    Report, Sent,
 };
 use abide_storage::sealing::Place;
 use rusqlite::{OptionalExtension, params};
@@ -283,11 +284,59 @@ pub(crate) fn report(tx: &mut Tx<'_>, report: &Report, now: Timestamp) -> Storag
     }
     for given_back in &report.given_back {
         let Some(row) = load(tx, given_back.delivery)? else { continue };
-        if row.state.is_leased() && row.lease == Some(given_back.lease) {
-            give_back_of(tx, &row, given_back)?;
+        let current = row.state.is_leased() && row.lease == Some(given_back.lease);
+        let closed = end_opened(tx, &row, given_back, current, now)?;
+        match closed {
+            _ if !current => {}
+            Closed::Newer(by) => lanes::supersede(tx, row.id, by)?,
+            Closed::AsDecided => give_back_of(tx, &row, given_back)?,
         }
     }
     Ok(())
+}
+
+/// Ends the attempt that was opened for a row given back, if there is one: the newest under its lease without an end.
+fn end_opened(
+    tx: &mut Tx<'_>,
+    row: &DeliveryRow,
+    given: &GivenBack,
+    current: bool,
+    now: Timestamp,
+) -> StorageResult<Closed> {
+    // What was sent perhaps has no known duration.
+    let (ending, duration, error, in_lane) = match given.sent {
+        Sent::Nothing => (Ending::NotSent, Some(0), Some(NOT_STARTED), AttemptEnd::NotSent),
+        Sent::Perhaps => (Ending::Unknown, None::<u32>, None, AttemptEnd::Unknown),
+    };
+    let ended = tx
+        .sql(
+            "UPDATE attempts SET ending = ?, duration_millis = ?, error = ?, late = ? \
+             WHERE delivery = ? AND number = ? AND lease = ? AND ending IS NULL",
+        )?
+        .execute(params![
+            ending.as_str(),
+            duration,
+            error,
+            !current,
+            row.id.key(),
+            row.attempts,
+            given.lease.key(),
+        ])
+        .map_err(database)?;
+    if ended == 0 {
+        return Ok(Closed::AsDecided);
+    }
+    if current && given.sent == Sent::Nothing {
+        // The step of the schedule is still to come; the number is taken.
+        tx.sql("UPDATE deliveries SET attempts_in_run = attempts_in_run - 1 WHERE delivery = ?")?
+            .execute([row.id.key()])
+            .map_err(database)?;
+    }
+    let endpoint = facts(tx.connection(), row.endpoint)?;
+    match (endpoint.rules.source, row.subject) {
+        (Source::Lane, Some(subject)) => lanes::close(tx, &endpoint, subject, row.id, in_lane, now),
+        _ => Ok(Closed::AsDecided),
+    }
 }
 
 fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> StorageResult<()> {
@@ -374,7 +423,8 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
                     AttemptEnd::Acknowledged
                 }
                 (_, Ending::Unknown) => AttemptEnd::Unknown,
-                (_, Ending::Answered | Ending::NotSent) => AttemptEnd::Refused,
+                (_, Ending::NotSent) => AttemptEnd::NotSent,
+                (_, Ending::Answered) => AttemptEnd::Refused,
             };
             lanes::close(tx, &endpoint, subject, row.id, end, now)?
         }
@@ -480,11 +530,6 @@ fn insert_attempt(
     answer: Option<&[u8]>,
     late: bool,
 ) -> StorageResult<()> {
-    let ending = match finished.ending {
-        Ending::Answered => "answered",
-        Ending::NotSent => "not_sent",
-        Ending::Unknown => "unknown",
-    };
     tx.sql(
         "INSERT INTO attempts (delivery, number, lease, started_at, signed_at, duration_millis, ending, \
          trigger, token, body_sha256, body_length, object_version, endpoint_version, status, error, answer, late) \
@@ -503,7 +548,7 @@ fn insert_attempt(
         finished.started_at.as_millis(),
         finished.signed_at.as_millis(),
         finished.duration_millis,
-        ending,
+        finished.ending.as_str(),
         trigger,
         finished.token,
         finished.body_sha256,

@@ -9,6 +9,7 @@ use abide_core::ids::{
     DecisionId, Delivery, DeliveryId, EventId, Id, Kind, OrganizationId, SubjectId,
 };
 use abide_core::{Refusal, Timestamp};
+use abide_storage::deliveries::Ending;
 use abide_storage::history::{AttemptView, AuditView, DeliveryView, FeedEntry};
 use abide_storage::sealing::{OrganizationKeys, Place};
 use abide_storage::{History, StorageError, StorageResult};
@@ -110,6 +111,7 @@ fn attempts_of(
                         started_at: at(row, "started_at")?,
                         duration_millis: row.get("duration_millis")?,
                         signed_at: maybe_at(row, "signed_at")?,
+                        ending: maybe_named(row, "ending", Ending::parse)?,
                         status: row.get("status")?,
                         error: row.get("error")?,
                         body_sha256: row.get("body_sha256")?,

@@ -216,7 +216,8 @@ pub(crate) fn close(
     if end == AttemptEnd::Acknowledged && stored.waiting == Some(delivery) {
         stored.waiting = None;
     }
-    if stored.waiting.is_none() && stored.lane.needs_sending() {
+    let sent = end != AttemptEnd::NotSent;
+    if sent && stored.waiting.is_none() && stored.lane.needs_sending() {
         stored.waiting = Some(send_again(tx, endpoint, subject, stored.event, now)?);
     }
     store(tx, endpoint.id, subject, &stored)?;

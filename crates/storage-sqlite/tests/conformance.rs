@@ -66,6 +66,9 @@ conforms! {
         outcomes_lead_where_core_says,
         a_schedule_is_worked_off,
         a_lost_opened_attempt_counts,
+        an_attempt_never_sent_takes_no_step,
+        an_attempt_cut_off_counts,
+        an_attempt_never_sent_of_an_ended_delivery_is_late,
         late_outcomes_move_nothing,
         a_repeated_report_changes_nothing,
         a_hot_failure_is_retried;
@@ -89,6 +92,8 @@ conforms! {
         i7_one_open_attempt,
         i7_confirmed_is_sent_again_by_hand_only,
         i7_unknown_end_is_sent_once_more,
+        i7_never_sent_frees_the_lane,
+        i7_cut_off_is_sent_once_more,
         i7_late_recording_is_sent_once_more,
         i7_a_cancelled_open_attempt_frees_its_lane;
     leases:

@@ -63,7 +63,7 @@ pub struct Opening {
     pub fresh: Fresh,
     /// The attempt's number over all runs, from 1.
     pub number: u32,
-    /// The attempt's number in its run, from 1; attempts whose end is unknown count.
+    /// The attempt's number in its run, from 1; attempts whose end is unknown count, those given back unsent do not.
     pub number_in_run: u32,
     /// The run.
     pub run: Run,
@@ -107,6 +107,25 @@ pub enum Ending {
     Unknown,
 }
 
+impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 3] = [Self::Answered, Self::NotSent, Self::Unknown];
+
+    /// The stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::NotSent => "not_sent",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Reads the stored name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ending| ending.as_str() == text)
+    }
+}
+
 /// One finished attempt, with what core decided about it.
 #[derive(Debug, Clone)]
 pub struct FinishedAttempt {
@@ -145,16 +164,31 @@ pub struct FinishedAttempt {
     pub decided: Decided,
 }
 
-/// A row that this node gives back without an attempt.
+/// A row that this node gives back without an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GivenBack {
     /// The delivery.
     pub delivery: DeliveryId,
     /// The lease it is held under.
     pub lease: LeaseId,
+    /// What the receiver may have seen of an attempt that was opened for it.
+    pub sent: Sent,
     /// What becomes of it.
     pub to: GiveBack,
 }
+
+/// What can have been sent of a row that is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing. An attempt that was opened for it ends as `not_sent` with the error [`NOT_STARTED`], takes no step of the
+    /// schedule, and frees its lane.
+    Nothing,
+    /// Some or all of it: the send was cut off. An attempt that was opened for it ends as `unknown`, and counts.
+    Perhaps,
+}
+
+/// The class of error of an attempt that a node opened and then did not begin to send, for reasons of its own.
+pub const NOT_STARTED: &str = "not_started";
 
 /// Why a row is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

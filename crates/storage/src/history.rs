@@ -7,6 +7,7 @@ use abide_core::ids::{DecisionId, DeliveryId, EndpointId, EventId, OrganizationI
 use async_trait::async_trait;
 
 use crate::StorageResult;
+use crate::deliveries::Ending;
 
 /// A place in a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct AttemptView {
     pub duration_millis: Option<u32>,
     /// The time that was signed.
     pub signed_at: Option<Timestamp>,
+    /// How it ended; `None` while it is open or when it was lost with its lease.
+    pub ending: Option<Ending>,
     /// The HTTP status, if there was one.
     pub status: Option<u16>,
     /// The class of error, if there was one.

@@ -6,7 +6,9 @@ mod crash;
 mod delivery;
 mod drain;
 mod isolation;
+mod never_sent;
 mod order;
+mod slow;
 mod stopped;
 mod world;
 

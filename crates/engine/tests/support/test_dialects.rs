@@ -109,6 +109,7 @@ impl Dialect for TestDialect {
                 format!("event={} of={of}", event.id)
             }
             Content::Latest { event, consent } => {
+                assert_ne!(consent.reference, POISON, "a dialect that panics");
                 format!("event={} of={} version={}", event.id, consent.reference, consent.version)
             }
             Content::Subject(state) => {

@@ -7,7 +7,7 @@ use abide_core::ids::{DeliveryId, LeaseId};
 
 use super::world::{FIRST, HOLD, RETRY, SKIP, World, at, finished, finished_unopened, grant, ok};
 use crate::Storage;
-use crate::deliveries::{GiveBack, GivenBack, Report};
+use crate::deliveries::{Ending, GiveBack, GivenBack, NOT_STARTED, Report, Sent};
 
 /// I1, I3: a delivery with room is written hot and handed over with its event before the answer; one without is pending.
 pub async fn hot_rows_are_handed_over_with_their_event(store: &dyn Storage) {
@@ -132,7 +132,7 @@ pub async fn rows_are_given_back(store: &dyn Storage) {
     let lease = world.lease(at(1)).await;
     let other = world.lease(at(1)).await;
     let give = async |lease, to| {
-        let given = GivenBack { delivery: made.id, lease, to };
+        let given = GivenBack { delivery: made.id, lease, sent: Sent::Nothing, to };
         let report = Report { finished: Vec::new(), given_back: vec![given] };
         ok(store.deliveries().report(report, at(5)).await);
         let found = world.look_at(&made).await;
@@ -225,6 +225,75 @@ pub async fn a_lost_opened_attempt_counts(store: &dyn Storage) {
     World::expect_state(&found, DeliveryState::Failed);
     assert_eq!(found.attempts.len(), 3);
     assert_eq!(found.attempts[0].duration_millis, None, "its end is unknown");
+}
+
+/// I2, P20: an attempt that was opened and of which nothing was sent takes no step of the schedule; it is recorded as not
+/// sent, once, and its number is not used again.
+pub async fn an_attempt_never_sent_takes_no_step(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(SKIP).await;
+    let made = world.delivery("ada", at(0)).await;
+    let lease = world.lease(at(0)).await;
+    for number in 1..=5 {
+        world.claim(lease, at(100)).await;
+        let opening = world.send(made.id, lease, at(100)).await;
+        assert_eq!((opening.number, opening.number_in_run), (number, 1));
+        for _ in 0..2 {
+            world.give_back(made.id, lease, Sent::Nothing, at(100)).await;
+        }
+        let found = world.look_at(&made).await;
+        assert_eq!((found.state, found.due_at), (DeliveryState::Pending, Some(at(100))));
+        let attempt = found.attempts.last().expect("an attempt");
+        assert_eq!((attempt.ending, attempt.late), (Some(Ending::NotSent), false));
+        assert_eq!(attempt.error.as_deref(), Some(NOT_STARTED));
+    }
+    // The whole schedule is still there.
+    for (now, due) in [(100, Some(60_100)), (60_100, Some(360_100)), (360_100, None)] {
+        assert_eq!(world.claim(lease, at(now)).await, [made.id]);
+        world.attempt(made.id, lease, RETRY, at(now)).await;
+        assert_eq!(world.look_at(&made).await.due_at, due.map(at));
+    }
+    let found = world.look_at(&made).await;
+    World::expect_state(&found, DeliveryState::Failed);
+    let numbers: Vec<_> = found.attempts.iter().map(|attempt| attempt.number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+/// I2: an attempt that was cut off in its send counts, and its end is unknown; an end that is recorded stays.
+pub async fn an_attempt_cut_off_counts(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(SKIP).await;
+    let made = world.delivery("ada", at(0)).await;
+    let lease = world.lease(at(0)).await;
+    world.claim(lease, at(0)).await;
+    let first = world.send(made.id, lease, at(0)).await;
+    world.give_back(made.id, lease, Sent::Perhaps, at(0)).await;
+    world.claim(lease, at(0)).await;
+    world.give_back(made.id, lease, Sent::Nothing, at(0)).await;
+    world.claim(lease, at(0)).await;
+    let second = world.send(made.id, lease, at(0)).await;
+    assert_eq!((second.number, second.number_in_run), (2, 2));
+    world.report(finished(made.id, lease, &first, RETRY, at(0)), at(1)).await;
+    let found = world.look_at(&made).await;
+    World::expect_state(&found, DeliveryState::Claimed);
+    let attempt = &found.attempts[0];
+    assert_eq!((attempt.ending, attempt.duration_millis), (Some(Ending::Unknown), None));
+}
+
+/// I5, I2: what is given back of a delivery that a stop has ended meanwhile moves nothing, and is kept as late.
+pub async fn an_attempt_never_sent_of_an_ended_delivery_is_late(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(SKIP).await;
+    let made = world.delivery("ada", at(0)).await;
+    let lease = world.lease(at(0)).await;
+    world.claim(lease, at(0)).await;
+    world.send(made.id, lease, at(0)).await;
+    world.set_active(endpoint, false, at(1)).await;
+    assert_eq!(world.moved(made.id, lease, at(1)).await, DeliveryState::Cancelled);
+    world.give_back(made.id, lease, Sent::Nothing, at(2)).await;
+    let found = world.look_at(&made).await;
+    World::expect_state(&found, DeliveryState::Cancelled);
+    assert_eq!((found.attempts[0].ending, found.attempts[0].late), (Some(Ending::NotSent), true));
 }
 
 /// I5: an outcome under a lost lease moves nothing, before and after the end, and is kept marked late.

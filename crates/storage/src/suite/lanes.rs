@@ -7,7 +7,7 @@ use abide_core::event::EventBody;
 use super::deliveries::lose_all;
 use super::world::{RETRY, SKIP, World, at, finished, grant, ok};
 use crate::Storage;
-use crate::deliveries::{Ending, FinishedAttempt, Fresh};
+use crate::deliveries::{Ending, FinishedAttempt, Fresh, Sent};
 use crate::history::DeliveryView;
 
 const LATEST: DeliveryRules = DeliveryRules { source: Source::Latest, ..SKIP };
@@ -130,6 +130,55 @@ pub async fn i7_unknown_end_is_sent_once_more(store: &dyn Storage) {
     assert_eq!(world.claim(lease, at(60_001)).await, [row.id]);
     world.attempt(row.id, lease, Outcome::Delivered, at(60_001)).await;
     World::expect_state(&world.look_at(&row).await, DeliveryState::Delivered);
+    assert!(world.claim(lease, at(1_000_000)).await.is_empty());
+}
+
+/// I7: an attempt of which nothing was sent frees its lane at once and leaves nothing to send again; the delivery that
+/// waited for it is woken and takes its place.
+pub async fn i7_never_sent_frees_the_lane(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(LANE).await;
+    let lease = world.lease(at(0)).await;
+    let row = change(&world, "news", 1).await;
+    world.claim(lease, at(1)).await;
+    let first = world.send(row.id, lease, at(1)).await;
+    world.give_back(row.id, lease, Sent::Nothing, at(2)).await;
+    assert_eq!(world.claim(lease, at(2)).await, [row.id]);
+    let second = world.send(row.id, lease, at(2)).await;
+    assert!(second.signed_at > first.signed_at, "I6: also after one that was not sent");
+    let new = change(&world, "post", 3).await;
+    world.claim(lease, at(3)).await;
+    assert_eq!(world.moved(new.id, lease, at(3)).await, DeliveryState::Pending, "one at a time");
+    world.give_back(row.id, lease, Sent::Nothing, at(4)).await;
+    let found = world.look_at(&row).await;
+    World::expect_state(&found, DeliveryState::Superseded);
+    assert_eq!(world.claim(lease, at(4)).await, [new.id], "woken");
+    world.send(new.id, lease, at(4)).await;
+    // A stop ends it while it is open: nothing was sent, so nothing is said again.
+    world.set_active(endpoint, false, at(5)).await;
+    assert_eq!(world.moved(new.id, lease, at(5)).await, DeliveryState::Cancelled);
+    world.give_back(new.id, lease, Sent::Nothing, at(6)).await;
+    assert_eq!(world.deliveries_of(new.event).await.len(), 1);
+    world.set_active(endpoint, true, at(7)).await;
+    let newest = change(&world, "mail", 8).await;
+    assert_eq!(world.claim(lease, at(8)).await, [newest.id]);
+    world.attempt(newest.id, lease, Outcome::Delivered, at(8)).await;
+    assert!(world.claim(lease, at(1_000_000)).await.is_empty());
+}
+
+/// I7: an attempt that was cut off in its send is over, and the current state is sent once more.
+pub async fn i7_cut_off_is_sent_once_more(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(LANE).await;
+    let lease = world.lease(at(0)).await;
+    let row = change(&world, "news", 1).await;
+    world.claim(lease, at(1)).await;
+    world.send(row.id, lease, at(1)).await;
+    let new = change(&world, "post", 2).await;
+    world.give_back(row.id, lease, Sent::Perhaps, at(3)).await;
+    World::expect_state(&world.look_at(&row).await, DeliveryState::Superseded);
+    assert_eq!(world.claim(lease, at(3)).await, [new.id]);
+    world.attempt(new.id, lease, Outcome::Delivered, at(3)).await;
     assert!(world.claim(lease, at(1_000_000)).await.is_empty());
 }
 

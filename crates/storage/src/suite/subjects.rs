@@ -8,7 +8,7 @@ use super::world::{
     FIRST, HOLD, RETRY, SKIP, World, at, finished, finished_unopened, grant, ok, refusal,
 };
 use crate::Storage;
-use crate::deliveries::{GiveBack, GivenBack, Report};
+use crate::deliveries::{GiveBack, GivenBack, Report, Sent};
 
 /// I11: after erasing, nothing of the person can be read, what waits has ended, and it is on record.
 pub async fn an_erased_person_is_unreadable(store: &dyn Storage) {
@@ -72,7 +72,8 @@ pub async fn hot_deliveries_follow(store: &dyn Storage) {
     ok(store.subjects().erase(&world.by, "ada", at(2)).await);
     let lease = engine.lease;
     assert_eq!(world.moved(opened.id, lease, at(3)).await, DeliveryState::Erased);
-    let back = GivenBack { delivery: given.id, lease, to: GiveBack::Unreadable };
+    let back =
+        GivenBack { delivery: given.id, lease, sent: Sent::Nothing, to: GiveBack::Unreadable };
     let report = Report {
         finished: vec![finished_unopened(failed.id, lease, FIRST, RETRY, at(3))],
         given_back: vec![back],
@@ -100,7 +101,7 @@ pub async fn a_batch_loses_only_the_erased_part(store: &dyn Storage) {
     world.send(row.id, lease, at(3)).await;
     ok(store.subjects().erase(&world.by, "bob", at(4)).await);
     assert_eq!(world.event(row.event).await, None);
-    let back = GivenBack { delivery: row.id, lease, to: GiveBack::Unreadable };
+    let back = GivenBack { delivery: row.id, lease, sent: Sent::Nothing, to: GiveBack::Unreadable };
     let report = Report { finished: Vec::new(), given_back: vec![back] };
     ok(store.deliveries().report(report, at(5)).await);
     World::expect_state(&world.look_at(&row).await, DeliveryState::Erased);

@@ -10,7 +10,7 @@ use abide_core::ids::{DeliveryId, LeaseId};
 use super::deliveries::lose_all;
 use super::world::{FIRST, HOLD, RETRY, SKIP, World, at, finished, finished_unopened, grant, ok};
 use crate::Storage;
-use crate::deliveries::{Ending, FinishedAttempt, GiveBack, GivenBack, Opened, Report};
+use crate::deliveries::{Ending, FinishedAttempt, GiveBack, GivenBack, Opened, Report, Sent};
 use crate::history::DeliveryView;
 
 const LANE: DeliveryRules = DeliveryRules { source: Source::Lane, ..HOLD };
@@ -108,7 +108,8 @@ async fn try_attempt(
     if which % 16 == 1 {
         let back = [GiveBack::Parked, GiveBack::Due(now), GiveBack::Stopped, GiveBack::Unreadable];
         let to = back[usize::from(which) / 16 % 4];
-        let given_back = vec![GivenBack { delivery: row.id, lease, to }];
+        let sent = if which >= 64 { Sent::Nothing } else { Sent::Perhaps };
+        let given_back = vec![GivenBack { delivery: row.id, lease, sent, to }];
         ok(world.store.deliveries().report(Report { finished: vec![], given_back }, now).await);
         return None;
     }

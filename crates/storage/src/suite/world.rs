@@ -15,7 +15,9 @@ use abide_core::ids::{DecisionId, DeliveryId, EndpointId, EventId, Id, LeaseId, 
 use abide_core::shell::Chance;
 use parking_lot::Mutex;
 
-use crate::deliveries::{Ending, FinishedAttempt, OpenAttempt, Opened, Opening, Report};
+use crate::deliveries::{
+    Ending, FinishedAttempt, GiveBack, GivenBack, OpenAttempt, Opened, Opening, Report, Sent,
+};
 use crate::endpoints::{EndpointPatch, EndpointView, NewEndpoint};
 use crate::history::{AuditView, DeliveryView, FeedEntry};
 use crate::sealing::{MasterKeys, Secret};
@@ -271,6 +273,19 @@ impl<'a> World<'a> {
             Opened::Send(_) => panic!("may be sent"),
             Opened::Moved(state) => state,
         }
+    }
+
+    /// Gives a row back, due now.
+    pub(crate) async fn give_back(
+        &self,
+        delivery: DeliveryId,
+        lease: LeaseId,
+        sent: Sent,
+        now: Timestamp,
+    ) {
+        let given = GivenBack { delivery, lease, sent, to: GiveBack::Due(now) };
+        let report = Report { finished: Vec::new(), given_back: vec![given] };
+        ok(self.store.deliveries().report(report, now).await);
     }
 
     pub(crate) async fn report(&self, finished: FinishedAttempt, now: Timestamp) {
