@@ -8,6 +8,7 @@ mod drain;
 mod isolation;
 mod never_sent;
 mod order;
+mod outcomes;
 mod slow;
 mod stopped;
 mod world;

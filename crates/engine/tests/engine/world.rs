@@ -1,8 +1,8 @@
 //! A store, an engine on it, and the hands to use both.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use abide_core::Timestamp;
@@ -31,16 +31,30 @@ pub(crate) const SECRET: &str = "a secret that only tests know";
 /// Nothing here takes so long unless it is broken.
 pub(crate) const PATIENT: Duration = Duration::from_secs(30);
 
-/// The machine's time, moved on by what the test says.
+/// The machine's time, moved on by what the test says, or standing still until then.
 #[derive(Debug, Default)]
-pub(crate) struct TestClock(AtomicI64);
+pub(crate) struct TestClock {
+    moved: AtomicI64,
+    stands_at: OnceLock<i64>,
+}
+
+impl TestClock {
+    /// From now on only the test moves it.
+    pub(crate) fn stand_still(&self) {
+        self.stands_at.get_or_init(machine_time);
+    }
+}
 
 impl Clock for TestClock {
-    #[expect(clippy::disallowed_methods, reason = "a shell's clock")]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        Timestamp::from_millis(since.as_millis() as i64 + self.0.load(Ordering::Relaxed))
+        let time = self.stands_at.get().copied().unwrap_or_else(machine_time);
+        Timestamp::from_millis(time + self.moved.load(Ordering::Relaxed))
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a shell's clock")]
+fn machine_time() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 /// The machine's randomness.
@@ -126,20 +140,32 @@ impl World {
         store: Arc<SqliteStore>,
         options: Options,
     ) -> World {
+        let others = |parts: &mut EngineParts| {
+            parts.storage = storage;
+            parts.options = options;
+        };
+        World::made_of(store, others).await
+    }
+
+    /// On a store, with an engine of the usual parts but for those that `change` makes others.
+    pub(crate) async fn made_of(
+        store: Arc<SqliteStore>,
+        change: impl FnOnce(&mut EngineParts),
+    ) -> World {
         let clock = Arc::new(TestClock::default());
         let by = caller(&store, clock.now()).await;
-        let engine = Engine::start(EngineParts {
-            storage,
+        let mut parts = EngineParts {
+            storage: Arc::<SqliteStore>::clone(&store),
             clock: Arc::<TestClock>::clone(&clock),
             chance: Arc::new(Dice),
             dialects: DIALECTS,
             guard: Guard { dev_loopback_http: true, ..Guard::default() },
             resolver: Arc::new(SystemResolver),
             roots: TlsRoots::Only(vec![crate::receiver::Identity::of("nobody.test").certificate()]),
-            options,
-        })
-        .await
-        .unwrap();
+            options: Options::default(),
+        };
+        change(&mut parts);
+        let engine = Engine::start(parts).await.unwrap();
         World { store, engine, clock, by }
     }
 
@@ -151,12 +177,16 @@ impl World {
 
     /// Moves the time on; whoever waits for it looks.
     pub(crate) fn advance(&self, by: Duration) {
-        self.clock.0.fetch_add(by.as_millis() as i64, Ordering::Relaxed);
+        self.clock.moved.fetch_add(by.as_millis() as i64, Ordering::Relaxed);
         self.store.doorbell().ring();
     }
 
     pub(crate) async fn endpoint(&self, dialect: &dyn Dialect, to: &Receiver) -> EndpointId {
         add_endpoint(&self.store, &self.by, dialect, to, self.clock.now()).await
+    }
+
+    pub(crate) async fn endpoint_at(&self, dialect: &dyn Dialect, url: String) -> EndpointId {
+        add_endpoint_at(&self.store, &self.by, dialect, url, self.clock.now()).await
     }
 
     /// Records that a person agreed to a purpose.
@@ -217,9 +247,20 @@ pub(crate) async fn add_endpoint(
     to: &Receiver,
     now: Timestamp,
 ) -> EndpointId {
+    let url = format!("http://{}/{}", to.addr(), dialect.name());
+    add_endpoint_at(store, by, dialect, url, now).await
+}
+
+async fn add_endpoint_at(
+    store: &SqliteStore,
+    by: &Caller,
+    dialect: &dyn Dialect,
+    url: String,
+    now: Timestamp,
+) -> EndpointId {
     let new = NewEndpoint {
         dialect: dialect.name().to_owned(),
-        url: format!("http://{}/{}", to.addr(), dialect.name()),
+        url,
         events: EventFilter::Only(vec![
             EventKind::ConsentCreated,
             EventKind::ConsentUpdated,

@@ -39,6 +39,15 @@ pub(crate) static HASTY: TestDialect = TestDialect {
     deadline: Duration::from_secs(1),
 };
 
+/// The same, with a deadline that a receiver misses only on purpose. Like all of these it does as a receiver wishes that
+/// says when to come back, which ConsentProof does not.
+pub(crate) static COURTEOUS: TestDialect = TestDialect {
+    name: "test.courteous",
+    source: Source::Snapshot,
+    delays: &[60],
+    deadline: Duration::from_secs(5),
+};
+
 /// The consent as it is when it is sent, signed with strictly increasing time.
 pub(crate) static LATEST: TestDialect = TestDialect {
     name: "test.latest",
@@ -60,7 +69,7 @@ pub(crate) const POISON: &str = "poison";
 
 /// Everything the tests speak.
 pub(crate) static DIALECTS: &[&dyn Dialect] =
-    &[&abide_dialects::consentproof::ConsentProof, &SNAPSHOT, &HASTY, &LATEST, &LANE];
+    &[&abide_dialects::consentproof::ConsentProof, &SNAPSHOT, &HASTY, &COURTEOUS, &LATEST, &LANE];
 
 impl Dialect for TestDialect {
     fn name(&self) -> &'static str {

@@ -227,7 +227,7 @@ pub async fn a_lost_opened_attempt_counts(store: &dyn Storage) {
     assert_eq!(found.attempts[0].duration_millis, None, "its end is unknown");
 }
 
-/// I2, P20: an attempt that was opened and of which nothing was sent takes no step of the schedule; it is recorded as not
+/// I2, P23: an attempt that was opened and of which nothing was sent takes no step of the schedule; it is recorded as not
 /// sent, once, and its number is not used again.
 pub async fn an_attempt_never_sent_takes_no_step(store: &dyn Storage) {
     let world = World::new(store).await;
@@ -338,7 +338,7 @@ pub async fn a_repeated_report_changes_nothing(store: &dyn Storage) {
     assert_eq!(world.look_at(&made).await, once);
 }
 
-/// P20: a hot delivery's failed first attempt goes on under the schedule like any other.
+/// P23: a hot delivery's failed first attempt goes on under the schedule like any other.
 pub async fn a_hot_failure_is_retried(store: &dyn Storage) {
     let world = World::new(store).await;
     world.endpoint(HOLD).await;
