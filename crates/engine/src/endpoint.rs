@@ -70,6 +70,9 @@ impl Endpoint {
         if line.health.is_suspect() {
             job.shed(&hub.room);
         }
+        if line.queue.is_empty() {
+            line.waits_since = Instant::now();
+        }
         line.queue.push_back(job);
         let recruits = line.staff(hub, now);
         let unknown = matches!(line.known, Known::Nothing);
@@ -127,6 +130,7 @@ impl Endpoint {
         let mut back = Vec::new();
         let mut line = self.line.lock();
         let now = hub.clock.now();
+        hub.pulse.worker_moved(Instant::now());
         line.judge(hub, verdict, now, &mut back);
         let others = line.in_flight - 1;
         let next = match (line.health.turn(others, now), &line.known) {

@@ -72,7 +72,8 @@ impl Engine {
         let room = Arc::new(RoomBook::new(options.queue_deliveries, budget.clone()));
         let courier = Courier::new(guard, resolver, roots, budget).map_err(StartError::Tls)?;
         let began = Instant::now();
-        let pulse = Pulse::new(began, &options);
+        let deadlines = dialects.iter().map(|dialect| dialect.deadline());
+        let pulse = Pulse::new(began, deadlines.max().unwrap_or_default(), &options);
         let started = storage.leases().start(clock.now()).await?;
         pulse.confirmed(began);
         let hub = Arc::new(Hub {
@@ -117,6 +118,7 @@ impl Engine {
         if self.hub.reporter.is_failing() {
             problems.push("outcomes cannot be recorded".to_owned());
         }
+        problems.extend(self.hub.standstill().map(str::to_owned));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 

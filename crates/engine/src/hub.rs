@@ -111,6 +111,20 @@ impl Hub {
         }
     }
 
+    /// Whether deliveries wait and no worker moves, in words for an operator. Endpoints are only asked when no worker
+    /// has moved for long.
+    pub(crate) fn standstill(&self) -> Option<&'static str> {
+        let since = self.pulse.workers_still_since()?;
+        if self.is_draining() || !self.registry.any_has_waited_since(since) {
+            return None;
+        }
+        Some(if self.pools.are_used_up() {
+            "the workers that send stand still and hold every permit"
+        } else {
+            "the workers that send stand still, although permits are free"
+        })
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.work.draining.load(Ordering::Relaxed)
     }

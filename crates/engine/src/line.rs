@@ -31,6 +31,8 @@ pub(crate) enum Known {
 pub(crate) struct Line {
     pub(crate) known: Known,
     pub(crate) queue: VecDeque<Job>,
+    /// When the queue last ceased to be empty.
+    pub(crate) waits_since: Instant,
     pub(crate) health: Health,
     pub(crate) parked: Parked,
     /// Workers under way, each with one attempt at most.
@@ -82,6 +84,7 @@ impl Line {
         Self {
             known: Known::Nothing,
             queue: VecDeque::new(),
+            waits_since: Instant::now(),
             health: Health::default(),
             parked: Parked::default(),
             in_flight: 0,
@@ -129,6 +132,11 @@ impl Line {
             return usize::from(self.in_flight == 0 && self.queue.is_empty());
         }
         (bound - self.queue.len()).min(hub.options.page as usize)
+    }
+
+    /// Whether there has always been a job waiting since `before`.
+    pub(crate) fn has_waited_since(&self, before: Instant) -> bool {
+        !self.queue.is_empty() && self.waits_since <= before
     }
 
     pub(crate) fn rests(&self, now: Timestamp) -> bool {

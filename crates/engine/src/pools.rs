@@ -39,6 +39,11 @@ impl Pools {
         self.of(pool).available_permits() == 0
     }
 
+    /// Whether no permit of either pool is free.
+    pub(crate) fn are_used_up(&self) -> bool {
+        self.is_used_up(Pool::Healthy) && self.is_used_up(Pool::Suspect)
+    }
+
     fn of(&self, pool: Pool) -> &Arc<Semaphore> {
         match pool {
             Pool::Healthy => &self.healthy,

@@ -1,4 +1,4 @@
-//! Whether this node lives: heartbeats, looks at changes, loops that turn. Monotonic time only.
+//! Whether this node lives: heartbeats, looks at changes, loops that turn, workers that move. Monotonic time only.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -41,17 +41,24 @@ pub(crate) struct Pulse {
     confirmed: AtomicU64,
     looked: AtomicU64,
     ticks: [AtomicU64; Loop::ALL.len()],
+    /// When any worker last took a job, ended an attempt or left.
+    moved: AtomicU64,
+    /// No attempt takes so long.
+    longest_attempt: Duration,
     heartbeat_valid: Duration,
     look_valid: Duration,
 }
 
 impl Pulse {
-    pub(crate) fn new(began: Instant, options: &Options) -> Self {
+    /// `longest_deadline` is that of the most patient dialect.
+    pub(crate) fn new(began: Instant, longest_deadline: Duration, options: &Options) -> Self {
         Self {
             began,
             confirmed: AtomicU64::new(0),
             looked: AtomicU64::new(0),
             ticks: Default::default(),
+            moved: AtomicU64::new(0),
+            longest_attempt: longest_deadline + options.opened_valid + options.worker_slack,
             heartbeat_valid: options.heartbeat_valid,
             look_valid: options.look_valid,
         }
@@ -70,6 +77,17 @@ impl Pulse {
     /// A loop turned.
     pub(crate) fn ticked(&self, which: Loop) {
         self.ticks[which as usize].store(self.millis(Instant::now()), Ordering::Relaxed);
+    }
+
+    /// A worker goes on to what it does next.
+    pub(crate) fn worker_moved(&self, at: Instant) {
+        self.moved.store(self.millis(at), Ordering::Relaxed);
+    }
+
+    /// Where no worker has moved for longer than any attempt takes: what waits since before then stands still.
+    pub(crate) fn workers_still_since(&self) -> Option<Instant> {
+        let still = self.age(&self.moved) >= self.longest_attempt;
+        still.then(|| Instant::now().checked_sub(self.longest_attempt)).flatten()
     }
 
     /// Whether a send may start: the lease is certainly this node's, and what was stopped or erased is known.
@@ -113,7 +131,7 @@ mod tests {
     async fn a_node_without_confirmed_heartbeats_starts_no_send() {
         let now = Instant::now();
         let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).expect("up that long");
-        let pulse = Pulse::new(ago(20), &Options::default());
+        let pulse = Pulse::new(ago(20), Duration::ZERO, &Options::default());
         for (which, _) in Loop::ALL {
             pulse.ticked(which);
         }
@@ -128,5 +146,23 @@ mod tests {
         pulse.looked(ago(2));
         assert!(!pulse.may_send());
         assert_eq!(pulse.problems(), ["changes of endpoints are not seen"]);
+    }
+
+    /// I2: workers stand still only when none has moved for longer than the longest attempt may take.
+    #[tokio::test]
+    async fn workers_stand_still_after_the_longest_attempt() {
+        let now = Instant::now();
+        let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).expect("up that long");
+        let options = Options {
+            opened_valid: Duration::from_secs(20),
+            worker_slack: Duration::from_secs(30),
+            ..Options::default()
+        };
+        let pulse = Pulse::new(ago(200), Duration::from_secs(50), &options);
+        assert!(pulse.workers_still_since().is_some_and(|since| since >= ago(100)));
+        pulse.worker_moved(ago(80));
+        assert_eq!(pulse.workers_still_since(), None);
+        pulse.worker_moved(ago(100));
+        assert!(pulse.workers_still_since().is_some());
     }
 }

@@ -44,6 +44,12 @@ impl Registry {
         }
     }
 
+    /// Whether some endpoint has always had a job waiting since `before`.
+    pub(crate) fn any_has_waited_since(&self, before: Instant) -> bool {
+        let waits = |endpoint: &Arc<Endpoint>| endpoint.line.lock().has_waited_since(before);
+        self.shards.iter().any(|shard| shard.lock().values().any(waits))
+    }
+
     fn shard(&self, id: EndpointId) -> &Mutex<HashMap<EndpointId, Arc<Endpoint>>> {
         let key = id.key() as u64;
         &self.shards[(key ^ (key >> 21)) as usize % SHARDS]

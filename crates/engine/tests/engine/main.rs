@@ -10,6 +10,7 @@ mod never_sent;
 mod order;
 mod outcomes;
 mod slow;
+mod standstill;
 mod stopped;
 mod world;
 

@@ -71,6 +71,9 @@ pub(crate) const POISON: &str = "poison";
 pub(crate) static DIALECTS: &[&dyn Dialect] =
     &[&abide_dialects::consentproof::ConsentProof, &SNAPSHOT, &HASTY, &COURTEOUS, &LATEST, &LANE];
 
+/// For engines whose longest deadline must be short.
+pub(crate) static LANE_ALONE: &[&dyn Dialect] = &[&LANE];
+
 impl Dialect for TestDialect {
     fn name(&self) -> &'static str {
         self.name
