@@ -70,8 +70,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let endpoints: Result<Vec<_>, _> = (0..options.fan_out).map(endpoint).collect();
     let endpoints = endpoints.map_err(|problem| anyhow!("{problem}"))?;
     let budget = ByteBudget::new(64 << 20);
-    let courier = Courier::new(guard, Arc::new(SystemResolver), TlsRoots::Platform, budget)
-        .context("no certificates to trust")?;
+    let courier =
+        Courier::new(guard, Arc::new(SystemResolver::default()), TlsRoots::Platform, budget)
+            .context("no certificates to trust")?;
     let hops = Arc::new(Hops {
         courier,
         endpoints,

@@ -62,7 +62,7 @@ pub(crate) async fn start_engine(ground: &Ground, serving: &Serving) -> anyhow::
         chance: Arc::clone(&ground.chance),
         dialects: abide_dialects::all(),
         guard: guard(serving),
-        resolver: Arc::new(SystemResolver),
+        resolver: Arc::new(SystemResolver::default()),
         roots: TlsRoots::Platform,
         options: abide_engine::Options::default(),
     };

@@ -136,7 +136,8 @@ impl Connector {
         let addresses = match &origin.host {
             Host::Ip(addr) => vec![SocketAddr::new(*addr, origin.port)],
             Host::Name(name) => {
-                self.resolver.resolve(name, origin.port).await.map_err(|_| SendError::Dns)?
+                let found = self.resolver.resolve(name, origin.port).await;
+                found.map_err(|why| SendError::from_look_up(&why))?
             }
         };
         for addr in &addresses {

@@ -13,6 +13,8 @@ use super::{Forbidden, tls};
 pub enum SendError {
     /// The name could not be resolved, or has no address.
     Dns,
+    /// The name was not looked up: too many other look-ups are under way, and none ended in time.
+    DnsBusy,
     /// An address of the receiver may not be called (I10).
     ForbiddenAddress(Forbidden),
     /// Nobody listens at the receiver's address.
@@ -43,6 +45,7 @@ impl SendError {
     pub fn class(&self) -> &'static str {
         match self {
             SendError::Dns => "dns",
+            SendError::DnsBusy => "dns_busy",
             SendError::ForbiddenAddress(_) => "forbidden_address",
             SendError::ConnectRefused => "connect_refused",
             SendError::ConnectFailed => "connect_failed",
@@ -57,6 +60,7 @@ impl SendError {
     pub fn arrival(&self) -> Arrival {
         match self {
             SendError::Dns
+            | SendError::DnsBusy
             | SendError::ForbiddenAddress(_)
             | SendError::ConnectRefused
             | SendError::ConnectFailed => Arrival::NotArrived,
@@ -64,6 +68,13 @@ impl SendError {
             | SendError::Timeout(arrival)
             | SendError::Reset(arrival) => *arrival,
             SendError::InvalidHttp => Arrival::Unknown,
+        }
+    }
+
+    pub(super) fn from_look_up(error: &io::Error) -> SendError {
+        match error.kind() {
+            io::ErrorKind::ResourceBusy => SendError::DnsBusy,
+            _ => SendError::Dns,
         }
     }
 
@@ -101,6 +112,7 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SendError::Dns => "the receiver's name could not be resolved",
+            SendError::DnsBusy => "too many names are being looked up for the receiver's to be",
             SendError::ForbiddenAddress(why) => {
                 return write!(f, "the receiver may not be called: {why}");
             }

@@ -160,7 +160,7 @@ impl World {
             chance: Arc::new(Dice),
             dialects: DIALECTS,
             guard: Guard { dev_loopback_http: true, ..Guard::default() },
-            resolver: Arc::new(SystemResolver),
+            resolver: Arc::new(SystemResolver::default()),
             roots: TlsRoots::Only(vec![crate::receiver::Identity::of("nobody.test").certificate()]),
             options: Options::default(),
         };
