@@ -63,7 +63,7 @@ pub(crate) async fn start_engine(ground: &Ground, serving: &Serving) -> anyhow::
         dialects: abide_dialects::all(),
         guard: guard(serving),
         resolver: Arc::new(SystemResolver::default()),
-        roots: TlsRoots::Platform,
+        roots: if serving.dev { TlsRoots::PlatformIfAny } else { TlsRoots::Platform },
         options: abide_engine::Options::default(),
     };
     Engine::start(parts).await.map_err(|error| match error {

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::program::{PATIENCE, Site, abide, times};
+use crate::program::{PATIENCE, Site, abide, end_of, times};
+use crate::receiver::{Receiver, SECRET};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -158,16 +159,44 @@ fn an_admin_key_in_the_data_folder_is_warned_of_at_each_start() {
     }
 }
 
+/// The program on a machine without root certificates.
+fn without_roots(site: &Site, args: &[&str]) -> Command {
+    fs::write(site.path().join("none.pem"), "").unwrap();
+    let mut command = abide(site.path(), args);
+    command.env("SSL_CERT_FILE", "none.pem").env("SSL_CERT_DIR", "nowhere");
+    command
+}
+
+/// For development root certificates are not needed: the start warns, and what goes to plain http arrives.
+#[test]
+fn dev_starts_without_root_certificates_and_warns() {
+    let site = Site::new();
+    let args = ["serve", "--listen", "127.0.0.1:0", "--dev"];
+    let server = site.start(&mut without_roots(&site, &args));
+    let warning = site.log();
+    assert!(warning.contains("WARN") && warning.contains("`ca-certificates`"), "{warning}");
+    let receiver = Receiver::start();
+    let api = server.api(&site.admin_key());
+    api.subscribe(receiver.address, SECRET);
+    let consent = api.consent("ada");
+    assert_eq!(receiver.next().object, consent);
+    server.stop();
+    let args = ["demo", "--once", "--listen", "127.0.0.1:0", "--receiver", "127.0.0.1:0"];
+    let shown = without_roots(&Site::new(), &args).output().unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+}
+
 /// Without root certificates no https receiver can be trusted.
 #[test]
 fn a_machine_without_root_certificates_is_told_what_to_install() {
     let site = Site::new();
-    fs::write(site.path().join("none.pem"), "").unwrap();
-    let mut command = abide(site.path(), &["serve", "--listen", "127.0.0.1:0"]);
-    command.env("SSL_CERT_FILE", "none.pem").env("SSL_CERT_DIR", "nowhere");
-    let refused = command.output().unwrap();
-    let problem = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && problem.contains("`ca-certificates`"), "{problem}");
+    let mut command = without_roots(&site, &["serve", "--listen", "127.0.0.1:0"]);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = end_of(&mut process, PATIENCE);
+    drop(process.kill());
+    let problem = String::from_utf8(process.wait_with_output().unwrap().stderr).unwrap();
+    assert!(ended.is_some_and(|status| !status.success()), "it serves: {problem}");
+    assert!(problem.contains("`ca-certificates`"), "{problem}");
 }
 
 /// Killed between the key's commit and the file that tells it.

@@ -108,7 +108,8 @@ impl Driver {
 pub(super) struct Connector {
     pub(super) guard: Guard,
     pub(super) resolver: Arc<dyn Resolve>,
-    pub(super) tls: TlsConnector,
+    /// `None`: nobody can prove who they are, so https leads nowhere.
+    pub(super) tls: Option<TlsConnector>,
 }
 
 impl Connector {
@@ -118,12 +119,17 @@ impl Connector {
         until: Instant,
     ) -> Result<Connection, SendError> {
         let origin = target.origin();
+        let tls = match (origin.scheme, &self.tls) {
+            (Scheme::Http, _) => None,
+            (Scheme::Https, Some(tls)) => Some(tls),
+            (Scheme::Https, None) => return Err(SendError::NoRoots),
+        };
         let addresses = self.checked_addresses(origin).await?;
         let tcp = dial_first(&addresses, until).await?;
-        let stream = match origin.scheme {
-            Scheme::Http => Stream::Clear(tcp),
-            Scheme::Https => {
-                let dialled = self.tls.connect(origin.server_name.clone(), tcp).await;
+        let stream = match tls {
+            None => Stream::Clear(tcp),
+            Some(tls) => {
+                let dialled = tls.connect(origin.server_name.clone(), tcp).await;
                 Stream::Tls(Box::new(dialled.map_err(|why| SendError::from_handshake(&why))?))
             }
         };
@@ -188,6 +194,7 @@ mod tests {
 
     use tokio::net::TcpListener;
 
+    use super::super::Arrival;
     use super::*;
 
     const PATIENT: Duration = Duration::from_mins(1);
@@ -214,6 +221,37 @@ mod tests {
             }
         };
         timeout(PATIENT, noticed).await.unwrap();
+    }
+
+    /// Looks nothing up.
+    #[derive(Debug)]
+    struct Blind;
+
+    #[async_trait::async_trait]
+    impl Resolve for Blind {
+        async fn resolve(&self, host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+            panic!("{host} was looked up")
+        }
+    }
+
+    /// I10: without root certificates an https receiver is not even looked up, and the error says why; plain http goes
+    /// its way.
+    #[tokio::test]
+    async fn without_roots_https_leads_nowhere() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let guard = Guard { allow: vec!["127.0.0.0/8".parse().unwrap()], dev_loopback_http: true };
+        let connector = Connector { guard, resolver: Arc::new(Blind), tls: None };
+        let connect = async |url: String| {
+            let target = Target::parse(&url, &connector.guard).unwrap();
+            connector.connect(&target, Instant::now() + PATIENT).await
+        };
+        for host in [addr.to_string(), "hooks.test".to_owned()] {
+            let why = connect(format!("https://{host}/")).await.err().unwrap();
+            assert_eq!((why, why.arrival()), (SendError::NoRoots, Arrival::NotArrived));
+            assert_eq!(why.class(), "no_root_certificates");
+        }
+        assert!(connect(format!("http://{addr}/")).await.is_ok());
     }
 
     /// The race that `is_open` cannot win: the receiver closes just after it was asked.

@@ -9,7 +9,6 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
 
 use super::connect::Connector;
 use super::{Answer, Arrival, ByteBudget, Connection, Guard, Resolve, SendError, Target, TlsRoots};
@@ -60,14 +59,14 @@ pub fn is_courier_header(name: &HeaderName) -> bool {
 }
 
 impl Courier {
-    /// Fails if there is no certificate to trust.
+    /// Fails if there is no certificate to trust, unless the roots say to go on without.
     pub fn new(
         guard: Guard,
         resolver: Arc<dyn Resolve>,
         roots: TlsRoots,
         budget: ByteBudget,
     ) -> Result<Courier, rustls::Error> {
-        let tls = TlsConnector::from(Arc::new(tls::client_config(roots)?));
+        let tls = tls::connector(roots)?;
         Ok(Courier { connector: Connector { guard, resolver, tls }, budget })
     }
 

@@ -21,6 +21,8 @@ pub enum SendError {
     ConnectRefused,
     /// The receiver's address could not be reached.
     ConnectFailed,
+    /// This machine has no root certificates to prove an https receiver by.
+    NoRoots,
     /// TLS failed: the words say how.
     Tls(&'static str, Arrival),
     /// The deadline passed before the whole answer was there.
@@ -49,6 +51,7 @@ impl SendError {
             SendError::ForbiddenAddress(_) => "forbidden_address",
             SendError::ConnectRefused => "connect_refused",
             SendError::ConnectFailed => "connect_failed",
+            SendError::NoRoots => "no_root_certificates",
             SendError::Tls(..) => "tls",
             SendError::Timeout(_) => "timeout",
             SendError::Reset(_) => "reset",
@@ -61,6 +64,7 @@ impl SendError {
         match self {
             SendError::Dns
             | SendError::DnsBusy
+            | SendError::NoRoots
             | SendError::ForbiddenAddress(_)
             | SendError::ConnectRefused
             | SendError::ConnectFailed => Arrival::NotArrived,
@@ -118,6 +122,7 @@ impl fmt::Display for SendError {
             }
             SendError::ConnectRefused => "the receiver refused the connection",
             SendError::ConnectFailed => "the receiver could not be reached",
+            SendError::NoRoots => "there are no root certificates to prove the receiver by",
             SendError::Tls(fault, _) => return write!(f, "TLS failed: {fault}"),
             SendError::Timeout(_) => "the deadline passed before the whole answer was there",
             SendError::Reset(_) => "the connection closed before the whole answer was there",

@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, RootCertStore, crypto::CryptoProvider};
 use rustls_platform_verifier::Verifier;
+use tokio_rustls::TlsConnector;
 
 /// Whose signature makes a receiver's certificate good.
 #[derive(Debug, Clone, Default)]
@@ -15,13 +16,33 @@ pub enum TlsRoots {
     /// The machine's own trust store.
     #[default]
     Platform,
+    /// The machine's own trust store. Where it has none this is told in the log, and nothing is sent to https
+    /// receivers: for development.
+    PlatformIfAny,
     /// The machine's trust store and these: an operator's internal authority.
     PlatformAnd(Vec<CertificateDer<'static>>),
     /// These alone.
     Only(Vec<CertificateDer<'static>>),
 }
 
-pub(super) fn client_config(roots: TlsRoots) -> Result<ClientConfig, rustls::Error> {
+/// `None`: there is nobody to trust, and [`TlsRoots::PlatformIfAny`] says to go on without.
+pub(super) fn connector(roots: TlsRoots) -> Result<Option<TlsConnector>, rustls::Error> {
+    let may_lack = matches!(roots, TlsRoots::PlatformIfAny);
+    match client_config(roots) {
+        Ok(config) => Ok(Some(TlsConnector::from(Arc::new(config)))),
+        Err(why) if may_lack => {
+            tracing::warn!(
+                %why,
+                "no root certificates to trust receivers by: nothing is sent to https; install them (the package \
+                 `ca-certificates` on Debian)"
+            );
+            Ok(None)
+        }
+        Err(why) => Err(why),
+    }
+}
+
+fn client_config(roots: TlsRoots) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = verifier(roots, &provider)?;
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -66,7 +87,7 @@ fn verifier(
 ) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
     let provider = Arc::clone(provider);
     match roots {
-        TlsRoots::Platform => Ok(Arc::new(Verifier::new(provider)?)),
+        TlsRoots::Platform | TlsRoots::PlatformIfAny => Ok(Arc::new(Verifier::new(provider)?)),
         TlsRoots::PlatformAnd(extra) => {
             Ok(Arc::new(Verifier::new_with_extra_roots(extra, provider)?))
         }
