@@ -243,8 +243,12 @@ CREATE TABLE lanes (
   wanted INTEGER NOT NULL,
   acknowledged INTEGER NOT NULL,
   unsure INTEGER NOT NULL CHECK (unsure IN (0, 1)),
+  -- The open attempt: delivery, lease and number say which.
   open_delivery INTEGER,
+  open_lease INTEGER,
+  open_number INTEGER,
   open_version INTEGER,
+  open_doubted INTEGER CHECK (open_doubted = 0 OR open_doubted = 1),
   open_ends_by INTEGER,
   last_sent_at INTEGER NOT NULL,
   waiting INTEGER,

@@ -8,7 +8,7 @@ use abide_core::delivery::{Decided, DeliveryState, Next, Reason, Run, Trigger, n
 use abide_core::endpoint::Source;
 use abide_core::event::{Event, EventBody};
 use abide_core::ids::{DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, SubjectId};
-use abide_core::lane::AttemptEnd;
+use abide_core::lane::{AttemptEnd, AttemptId};
 use abide_storage::StorageResult;
 use abide_storage::deliveries::{
     Ending, FinishedAttempt, Fresh, GiveBack, GivenBack, NOT_STARTED, OpenAttempt, Opened, Opening,
@@ -122,7 +122,8 @@ fn open_in_lane(
 ) -> StorageResult<Opened> {
     let Some(subject) = row.subject else { return erased(tx, row.id) };
     let by_hand = row.run != Run::First;
-    let entered = lanes::enter(tx, endpoint.id, subject, row.id, by_hand, (now, open.ends_by))?;
+    let attempt = AttemptId { delivery: row.id, lease: open.lease, number: row.attempts + 1 };
+    let entered = lanes::enter(tx, endpoint.id, subject, attempt, by_hand, (now, open.ends_by))?;
     match entered {
         Entered::Send(version, sent_at) => {
             let keys = tx.keys(row.organization)?;
@@ -334,7 +335,10 @@ fn end_opened(
     }
     let endpoint = facts(tx.connection(), row.endpoint)?;
     match (endpoint.rules.source, row.subject) {
-        (Source::Lane, Some(subject)) => lanes::close(tx, &endpoint, subject, row.id, in_lane, now),
+        (Source::Lane, Some(subject)) => {
+            let attempt = AttemptId { delivery: row.id, lease: given.lease, number: row.attempts };
+            lanes::close(tx, &endpoint, subject, attempt, in_lane, now)
+        }
         _ => Ok(Closed::AsDecided),
     }
 }
@@ -397,7 +401,7 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
         let moved = tx
             .sql(
                 "UPDATE deliveries SET state = 'delivered', lease = NULL, attempts = 1, attempts_in_run = 1 \
-                 WHERE delivery = ? AND lease = ? AND state IN ('hot', 'claimed')",
+                 WHERE delivery = ? AND lease = ? AND attempts <= 1 AND state IN ('hot', 'claimed')",
             )?
             .execute([finished.delivery.key(), finished.lease.key()])
             .map_err(database)?;
@@ -411,7 +415,9 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
         // Reported again because the first report's commit was in doubt.
         return Ok(());
     }
-    let current = row.state.is_leased() && row.lease == Some(finished.lease);
+    // A lease can open a delivery's next attempt while an earlier one of its own is not reported yet.
+    let is_last = finished.number >= row.attempts;
+    let current = row.state.is_leased() && row.lease == Some(finished.lease) && is_last;
     let endpoint = facts(tx.connection(), row.endpoint)?;
     let sealed = seal_answer(tx, &row, finished)?;
     let in_run = row.attempts_in_run.max(1);
@@ -426,7 +432,7 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
                 (_, Ending::NotSent) => AttemptEnd::NotSent,
                 (_, Ending::Answered) => AttemptEnd::Refused,
             };
-            lanes::close(tx, &endpoint, subject, row.id, end, now)?
+            lanes::close(tx, &endpoint, subject, finished.attempt(), end, now)?
         }
         _ => Closed::AsDecided,
     };

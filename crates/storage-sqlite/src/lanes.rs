@@ -3,7 +3,7 @@
 use abide_core::Timestamp;
 use abide_core::delivery::Reason;
 use abide_core::ids::{DeliveryId, EndpointId, EventId, Id, SubjectId};
-use abide_core::lane::{AttemptEnd, Entry, Lane, OpenAttempt};
+use abide_core::lane::{AttemptEnd, AttemptId, Entry, Lane, OpenAttempt};
 use abide_storage::StorageResult;
 use rusqlite::{OptionalExtension, params};
 
@@ -43,8 +43,13 @@ pub(crate) fn load(
     .query_row([endpoint.key(), subject.key()], |row| {
         let open = match maybe_id(row, "open_delivery")? {
             Some(delivery) => Some(OpenAttempt {
-                delivery,
+                attempt: AttemptId {
+                    delivery,
+                    lease: id(row, "open_lease")?,
+                    number: row.get("open_number")?,
+                },
                 version: row.get::<_, i64>("open_version")? as u64,
+                doubted: row.get("open_doubted")?,
                 ends_by: at(row, "open_ends_by")?,
             }),
             None => None,
@@ -73,8 +78,9 @@ fn store(
 ) -> StorageResult<()> {
     let StoredLane { lane, waiting, event } = stored;
     tx.sql(
-        "INSERT OR REPLACE INTO lanes (endpoint, subject, wanted, acknowledged, unsure, open_delivery, open_version, \
-         open_ends_by, last_sent_at, waiting, event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO lanes (endpoint, subject, wanted, acknowledged, unsure, open_delivery, open_lease, \
+         open_number, open_version, open_doubted, open_ends_by, last_sent_at, waiting, event) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         endpoint.key(),
@@ -82,8 +88,11 @@ fn store(
         lane.wanted as i64,
         lane.acknowledged as i64,
         lane.unsure,
-        lane.open.map(|open| open.delivery.key()),
+        lane.open.map(|open| open.attempt.delivery.key()),
+        lane.open.map(|open| open.attempt.lease.key()),
+        lane.open.map(|open| open.attempt.number),
         lane.open.map(|open| open.version as i64),
+        lane.open.map(|open| open.doubted),
         lane.open.map(|open| open.ends_by.as_millis()),
         lane.last_sent_at.as_millis(),
         waiting.map(Id::key),
@@ -110,7 +119,7 @@ pub(crate) fn want(
     });
     stored.lane.wanted = stored.lane.wanted.max(version);
     if let Some(waited) = stored.waiting
-        && stored.lane.open.is_none_or(|open| open.delivery != waited)
+        && stored.lane.open.is_none_or(|open| open.attempt.delivery != waited)
     {
         supersede(tx, waited, delivery)?;
     }
@@ -148,12 +157,12 @@ pub(crate) enum Entered {
     Superseded(DeliveryId),
 }
 
-/// Opens an attempt of `delivery` in its lane.
+/// Opens an attempt in its delivery's lane.
 pub(crate) fn enter(
     tx: &Tx<'_>,
     endpoint: EndpointId,
     subject: SubjectId,
-    delivery: DeliveryId,
+    attempt: AttemptId,
     by_hand: bool,
     times: (Timestamp, Timestamp),
 ) -> StorageResult<Entered> {
@@ -163,16 +172,16 @@ pub(crate) fn enter(
     // may never come back to say so: a stop may have cancelled it meanwhile.
     if let Some(open) = stored.lane.open
         && now >= open.ends_by
-        && !is_leased(tx, open.delivery)?
+        && !is_leased(tx, open.attempt.delivery)?
     {
-        stored.lane.close(open.delivery, AttemptEnd::Unknown);
+        stored.lane.close(open.attempt, AttemptEnd::Unknown);
     }
     let version = stored.lane.wanted;
-    let entry = stored.lane.enter(delivery, version, by_hand, now, ends_by);
+    let entry = stored.lane.enter(attempt, version, by_hand, now, ends_by);
     let entered = match entry {
         Entry::Send(sent_at) => match stored.waiting {
             // Its own lost attempt has just been closed: the newer delivery goes on in its place.
-            Some(newer) if newer > delivery && !by_hand => {
+            Some(newer) if newer > attempt.delivery && !by_hand => {
                 stored.lane.open = None;
                 Entered::Superseded(newer)
             }
@@ -195,25 +204,25 @@ pub(crate) enum Closed {
 }
 
 /// Closes an attempt: wakes the delivery that waited for it, and sees that an unknown end is followed by one more
-/// sending of the current state (I7).
+/// sending of the current state (I7). The outcome of one that is not open comes late: it closes nothing.
 pub(crate) fn close(
     tx: &mut Tx<'_>,
     endpoint: &EndpointFacts,
     subject: SubjectId,
-    delivery: DeliveryId,
+    attempt: AttemptId,
     end: AttemptEnd,
     now: Timestamp,
 ) -> StorageResult<Closed> {
     let Some(mut stored) = load(tx, endpoint.id, subject)? else { return Ok(Closed::AsDecided) };
-    stored.lane.close(delivery, end);
+    let was_open = stored.lane.close(attempt, end);
     let closed = match stored.waiting {
-        Some(newer) if newer != delivery => {
+        Some(newer) if newer != attempt.delivery => {
             wake(tx, newer, now)?;
             Closed::Newer(newer)
         }
         _ => Closed::AsDecided,
     };
-    if end == AttemptEnd::Acknowledged && stored.waiting == Some(delivery) {
+    if was_open && end == AttemptEnd::Acknowledged && stored.waiting == Some(attempt.delivery) {
         stored.waiting = None;
     }
     let sent = end != AttemptEnd::NotSent;

@@ -70,6 +70,7 @@ conforms! {
         an_attempt_cut_off_counts,
         an_attempt_never_sent_of_an_ended_delivery_is_late,
         late_outcomes_move_nothing,
+        an_earlier_attempts_outcome_moves_nothing,
         a_repeated_report_changes_nothing,
         a_hot_failure_is_retried;
     endpoints:
@@ -95,6 +96,8 @@ conforms! {
         i7_never_sent_frees_the_lane,
         i7_cut_off_is_sent_once_more,
         i7_late_recording_is_sent_once_more,
+        i7_a_late_outcome_closes_no_other_attempt,
+        i7_a_late_outcome_beside_an_open_attempt_is_sent_once_more,
         i7_a_cancelled_open_attempt_frees_its_lane;
     leases:
         leases_begin_and_end;

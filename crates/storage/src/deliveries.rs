@@ -5,6 +5,7 @@ use abide_core::consent::{ConsentView, SubjectState};
 use abide_core::delivery::{Decided, DeliveryState, Run};
 use abide_core::event::Event;
 use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
+use abide_core::lane::AttemptId;
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -164,6 +165,13 @@ pub struct FinishedAttempt {
     pub decided: Decided,
 }
 
+impl FinishedAttempt {
+    /// Which attempt it was.
+    pub fn attempt(&self) -> AttemptId {
+        AttemptId { delivery: self.delivery, lease: self.lease, number: self.number }
+    }
+}
+
 /// A row that this node gives back without an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GivenBack {
@@ -245,8 +253,8 @@ pub trait Deliveries: Send + Sync {
     /// is ordered by it, and stores the attempt's number. Nothing is held open after it (I4).
     async fn open_attempt(&self, open: OpenAttempt, now: Timestamp) -> StorageResult<Opened>;
 
-    /// Records attempts and rows given back. What no longer stands under its lease moves no state: the attempt is kept
-    /// and marked late (I5).
+    /// Records attempts and rows given back. What no longer stands under its lease, and an attempt that another one has
+    /// followed, moves no state: it is kept and marked late (I5).
     async fn report(&self, report: Report, now: Timestamp) -> StorageResult<()>;
 
     /// Pages rows that are still hot or claimed under `lease` back to pending, due now, in key order from `after`.

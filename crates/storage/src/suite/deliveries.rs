@@ -321,6 +321,27 @@ pub async fn late_outcomes_move_nothing(store: &dyn Storage) {
     assert_eq!(late, [(1, true), (2, false)]);
 }
 
+/// I5: the outcome of an attempt that another one of the same lease has followed is late too.
+pub async fn an_earlier_attempts_outcome_moves_nothing(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(SKIP).await;
+    let made = world.delivery("ada", at(0)).await;
+    let lease = world.lease(at(0)).await;
+    world.claim(lease, at(1)).await;
+    let first = world.send(made.id, lease, at(1)).await;
+    lose_all(&world, lease, 10).await;
+    world.claim(lease, at(60)).await;
+    let second = world.send(made.id, lease, at(60)).await;
+    world.report(finished(made.id, lease, &first, Outcome::Delivered, at(1)), at(61)).await;
+    World::expect_state(&world.look_at(&made).await, DeliveryState::Claimed);
+    world.report(finished(made.id, lease, &second, Outcome::Failed, at(60)), at(62)).await;
+    let found = world.look_at(&made).await;
+    World::expect_state(&found, DeliveryState::Failed);
+    let late: Vec<_> =
+        found.attempts.iter().map(|attempt| (attempt.number, attempt.late)).collect();
+    assert_eq!(late, [(1, true), (2, false)]);
+}
+
 /// I5: the same report twice is one attempt, and no late one.
 pub async fn a_repeated_report_changes_nothing(store: &dyn Storage) {
     let world = World::new(store).await;

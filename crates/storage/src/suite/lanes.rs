@@ -225,3 +225,69 @@ pub async fn i7_a_cancelled_open_attempt_frees_its_lane(store: &dyn Storage) {
     world.attempt(new.id, lease, Outcome::Delivered, at(20_000)).await;
     World::expect_state(&world.look_at(&new).await, DeliveryState::Delivered);
 }
+
+/// I7, I5: the late outcome of an attempt neither closes its delivery's next one, under another lease or the same, nor
+/// moves the delivery; the state is sent once more after both.
+pub async fn i7_a_late_outcome_closes_no_other_attempt(store: &dyn Storage) {
+    for (uri, same_lease) in [("other", false), ("same", true)] {
+        let world = World::named(store, uri).await;
+        world.endpoint(LANE).await;
+        let (lost, other) = (world.lease(at(0)).await, world.lease(at(0)).await);
+        let lease = if same_lease { lost } else { other };
+        let row = change(&world, "news", 1).await;
+        assert_eq!(world.claim(lost, at(1)).await, [row.id]);
+        let first = world.send(row.id, lost, at(1)).await;
+        lose_all(&world, lost, 10).await;
+        assert_eq!(world.claim(lease, at(20_000)).await, [row.id]);
+        let second = world.send(row.id, lease, at(20_000)).await;
+        assert_eq!((first.number, second.number), (1, 2));
+
+        let late = finished(row.id, lost, &first, Outcome::Delivered, at(1));
+        world.report(late, at(20_001)).await;
+        let found = world.look_at(&row).await;
+        World::expect_state(&found, DeliveryState::Claimed);
+        assert!(found.attempts[0].late, "{uri}");
+        let new = change(&world, "post", 20_002).await;
+        assert_eq!(world.claim(lease, at(20_002)).await, [new.id]);
+        let moved = world.moved(new.id, lease, at(20_002)).await;
+        assert_eq!(moved, DeliveryState::Pending, "{uri}: the second attempt is still open");
+
+        world
+            .report(finished(row.id, lease, &second, Outcome::Delivered, at(20_003)), at(20_003))
+            .await;
+        World::expect_state(&world.look_at(&row).await, DeliveryState::Delivered);
+        assert_eq!(world.claim(lease, at(20_003)).await, [new.id], "{uri}: woken");
+        let third = world.send(new.id, lease, at(20_003)).await;
+        assert!(third.object_version > second.object_version, "{uri}");
+        world
+            .report(finished(new.id, lease, &third, Outcome::Delivered, at(20_004)), at(20_004))
+            .await;
+        assert!(world.claim(lease, at(1_000_000)).await.is_empty(), "{uri}");
+    }
+}
+
+/// I7: a late success confirms nothing and makes no second delivery beside the one that is on its way; after that one's
+/// own success the state is sent once more, since the late one may have arrived after it.
+pub async fn i7_a_late_outcome_beside_an_open_attempt_is_sent_once_more(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(LANE).await;
+    let (lost, lease) = (world.lease(at(0)).await, world.lease(at(0)).await);
+    let row = change(&world, "news", 1).await;
+    world.claim(lost, at(1)).await;
+    let first = world.send(row.id, lost, at(1)).await;
+    lose_all(&world, lost, 10).await;
+    world.claim(lease, at(20_000)).await;
+    let second = world.send(row.id, lease, at(20_000)).await;
+    world.report(finished(row.id, lost, &first, Outcome::Delivered, at(1)), at(20_001)).await;
+    assert_eq!(world.deliveries_of(row.event).await.len(), 1, "it is under way already");
+    world
+        .report(finished(row.id, lease, &second, Outcome::Delivered, at(20_002)), at(20_002))
+        .await;
+    World::expect_state(&world.look_at(&row).await, DeliveryState::Delivered);
+    let all = world.deliveries_of(row.event).await;
+    assert_eq!(all.len(), 2, "once more");
+    assert_eq!(world.claim(lease, at(20_003)).await, [all[1].id]);
+    world.attempt(all[1].id, lease, Outcome::Delivered, at(20_003)).await;
+    assert_eq!(world.deliveries_of(row.event).await.len(), 2);
+    assert!(world.claim(lease, at(1_000_000)).await.is_empty());
+}
