@@ -7,6 +7,7 @@ use abide_core::shell::Chance;
 use abide_engine::outbound::{Guard, SystemResolver, Target, TlsRoots};
 use abide_engine::{Engine, EngineParts, StartError};
 use abide_server::{App, Readiness, UrlPolicy};
+use abide_storage::Storage;
 use abide_storage::sealing::MasterKeys;
 use abide_storage_sqlite::{OpenError, SqliteOptions, SqliteStore};
 use axum::Router;
@@ -82,7 +83,10 @@ pub(crate) fn router(ground: &Ground, engine: &Arc<Engine>, serving: &Serving) -
         clock: Arc::clone(&ground.clock),
         chance: Arc::clone(&ground.chance),
         urls: Arc::new(GuardedUrls(guard(serving))),
-        ready: Arc::new(WhileItMoves(Arc::clone(engine))),
+        ready: Arc::new(WhileItMoves {
+            engine: Arc::clone(engine),
+            storage: Arc::clone(&ground.storage),
+        }),
     })
 }
 
@@ -106,11 +110,20 @@ impl UrlPolicy for GuardedUrls {
     }
 }
 
-/// Ready while the engine does its work, which it cannot when the writer stands still.
-struct WhileItMoves(Arc<Engine>);
+/// Ready while the store can write and the engine does its work.
+struct WhileItMoves {
+    engine: Arc<Engine>,
+    storage: Arc<dyn Storage>,
+}
 
 impl Readiness for WhileItMoves {
     fn check(&self) -> Result<(), Vec<String>> {
-        self.0.is_alive()
+        // The store's reason first: what stands still behind it follows from it.
+        let mut reasons: Vec<String> = self.storage.broken().into_iter().collect();
+        reasons.extend(self.engine.is_alive().err().into_iter().flatten());
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -134,6 +134,10 @@ impl Storage for SqliteStore {
         self.shared.engine.store(Some(Arc::new((room, committed))));
     }
 
+    fn broken(&self) -> Option<String> {
+        self.writer.broken().map(str::to_owned)
+    }
+
     fn close(&self) {
         self.writer.close();
         // The engine holds the store and the store holds the engine: let go.

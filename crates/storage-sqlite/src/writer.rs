@@ -6,18 +6,25 @@
 //! the commit is only noted while they run. No savepoints: they cost each good call more than the bad ones save.
 //!
 //! The batching window adapts: none while batches are small, 10 µs per call of the last batch up to 3 ms as they
-//! grow; and none where enough has come together while the commit before ran. Answers leave after the commit is durable (I1), those of refused calls too.
+//! grow; and none where enough has come together while the commit before ran. Answers leave after the commit is
+//! durable (I1), those of refused calls too.
+//!
+//! A commit that fails half way is neither done nor undone: its frames may stand whole in the log, and the next opening
+//! would find them there. Its calls are answered with [`StorageError::Unknown`] and run no second time. After a full
+//! disk the writer goes on, and writes over those frames. After anything else, a failed sync above all, it writes
+//! nothing more until the next start: the system may have dropped what it could not write, and a second sync would
+//! report success.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use abide_core::Refusal;
 use abide_storage::{HotDelivery, Slot, StorageError, StorageResult};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -126,6 +133,7 @@ pub(crate) struct Writer {
     calls: parking_lot::RwLock<Option<Sender<Box<dyn Call>>>>,
     queued: Arc<AtomicUsize>,
     commits: Arc<AtomicI64>,
+    broken: Arc<OnceLock<String>>,
     thread: parking_lot::Mutex<Option<thread::JoinHandle<()>>>,
 }
 
@@ -135,13 +143,17 @@ impl Writer {
         let (sender, receiver) = bounded(QUEUE_CALLS);
         let commits = Arc::new(AtomicI64::new(0));
         let counted = Arc::clone(&commits);
+        let broken = Arc::new(OnceLock::new());
+        let told = Arc::clone(&broken);
         let thread = thread::Builder::new().name("abide-writer".to_owned()).spawn(move || {
-            Loop { connection, shared, caches: Caches::default(), commits: counted }.run(&receiver);
+            let caches = Caches::default();
+            Loop { connection, shared, caches, commits: counted, broken: told }.run(&receiver);
         })?;
         Ok(Self {
             calls: parking_lot::RwLock::new(Some(sender)),
             queued: Arc::default(),
             commits,
+            broken,
             thread: parking_lot::Mutex::new(Some(thread)),
         })
     }
@@ -183,6 +195,11 @@ impl Writer {
         self.commits.load(Ordering::Relaxed)
     }
 
+    /// Why nothing is written any more, if so.
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.get().map(String::as_str)
+    }
+
     /// Lets the queued calls finish, then ends the thread.
     pub(crate) fn close(&self) {
         drop(self.calls.write().take());
@@ -202,6 +219,8 @@ struct Loop {
     shared: Arc<Shared>,
     caches: Caches,
     commits: Arc<AtomicI64>,
+    /// Set for good by a commit after which nothing can be trusted to be written.
+    broken: Arc<OnceLock<String>>,
 }
 
 impl Loop {
@@ -217,6 +236,9 @@ impl Loop {
     }
 
     fn commit(&mut self, batch: &mut Vec<Box<dyn Call>>) {
+        if let Some(why) = self.broken.get() {
+            return settle_all(batch, &StorageError::Unavailable(why.clone()));
+        }
         let begun = Instant::now();
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.batch_size.observe(batch.len() as f64);
@@ -225,6 +247,7 @@ impl Loop {
                 self.commits.fetch_add(1, Ordering::Relaxed);
                 finish(&self.shared, after, std::mem::take(batch));
             }
+            Err(Undone::InDoubt(error)) => self.leave_in_doubt(batch, &error),
             Err(failure) if batch.len() == 1 => {
                 tracing::error!(error = %failure, "a call could not be committed");
                 let failed_by_itself = matches!(failure, Undone::Call);
@@ -242,7 +265,26 @@ impl Loop {
         metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
     }
 
-    /// One transaction over the batch; on an error nothing of it stands and the caches are empty.
+    fn leave_in_doubt(&mut self, batch: &mut Vec<Box<dyn Call>>, error: &rusqlite::Error) {
+        let calls = batch.len();
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            tracing::error!(
+                calls,
+                "a commit failed: the disk is full; what became of its calls is not known"
+            );
+        } else {
+            let why = format!("a commit failed ({error}); look after the disk and start again");
+            tracing::error!(
+                calls, %error,
+                "a commit failed; what became of its calls is not known, and nothing is written until the next start"
+            );
+            // Only this thread sets it, once.
+            let _ = self.broken.set(why);
+        }
+        settle_all(batch, &StorageError::Unknown(error.to_string()));
+    }
+
+    /// One transaction over the batch; on an error the caches are empty and nothing of it stands, unless it is in doubt.
     fn transaction(&mut self, batch: &mut [Box<dyn Call>]) -> Result<Vec<After>, Undone> {
         let done = self.try_transaction(batch);
         if done.is_err() {
@@ -274,8 +316,18 @@ impl Loop {
         if let Some(delay) = self.shared.commit_delay {
             injected_delay(delay);
         }
-        run_cached(&self.connection, "COMMIT")?;
-        Ok(after)
+        match run_cached(&self.connection, "COMMIT") {
+            Ok(()) => Ok(after),
+            // Still open: it had not begun to write.
+            Err(error) if !self.connection.is_autocommit() => Err(Undone::Database(error)),
+            Err(error) => Err(Undone::InDoubt(error)),
+        }
+    }
+}
+
+fn settle_all(batch: &mut Vec<Box<dyn Call>>, failure: &StorageError) {
+    for call in batch.drain(..) {
+        call.settle(Some(failure.clone()));
     }
 }
 
@@ -325,7 +377,7 @@ fn injected_delay(delay: Duration) {
     thread::sleep(delay);
 }
 
-fn run_cached(connection: &Connection, statement: &str) -> Result<(), Undone> {
+fn run_cached(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(statement)?.execute([])?;
     Ok(())
 }
@@ -349,13 +401,16 @@ fn gather(calls: &Receiver<Box<dyn Call>>, batch: &mut Vec<Box<dyn Call>>, last:
     }
 }
 
-/// Why a transaction was undone.
+/// Why a transaction was undone, or may be.
 #[derive(Debug, thiserror::Error)]
 enum Undone {
     #[error("a call failed after it had written")]
     Call,
     #[error("{0}")]
     Database(#[from] rusqlite::Error),
+    /// The commit failed half way.
+    #[error("the commit failed: {0}")]
+    InDoubt(rusqlite::Error),
 }
 
 impl Undone {

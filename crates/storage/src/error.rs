@@ -21,7 +21,7 @@ pub enum StorageError {
     /// A row cannot be what it claims to be; the text names table and column, never content.
     #[error("damaged data: {0}")]
     Damaged(String),
-    /// The commit's outcome is not known.
+    /// The commit failed half way: the call is stored whole or not at all, and nobody knows which.
     #[error("the outcome of the write is not known: {0}")]
     Unknown(String),
 }

@@ -70,6 +70,9 @@ pub trait Storage: Send + Sync {
     fn metrics(&self) -> &std::sync::Arc<Metrics>;
     /// Names the engine to the store. Until then deliveries are written pending.
     fn attach(&self, room: std::sync::Arc<dyn Room>, committed: std::sync::Arc<dyn Committed>);
+    /// Why the store writes nothing more until the next start, in words for an operator; `None` while it works. Every
+    /// write is then answered with [`StorageError::Unavailable`].
+    fn broken(&self) -> Option<String>;
     /// Writes what is queued, closes files, refuses further calls. Blocks until done.
     fn close(&self);
 }

@@ -50,9 +50,9 @@ async fn answer(State(ground): State<Arc<Ground>>, Json(operation): Json<Operati
         Ok(done) => Json(done).into_response(),
         Err(error) => {
             let status = match error.downcast_ref::<StorageError>() {
-                Some(StorageError::Busy | StorageError::Unavailable(_)) => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
+                Some(
+                    StorageError::Busy | StorageError::Unavailable(_) | StorageError::Unknown(_),
+                ) => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::UNPROCESSABLE_ENTITY,
             };
             (status, Json(Problem { message: format!("{error:#}") })).into_response()

@@ -176,6 +176,9 @@ impl Storage for Lossy {
         let loses = Arc::clone(&self.loses);
         self.store.attach(room, Arc::new(Between { committed, loses }));
     }
+    fn broken(&self) -> Option<String> {
+        self.store.broken()
+    }
     fn close(&self) {
         Storage::close(&*self.store);
     }

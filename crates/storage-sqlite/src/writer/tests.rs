@@ -1,5 +1,8 @@
 //! The writer: which calls share a fate, and which do not.
 
+#[cfg(target_os = "linux")]
+mod disk;
+
 use std::sync::Arc;
 use std::sync::mpsc;
 
