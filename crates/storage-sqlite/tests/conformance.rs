@@ -62,6 +62,7 @@ conforms! {
         due_rows_are_claimed_in_order,
         full_endpoints_stand_in_nobodys_way,
         full_endpoints_rows_follow_a_stop,
+        rows_are_parked_and_taken_in_pages,
         rows_are_given_back,
         outcomes_lead_where_core_says,
         a_schedule_is_worked_off,

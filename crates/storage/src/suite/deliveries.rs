@@ -124,6 +124,62 @@ pub async fn full_endpoints_stand_in_nobodys_way(store: &dyn Storage) {
     assert!(ok(deliveries.parked_endpoints().await).is_empty());
 }
 
+/// I8, I9: however many rows an endpoint without room has, each call parks or takes a bounded page of them, and page by
+/// page every row is met exactly once, oldest first, and again when it was parked anew.
+pub async fn rows_are_parked_and_taken_in_pages(store: &dyn Storage) {
+    const PAGE: u32 = 1_000;
+    let world = World::new(store).await;
+    let full = world.endpoint(SKIP).await;
+    // One event for all that are new, then one for each that is changed.
+    let people: Vec<_> = (0..PAGE).map(|n| grant(&format!("person_{n}"), "news")).collect();
+    for now in 1..=4 {
+        ok(store.consents().record_batch(&world.by, people.clone(), at(now)).await);
+    }
+    let mut waiting = Vec::new();
+    for event in world.events().await {
+        waiting.extend(world.deliveries_of(event).await.iter().map(|row| row.id));
+    }
+    assert!(waiting.len() > 3 * PAGE as usize, "{} rows", waiting.len());
+
+    let lease = world.lease(at(10)).await;
+    let deliveries = store.deliveries();
+    let mut parked = Vec::new();
+    loop {
+        let page = ok(deliveries.claim_due(lease, &[full], 100, at(10)).await);
+        assert!(page.claimed.is_empty());
+        parked.push(page.parked);
+        assert!(parked.len() < 100, "parking comes to an end");
+        if !page.more {
+            break;
+        }
+    }
+    assert!(parked.iter().all(|rows| *rows <= PAGE) && parked.len() >= 4, "{parked:?}");
+    assert_eq!(parked.iter().sum::<u32>(), waiting.len() as u32, "each once");
+    let backlog = ok(deliveries.backlog(1_000_000).await);
+    assert_eq!((backlog.pending, backlog.parked), (0, waiting.len() as u32));
+
+    for round in ["at first", "parked anew"] {
+        let mut taken = Vec::new();
+        loop {
+            let page = ok(deliveries.claim_parked(lease, full, PAGE, at(11)).await);
+            assert!(page.len() <= PAGE as usize);
+            let is_last = page.len() < PAGE as usize;
+            taken.extend(page.iter().map(|row| row.id));
+            assert!(taken.len() <= waiting.len(), "{round}: none twice");
+            if is_last {
+                break;
+            }
+        }
+        // Ids grow with time, so their order is the order of falling due.
+        assert_eq!(taken, waiting, "{round}: each once, oldest first");
+        assert!(ok(deliveries.parked_endpoints().await).is_empty(), "{round}");
+        let back = |id: &DeliveryId| GivenBack { delivery: *id, lease, to: GiveBack::Parked };
+        let given_back = taken.iter().map(back).collect();
+        ok(deliveries.report(Report { finished: Vec::new(), given_back }, at(12)).await);
+        assert_eq!(ok(deliveries.parked_endpoints().await), [full], "{round}");
+    }
+}
+
 /// I2: a row given back is where the giver says, keeps its promise, and moves only under its lease.
 pub async fn rows_are_given_back(store: &dyn Storage) {
     let world = World::new(store).await;
