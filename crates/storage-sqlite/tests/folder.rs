@@ -8,19 +8,24 @@ use abide_core::access::{Actor, Caller};
 use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
 use abide_core::delivery::{Decided, DeliveryState, Trigger};
 use abide_core::endpoint::{DeliveryRules, EventFilter, Source};
-use abide_core::ids::{DeliveryId, LeaseId};
+use abide_core::event::{Event, EventBody};
+use abide_core::ids::{ConsentId, DeliveryId, LeaseId, OrganizationId};
 use abide_core::json::JsonObject;
-use abide_storage::deliveries::{Ending, FinishedAttempt, Report};
+use abide_storage::deliveries::{Ending, FinishedAttempt, OpenAttempt, Opened, Report};
 use abide_storage::endpoints::NewEndpoint;
-use abide_storage::sealing::Secret;
-use abide_storage::suite::{Dice, at, masters};
-use abide_storage::{Committed, HotDelivery, Room, Slot, Storage};
+use abide_storage::sealing::{MasterKeys, Secret};
+use abide_storage::suite::{Dice, at, key_file, masters};
+use abide_storage::{Committed, HotDelivery, Room, Slot, Storage, StorageError};
 use abide_storage_sqlite::{OpenError, SqliteOptions, SqliteStore};
 
 fn open(data: &Path, seed: u64) -> Result<Arc<SqliteStore>, OpenError> {
+    open_under(masters(), data, seed)
+}
+
+fn open_under(keys: MasterKeys, data: &Path, seed: u64) -> Result<Arc<SqliteStore>, OpenError> {
     SqliteStore::open(SqliteOptions {
         data,
-        keys: masters(),
+        keys,
         chance: Arc::new(Dice::seeded(seed)),
         commit_delay: None,
     })
@@ -55,6 +60,28 @@ fn endpoint() -> NewEndpoint {
             queue_while_stopped: false,
             hold_waiting: false,
         },
+    }
+}
+
+/// A first attempt that the receiver refused, saying something.
+fn refused(delivery: DeliveryId, lease: LeaseId) -> FinishedAttempt {
+    FinishedAttempt {
+        delivery,
+        lease,
+        number: 1,
+        started_at: at(1),
+        duration_millis: 1,
+        signed_at: at(1),
+        token: [0; 16],
+        body_sha256: [0; 32],
+        body_length: 1,
+        object_version: 0,
+        endpoint_version: 1,
+        status: Some(500),
+        error: None,
+        ending: Ending::Answered,
+        answer: Some(b"answer-marker".to_vec()),
+        decided: Decided { trigger: Trigger::OutcomeRetry, due_at: Some(at(2)), reason: None },
     }
 }
 
@@ -147,30 +174,100 @@ async fn i11_nothing_personal_stands_in_clear() {
     store.consents().record_batch(&by, batch, at(1)).await.unwrap();
     let lease = store.leases().open(at(1)).await.unwrap();
     let page = store.deliveries().claim_due(lease, &[], 10, at(1)).await.unwrap();
-    let finished = page.claimed.iter().map(|row| FinishedAttempt {
-        delivery: row.id,
-        lease,
-        number: 1,
-        started_at: at(1),
-        duration_millis: 1,
-        signed_at: at(1),
-        token: [0; 16],
-        body_sha256: [0; 32],
-        body_length: 1,
-        object_version: 0,
-        endpoint_version: 1,
-        status: Some(500),
-        error: None,
-        ending: Ending::Answered,
-        answer: Some(b"answer-marker".to_vec()),
-        decided: Decided { trigger: Trigger::OutcomeRetry, due_at: Some(at(2)), reason: None },
-    });
+    let finished = page.claimed.iter().map(|row| refused(row.id, lease));
     let report = Report { finished: finished.collect(), given_back: Vec::new() };
     store.deliveries().report(report, at(1)).await.unwrap();
     scan(&data);
     store.subjects().erase(&by, "reference-marker", at(2)).await.unwrap();
     drop(store);
     scan(&data);
+}
+
+const ANSWERS: &str = "the store answers";
+
+/// All that is sealed in an organization, opened: records, events, the answers kept with attempts, webhook secrets.
+async fn unsealed(store: &SqliteStore, organization: OrganizationId) -> String {
+    let mut all = Vec::new();
+    for entry in store.history().events(organization, 0, 100).await.expect(ANSWERS) {
+        let event =
+            store.history().event(organization, entry.id).await.expect(ANSWERS).expect("an event");
+        all.push(format!("{event:?}"));
+        for row in store.history().deliveries_of(organization, entry.id).await.expect(ANSWERS) {
+            let secret =
+                store.endpoints().sending(row.endpoint).await.expect(ANSWERS).expect("an endpoint");
+            all.push(format!("{row:?} {}", secret.secret.reveal()));
+        }
+        for consent in consents_of(&event) {
+            let record = store.consents().get(organization, consent).await.expect(ANSWERS);
+            all.push(format!("{:?}", record.expect("a record")));
+        }
+    }
+    all.join("\n")
+}
+
+fn consents_of(event: &Event) -> Vec<ConsentId> {
+    match &event.body {
+        EventBody::Consent(consent) => vec![consent.id],
+        EventBody::Batch(batch) => batch.consents.iter().map(|consent| consent.id).collect(),
+        EventBody::Policy(_) => Vec::new(),
+    }
+}
+
+/// I11, I12: after a rotation the store opens with the new master key alone and everything in it opens as before; with
+/// the old one alone it is refused by the name of what is missing.
+#[tokio::test]
+async fn i11_a_rotated_store_opens_under_the_new_key_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = open_under(key_file(&[1]), &data, 1).unwrap();
+    let mut before = Vec::new();
+    for uri in ["one", "two", "three"] {
+        let organization = store.accounts().create_organization(uri, at(0)).await.unwrap().id;
+        let by = Caller { organization, actor: Actor::Operator };
+        store.endpoints().create(&by, endpoint(), at(0)).await.unwrap();
+        let ada = store.consents().record(&by, decision("ada"), at(1)).await.unwrap();
+        let batch = vec![decision("bob"), decision("eve")];
+        store.consents().record_batch(&by, batch, at(1)).await.unwrap();
+        let lease = store.leases().open(at(1)).await.unwrap();
+        let page = store.deliveries().claim_due(lease, &[], 10, at(1)).await.unwrap();
+        let finished = page.claimed.iter().map(|row| refused(row.id, lease)).collect();
+        let report = Report { finished, given_back: Vec::new() };
+        store.deliveries().report(report, at(1)).await.unwrap();
+        let all = unsealed(&store, organization).await;
+        let answer = format!("{:?}", b"answer-marker");
+        for marker in ["email-marker", "metadata-marker", "203.0.113.77", "secret-marker", &answer]
+        {
+            assert!(all.contains(marker), "{marker} is among what is opened");
+        }
+        before.push((by, ada, all));
+    }
+    let keys = Storage::keys(&*store);
+    keys.reload(key_file(&[1, 2])).await.unwrap();
+    while keys.rewrap(2).await.unwrap().more {}
+    drop(store);
+
+    match open_under(key_file(&[1]), &data, 2) {
+        Err(OpenError::Storage(StorageError::Unavailable(why))) => {
+            assert_eq!(why, "the key file lacks master key mk_00000002, which this store needs");
+        }
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("opened without the key that it needs"),
+    }
+    let store = open_under(key_file(&[2]), &data, 3).unwrap();
+    assert_eq!(Storage::keys(&*store).in_use().await.unwrap(), ["mk_00000002"]);
+    for (by, ada, all) in before {
+        assert_eq!(unsealed(&store, by.organization).await, all);
+        let again = store.consents().record(&by, decision("ada"), at(3)).await.unwrap();
+        assert_eq!(again.subject, ada.subject, "people are found as before");
+    }
+    let lease = store.leases().open(at(3)).await.unwrap();
+    let page = store.deliveries().claim_due(lease, &[], 100, at(3)).await.unwrap();
+    assert_eq!(page.claimed.len(), 9, "what waits goes on, in each of them");
+    for row in page.claimed {
+        let open = OpenAttempt { delivery: row.id, lease, ends_by: at(10_000) };
+        let opened = store.deliveries().open_attempt(open, at(3)).await.unwrap();
+        assert!(matches!(opened, Opened::Send(_)), "{opened:?}");
+    }
 }
 
 fn scan(data: &Path) {

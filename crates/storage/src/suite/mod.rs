@@ -17,4 +17,4 @@ pub mod subjects;
 pub mod walks;
 mod world;
 
-pub use world::{Dice, at, masters};
+pub use world::{Dice, at, key_file, masters};

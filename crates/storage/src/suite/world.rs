@@ -33,8 +33,8 @@ pub fn masters() -> MasterKeys {
     key_file(&[1])
 }
 
-/// A key file with a key per number, the last one current.
-pub(crate) fn key_file(numbers: &[u8]) -> MasterKeys {
+/// A key file with a key per number, the last one current; [`masters`] has number 1 alone.
+pub fn key_file(numbers: &[u8]) -> MasterKeys {
     let line = |number: &u8| {
         // 32 bytes in base64, different for each number.
         format!("mk_{number:08x} {}{}AAA=\n", "A".repeat(39), (b'A' + number * 4) as char)
