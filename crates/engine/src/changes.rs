@@ -21,11 +21,11 @@ pub(crate) struct Cursors {
 /// The least time between two looks, however often the doorbell rings.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Where to begin: nothing is in memory yet, so what changed before does not matter.
+/// Where to begin: nothing is in memory yet, so what changed before does not matter and is not read.
 pub(crate) async fn begin(hub: &Hub) -> StorageResult<Cursors> {
     let before = Instant::now();
-    let (endpoints, _) = hub.storage.endpoints().changed_since(0).await?;
-    let (erasures, _) = hub.storage.subjects().erased_since(0).await?;
+    let endpoints = hub.storage.endpoints().newest_change().await?;
+    let erasures = hub.storage.subjects().newest_erasure().await?;
     hub.pulse.looked(before);
     Ok(Cursors { endpoints, erasures })
 }
@@ -51,24 +51,48 @@ pub(crate) async fn watch(hub: Arc<Hub>, mut cursors: Cursors) {
     }
 }
 
+/// Reads all that is new, page by page (I9).
 async fn look(hub: &Arc<Hub>, from: Cursors) -> StorageResult<Cursors> {
-    let (erasures, people) = hub.storage.subjects().erased_since(from.erasures).await?;
-    if !people.is_empty() {
-        hub.erased.add(&people, Instant::now());
-        let people: HashSet<_> = people.into_iter().collect();
-        for endpoint in hub.registry.all() {
-            endpoint.forget(hub, &|one| people.contains(&one));
+    Ok(Cursors {
+        erasures: look_at_erasures(hub, from.erasures).await?,
+        endpoints: look_at_endpoints(hub, from.endpoints).await?,
+    })
+}
+
+async fn look_at_erasures(hub: &Arc<Hub>, mut cursor: i64) -> StorageResult<i64> {
+    loop {
+        let (next, people) = hub.storage.subjects().erased_since(cursor, hub.options.page).await?;
+        let is_last = people.len() < hub.options.page as usize;
+        if !people.is_empty() {
+            hub.erased.add(&people, Instant::now());
+            let people: HashSet<_> = people.into_iter().collect();
+            for endpoint in hub.registry.all() {
+                endpoint.forget(hub, &|one| people.contains(&one));
+            }
+        }
+        cursor = next;
+        if is_last {
+            return Ok(cursor);
         }
     }
-    let (endpoints, changed) = hub.storage.endpoints().changed_since(from.endpoints).await?;
-    for id in &changed {
-        if let Some(endpoint) = hub.registry.find(*id) {
-            hub.load(&endpoint).await?;
+}
+
+async fn look_at_endpoints(hub: &Arc<Hub>, mut cursor: i64) -> StorageResult<i64> {
+    loop {
+        let (next, changed) =
+            hub.storage.endpoints().changed_since(cursor, hub.options.page).await?;
+        for id in &changed {
+            if let Some(endpoint) = hub.registry.find(*id) {
+                hub.load(&endpoint).await?;
+            }
+        }
+        if !changed.is_empty() {
+            // One of them may be active again.
+            hub.release.notify_one();
+        }
+        cursor = next;
+        if changed.len() < hub.options.page as usize {
+            return Ok(cursor);
         }
     }
-    if !changed.is_empty() {
-        // One of them may be active again.
-        hub.release.notify_one();
-    }
-    Ok(Cursors { endpoints, erasures })
 }

@@ -43,7 +43,7 @@ pub struct Options {
     pub due_pause: Duration,
     /// How often endpoints with parked deliveries are looked for, beside those this node knows of.
     pub parked_every: Duration,
-    /// Rows per page: due, parked, held.
+    /// Rows per page: due, parked, held, changed, erased.
     pub page: u32,
     /// Rows per page when a lost lease is worked off.
     pub lose_page: u32,

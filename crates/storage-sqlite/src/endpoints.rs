@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
-use crate::rows::{at, count, damaged, database, id, named};
+use crate::rows::{at, count, damaged, database, id, named, newest, news};
 use crate::tx::Tx;
 use crate::writer::After;
 
@@ -287,22 +287,21 @@ impl Endpoints for SqliteStore {
         .await
     }
 
-    async fn changed_since(&self, cursor: i64) -> StorageResult<(i64, Vec<EndpointId>)> {
+    async fn changed_since(
+        &self,
+        cursor: i64,
+        limit: u32,
+    ) -> StorageResult<(i64, Vec<EndpointId>)> {
         self.read(move |connection, _| {
-            let rows: Vec<(i64, EndpointId)> = connection
-                .prepare_cached(
-                    "SELECT changed, endpoint FROM endpoints WHERE changed > ? ORDER BY changed",
-                )
-                .and_then(|mut statement| {
-                    statement
-                        .query_map([cursor], |row| Ok((row.get(0)?, id(row, "endpoint")?)))?
-                        .collect()
-                })
-                .map_err(database)?;
-            let next = rows.last().map_or(cursor, |(changed, _)| *changed);
-            Ok((next, rows.into_iter().map(|(_, endpoint)| endpoint).collect()))
+            let page = "SELECT changed AS place, endpoint AS id FROM endpoints WHERE changed > ? \
+                        ORDER BY changed LIMIT ?";
+            news(connection, page, cursor, limit)
         })
         .await
+    }
+
+    async fn newest_change(&self) -> StorageResult<i64> {
+        self.read(|connection, _| newest(connection, "SELECT max(changed) FROM endpoints")).await
     }
 
     async fn gone(&self, endpoint: EndpointId, now: Timestamp) -> StorageResult<()> {

@@ -3,8 +3,8 @@
 use abide_core::Timestamp;
 use abide_core::access::Actor;
 use abide_core::ids::{Id, Kind};
-use abide_storage::StorageError;
-use rusqlite::{Row, RowIndex};
+use abide_storage::{StorageError, StorageResult};
+use rusqlite::{Connection, Row, RowIndex, params};
 
 /// A database error as a storage error. Statements hold no values, so the text names no content.
 pub(crate) fn database(error: rusqlite::Error) -> StorageError {
@@ -74,6 +74,34 @@ pub(crate) fn maybe_named<T>(
         return Ok(None);
     }
     named(row, column, parse).map(Some)
+}
+
+/// A page of ids behind a cursor, by a statement that answers `place` and `id` in order; and the place of its last.
+pub(crate) fn news<K: Kind>(
+    connection: &Connection,
+    statement: &str,
+    cursor: i64,
+    limit: u32,
+) -> StorageResult<(i64, Vec<Id<K>>)> {
+    let rows: Vec<(i64, Id<K>)> = connection
+        .prepare_cached(statement)
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![cursor, limit], |row| Ok((row.get("place")?, id(row, "id")?)))?
+                .collect()
+        })
+        .map_err(database)?;
+    let next = rows.last().map_or(cursor, |(place, _)| *place);
+    Ok((next, rows.into_iter().map(|(_, id)| id).collect()))
+}
+
+/// The newest place, by a statement that answers it alone; 0 where there is none.
+pub(crate) fn newest(connection: &Connection, statement: &str) -> StorageResult<i64> {
+    let newest: Option<i64> = connection
+        .prepare_cached(statement)
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(database)?;
+    Ok(newest.unwrap_or(0))
 }
 
 /// How the audit log and decisions name who acted.

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::SqliteStore;
 use crate::people::REFERENCE;
-use crate::rows::{database, id};
+use crate::rows::{database, id, newest, news};
 use crate::shared::Shared;
 use crate::tx::Tx;
 use crate::writer::After;
@@ -24,22 +24,17 @@ impl Subjects for SqliteStore {
         self.write(256, move |tx| erase(tx, &by, &reference, now)).await
     }
 
-    async fn erased_since(&self, cursor: i64) -> StorageResult<(i64, Vec<SubjectId>)> {
+    async fn erased_since(&self, cursor: i64, limit: u32) -> StorageResult<(i64, Vec<SubjectId>)> {
         self.read(move |connection, _| {
-            let rows: Vec<(i64, SubjectId)> = connection
-                .prepare_cached(
-                    "SELECT erasure, subject FROM erasures WHERE erasure > ? ORDER BY erasure",
-                )
-                .and_then(|mut statement| {
-                    statement
-                        .query_map([cursor], |row| Ok((row.get(0)?, id(row, "subject")?)))?
-                        .collect()
-                })
-                .map_err(database)?;
-            let next = rows.last().map_or(cursor, |(erasure, _)| *erasure);
-            Ok((next, rows.into_iter().map(|(_, subject)| subject).collect()))
+            let page = "SELECT erasure AS place, subject AS id FROM erasures WHERE erasure > ? \
+                        ORDER BY erasure LIMIT ?";
+            news(connection, page, cursor, limit)
         })
         .await
+    }
+
+    async fn newest_erasure(&self) -> StorageResult<i64> {
+        self.read(|connection, _| newest(connection, "SELECT max(erasure) FROM erasures")).await
     }
 }
 

@@ -111,6 +111,7 @@ conforms! {
         a_held_delivery_is_refused;
     subjects:
         an_erased_person_is_unreadable,
+        the_engine_hears_of_erasures,
         the_reference_is_free_again,
         hot_deliveries_follow,
         a_batch_loses_only_the_erased_part,

@@ -128,8 +128,13 @@ pub trait Endpoints: Send + Sync {
     /// For the engine: what it needs to send to an endpoint; `None` when there is no such row.
     async fn sending(&self, endpoint: EndpointId) -> StorageResult<Option<SendingEndpoint>>;
 
-    /// For the engine: endpoints changed after `cursor` (0 at first), and the cursor for the next look.
-    async fn changed_since(&self, cursor: i64) -> StorageResult<(i64, Vec<EndpointId>)>;
+    /// For the engine: endpoints changed after `cursor`, at most `limit` of them in order of their last change, and the
+    /// cursor for the next look.
+    async fn changed_since(&self, cursor: i64, limit: u32)
+    -> StorageResult<(i64, Vec<EndpointId>)>;
+
+    /// For the engine: the cursor behind which only what changes from now on is found.
+    async fn newest_change(&self) -> StorageResult<i64>;
 
     /// For the engine: the receiver answered 410, so the endpoint stops as if paused, audited as the system's deed.
     /// An endpoint that is not active stays as it is.

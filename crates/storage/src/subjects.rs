@@ -24,6 +24,9 @@ pub trait Subjects: Send + Sync {
     /// Audited. Refused as not found when nobody has that reference.
     async fn erase(&self, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased>;
 
-    /// For the engine: people erased after `cursor` (0 at first), and the cursor for the next look.
-    async fn erased_since(&self, cursor: i64) -> StorageResult<(i64, Vec<SubjectId>)>;
+    /// For the engine: people erased after `cursor`, at most `limit` of them in order, and the cursor for the next look.
+    async fn erased_since(&self, cursor: i64, limit: u32) -> StorageResult<(i64, Vec<SubjectId>)>;
+
+    /// For the engine: the cursor behind which only what is erased from now on is found.
+    async fn newest_erasure(&self) -> StorageResult<i64>;
 }

@@ -156,18 +156,24 @@ pub async fn changes_are_counted_and_secrets_kept(store: &dyn Storage) {
     assert_eq!(others.total, 0);
 }
 
-/// P11: the engine hears of each change once, whatever the clock does.
+/// P11, I9: the engine hears of each change once, page by page, from where it began, whatever the clock does.
 pub async fn the_engine_hears_of_changes(store: &dyn Storage) {
     let world = World::new(store).await;
+    let endpoints = store.endpoints();
     let rings = store.doorbell().listen();
+    assert_eq!(ok(endpoints.newest_change().await), 0);
     let (one, two) = (world.endpoint(SKIP).await, world.endpoint(SKIP).await);
+    let three = world.endpoint(SKIP).await;
     assert!(rings.has_changed().expect("a doorbell"), "the doorbell rings");
-    let (cursor, changed) = ok(store.endpoints().changed_since(0).await);
+    let (cursor, changed) = ok(endpoints.changed_since(0, 2).await);
     assert_eq!(changed, [one, two]);
+    let (cursor, changed) = ok(endpoints.changed_since(cursor, 2).await);
+    assert_eq!(changed, [three]);
+    assert_eq!(ok(endpoints.newest_change().await), cursor, "nothing old is behind it");
     world.set_active(one, false, at(-5_000)).await;
-    let (next, changed) = ok(store.endpoints().changed_since(cursor).await);
+    let (next, changed) = ok(endpoints.changed_since(cursor, 2).await);
     assert_eq!(changed, [one]);
-    assert_eq!(ok(store.endpoints().changed_since(next).await), (next, Vec::new()));
-    ok(store.endpoints().delete(&world.by, two, at(-5_000)).await);
-    assert_eq!(ok(store.endpoints().changed_since(next).await).1, [two]);
+    assert_eq!(ok(endpoints.changed_since(next, 2).await), (next, Vec::new()));
+    ok(endpoints.delete(&world.by, two, at(-5_000)).await);
+    assert_eq!(ok(endpoints.changed_since(next, 2).await).1, [two]);
 }

@@ -41,9 +41,27 @@ pub async fn an_erased_person_is_unreadable(store: &dyn Storage) {
     assert_eq!(entry.object, made.subject.to_string());
     ok(store.consents().advance_due(at(1_000), 10).await);
     assert_eq!(world.events().await.len(), 2, "time tells nothing about an erased person");
-    let (cursor, subjects) = ok(store.subjects().erased_since(0).await);
-    assert_eq!(subjects, [made.subject]);
-    assert_eq!(ok(store.subjects().erased_since(cursor).await), (cursor, Vec::new()));
+}
+
+/// I9, I11: the engine hears of each erasure once, page by page, from where it began.
+pub async fn the_engine_hears_of_erasures(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let subjects = store.subjects();
+    assert_eq!(ok(subjects.newest_erasure().await), 0);
+    let mut erased = Vec::new();
+    for reference in ["ada", "bob", "eve", "cy"] {
+        world.record(grant(reference, "news"), at(1)).await;
+        erased.push(ok(subjects.erase(&world.by, reference, at(2)).await).subject);
+    }
+    let (cursor, first) = ok(subjects.erased_since(0, 3).await);
+    assert_eq!(first, erased[..3]);
+    let (cursor, rest) = ok(subjects.erased_since(cursor, 3).await);
+    assert_eq!(rest, erased[3..]);
+    assert_eq!(ok(subjects.erased_since(cursor, 3).await), (cursor, Vec::new()));
+    assert_eq!(ok(subjects.newest_erasure().await), cursor, "nothing old is behind it");
+    world.record(grant("new", "news"), at(-5_000)).await;
+    let new = ok(subjects.erase(&world.by, "new", at(-5_000)).await).subject;
+    assert_eq!(ok(subjects.erased_since(cursor, 3).await).1, [new], "whatever the clock does");
 }
 
 /// I11: the same reference afterwards is another person with another record.
