@@ -80,6 +80,7 @@ impl Consents for SqliteStore {
         metadata: Option<JsonObject>,
         now: Timestamp,
     ) -> StorageResult<ConsentView> {
+        let metadata = metadata.map(Some);
         let patch = ConsentPatch { granted: Some(false), metadata, ..ConsentPatch::default() };
         patch.check()?;
         let by = *by;
@@ -326,13 +327,13 @@ fn patched(shown: &ConsentView, decided: PermissionState, patch: &ConsentPatch) 
     NewDecision {
         subject: SubjectInput {
             reference: shown.reference.clone(),
-            email: patch.email.clone().or_else(|| shown.email.clone()),
+            email: patch.email.clone().unwrap_or_else(|| shown.email.clone()),
         },
         purpose: shown.purpose.clone(),
         basis: LawfulBasis::Consent,
         state,
-        policy: patch.policy.or(shown.policy),
-        metadata: patch.metadata.clone().or_else(|| shown.metadata.clone()),
+        policy: patch.policy.unwrap_or(shown.policy),
+        metadata: patch.metadata.clone().unwrap_or_else(|| shown.metadata.clone()),
         ip_address: if moved { patch.ip_address.clone() } else { shown.ip_address.clone() },
         obtained_at: None,
         validity,

@@ -161,17 +161,18 @@ pub struct NewDecision {
     pub validity: Validity,
 }
 
-/// What a change of a consent sets anew; what is absent is taken over from the decision before.
+/// What a change of a consent sets anew; what is absent is taken over from the decision before, and `Some(None)` removes.
+/// Earlier decisions keep what they say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConsentPatch {
     /// Given or refused.
     pub granted: Option<bool>,
     /// The e-mail address.
-    pub email: Option<String>,
+    pub email: Option<Option<String>>,
     /// The policy version that was shown.
-    pub policy: Option<PolicyId>,
-    /// The metadata, as a whole.
-    pub metadata: Option<JsonObject>,
+    pub policy: Option<Option<PolicyId>>,
+    /// The metadata, as a whole; the address in it goes and comes with it.
+    pub metadata: Option<Option<JsonObject>>,
     /// The person's network address.
     pub ip_address: Option<String>,
 }
@@ -281,9 +282,9 @@ impl ConsentPatch {
                 "must set at least one of `granted`, `subject_email`, `policy_id`, `metadata`, `ip_address`",
             ));
         }
-        self.email.as_deref().map_or(Ok(()), check_email)?;
+        self.email.iter().flatten().try_for_each(|email| check_email(email))?;
         self.ip_address.as_deref().map_or(Ok(()), |text| text_field("ip_address", text, 100))?;
-        check_metadata(self.metadata.as_ref())
+        check_metadata(self.metadata.as_ref().and_then(Option::as_ref))
     }
 }
 

@@ -238,6 +238,83 @@ async fn p37_each_action_tells_one_event() {
     );
 }
 
+/// P37, P35: `null` removes e-mail address, policy and metadata, each alone, what is left out stays, and the hash is that
+/// of what is left.
+#[tokio::test]
+async fn p37_null_removes_what_a_record_can_lack() {
+    let world = World::start().await;
+    let mut body = one();
+    body["subject_email"] = json!("user@example.com");
+    body["policy_id"] = json!(policy(&world).await);
+    body["metadata"] = json!({"source": "form"});
+    body["ip_address"] = json!("192.0.2.1");
+    body["user_agent"] = json!("Lynx");
+    let made = world.post("/v1/consent", &body).await.data();
+    let path = format!("/v1/consent/{}", made["id"].as_str().unwrap());
+    let mut wanted = made.clone();
+    for (change, removed, left) in [
+        (json!({"userEmail": null}), "subject_email", Value::Null),
+        (json!({"policyVersionId": null}), "policy_id", Value::Null),
+        (json!({"metadata": null}), "metadata", json!({})),
+        (json!({"metadata": null, "userAgent": "w3m"}), "metadata", json!({"user_agent": "w3m"})),
+        (
+            json!({"metadata": null, "policy_id": null, "subject_email": null}),
+            "metadata",
+            json!({}),
+        ),
+    ] {
+        world.clock.pass(1_000);
+        let changed = world.patch(&path, &change).await.data();
+        wanted[removed] = left;
+        check_hash(&changed);
+        for field in
+            ["subject_id", "subject_email", "policy_id", "consent_type", "granted", "metadata"]
+        {
+            let shown = changed.get(field).unwrap_or(&Value::Null);
+            assert_eq!(*shown, wanted[field], "{field} after {change}");
+        }
+        assert_eq!(world.get(&path).await.data(), changed);
+    }
+    world.clock.pass(1_000);
+    let set_again = json!({"subject_email": "new@example.com"});
+    assert_eq!(world.patch(&path, &set_again).await.data()["subject_email"], "new@example.com");
+}
+
+/// P37, P29: what a record cannot lack is not removed, and what is no value of a field removes nothing.
+#[tokio::test]
+async fn p37_p29_other_fields_are_not_removed() {
+    let world = World::start().await;
+    let mut body = one();
+    body["subject_email"] = json!("user@example.com");
+    let id = world.post("/v1/consent", &body).await.data()["id"].as_str().unwrap().to_owned();
+    let before = world.facts().await;
+    for (given, value) in [
+        ("granted", Value::Null),
+        ("ip_address", Value::Null),
+        ("user_agent", Value::Null),
+        ("subject_id", Value::Null),
+        ("consent_type", Value::Null),
+        ("subject_email", json!("")),
+        ("subject_email", json!("null")),
+        ("subject_email", json!([])),
+        ("policy_id", json!("")),
+        ("policy_id", json!(false)),
+        ("metadata", json!("null")),
+        ("metadata", json!([])),
+    ] {
+        // Beside something that could be removed: nothing of the change is done.
+        let mut body = json!({"policy_id": null, "metadata": null});
+        body[given] = value.clone();
+        let reply = world.patch(&format!("/v1/consent/{id}"), &body).await;
+        let told = (reply.status.as_u16(), reply.fields());
+        assert_eq!(told, (400, vec![given.to_owned()]), "{value}");
+    }
+    let twice = r#"{"userEmail":null,"subject_email":"user@example.com"}"#;
+    let reply = world.call(Method::PATCH, &format!("/v1/consent/{id}"), twice).await;
+    assert_eq!(reply.status, 400, "two spellings of one field");
+    assert_eq!(world.facts().await, before);
+}
+
 /// What a change cannot do is refused, so that nobody believes that it was done.
 #[tokio::test]
 async fn p37_a_change_says_what_it_does_not_take() {
@@ -265,23 +342,25 @@ async fn p37_a_change_says_what_it_does_not_take() {
     assert_eq!(world.facts().await, before);
 }
 
+/// P35: the hash is that of what the answer shows.
+fn check_hash(data: &Value) {
+    let address = data["metadata"].get("ip_address").unwrap_or(&Value::Null);
+    let parts = [
+        ("userReference", &data["subject_id"]),
+        ("userEmail", data.get("subject_email").unwrap_or(&Value::Null)),
+        ("policyVersionId", data.get("policy_id").unwrap_or(&Value::Null)),
+        ("consentGiven", &data["granted"]),
+        ("timestamp", &data["recorded_at"]),
+        ("ipAddress", address),
+    ];
+    let parts = parts.map(|(name, value)| format!("\"{name}\":{value}"));
+    let text = format!("{{{}}}", parts.join(","));
+    assert_eq!(data["consent_hash"], sha256_text(text.as_bytes()), "{data}");
+}
+
 /// P35: whoever holds an answer can recompute its hash from it alone.
 #[tokio::test]
 async fn p35_the_hash_is_recomputed_from_an_answer_alone() {
-    fn check(data: &Value) {
-        let address = data["metadata"].get("ip_address").unwrap_or(&Value::Null);
-        let parts = [
-            ("userReference", &data["subject_id"]),
-            ("userEmail", data.get("subject_email").unwrap_or(&Value::Null)),
-            ("policyVersionId", data.get("policy_id").unwrap_or(&Value::Null)),
-            ("consentGiven", &data["granted"]),
-            ("timestamp", &data["recorded_at"]),
-            ("ipAddress", address),
-        ];
-        let parts = parts.map(|(name, value)| format!("\"{name}\":{value}"));
-        let text = format!("{{{}}}", parts.join(","));
-        assert_eq!(data["consent_hash"], sha256_text(text.as_bytes()), "{data}");
-    }
     let world = World::start().await;
     let policy = policy(&world).await;
     let mut full = one();
@@ -291,16 +370,16 @@ async fn p35_the_hash_is_recomputed_from_an_answer_alone() {
     full["userAgent"] = json!("Lynx");
     full["metadata"] = json!({"source": "form"});
     let made = world.post("/v1/consent", &full).await.data();
-    check(&made);
+    check_hash(&made);
     let wanted = json!({"source": "form", "ip_address": "2001:db8::7", "user_agent": "Lynx"});
     assert_eq!(made["metadata"], wanted);
     let mut bare = one();
     bare["subject_id"] = json!("bare");
-    check(&world.post("/v1/consent", &bare).await.data());
+    check_hash(&world.post("/v1/consent", &bare).await.data());
     bare["subject_id"] = json!("in_a_batch");
     bare["ip_address"] = json!("192.0.2.9");
     let batch = world.post("/v1/consent/batch", &json!([bare])).await.data();
-    check(&batch["consents"][0]);
+    check_hash(&batch["consents"][0]);
     assert_eq!(batch["consents"][0]["metadata"], json!({"ip_address": "192.0.2.9"}));
 
     let path = format!("/v1/consent/{}", made["id"].as_str().unwrap());
@@ -319,14 +398,14 @@ async fn p35_the_hash_is_recomputed_from_an_answer_alone() {
         world.clock.pass(1_000);
         let changed = world.patch(&path, &change).await.data();
         assert_eq!(changed["metadata"], metadata);
-        check(&changed);
-        check(&world.get(&path).await.data());
+        check_hash(&changed);
+        check_hash(&world.get(&path).await.data());
     }
     world.clock.pass(1_000);
     let body = json!({"ip_address": "192.0.2.3", "metadata": {"why": "x"}});
     let withdrawn = world.post(&format!("{path}/withdraw"), &body).await.data();
     assert_eq!(withdrawn["metadata"], json!({"why": "x", "ip_address": "192.0.2.3"}));
-    check(&withdrawn);
+    check_hash(&withdrawn);
 }
 
 /// P35: two addresses would leave open which of them was hashed.

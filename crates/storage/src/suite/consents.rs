@@ -22,7 +22,7 @@ pub async fn each_operation_leaves_all_its_parts(store: &dyn Storage) {
     let consents = store.consents();
     let made = world.record(grant("ada", "marketing"), at(1)).await;
     let patch = ConsentPatch {
-        metadata: JsonObject::parse(r#"{"source":"form"}"#),
+        metadata: Some(JsonObject::parse(r#"{"source":"form"}"#)),
         ..ConsentPatch::default()
     };
     let changed = ok(consents.change(&world.by, made.id, patch, at(2)).await);
@@ -193,8 +193,8 @@ pub async fn particulars_change_alone(store: &dyn Storage) {
     let world = World::new(store).await;
     let validity = Validity { from: Some(at(50)), until: Some(at(100)) };
     let made = world.record(NewDecision { validity, ..grant("ada", "marketing") }, at(1)).await;
-    let patch =
-        ConsentPatch { email: Some("ada@example.org".to_owned()), ..ConsentPatch::default() };
+    let email = Some(Some("ada@example.org".to_owned()));
+    let patch = ConsentPatch { email, ..ConsentPatch::default() };
     let changed = ok(store.consents().change(&world.by, made.id, patch, at(2)).await);
     assert_eq!((changed.validity, changed.state), (validity, None));
     ok(store.consents().advance_due(at(50), 10).await);

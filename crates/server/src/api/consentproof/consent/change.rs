@@ -1,4 +1,5 @@
-//! `PATCH /v1/consent/{id}`: record a decision that takes over what it does not say.
+//! `PATCH /v1/consent/{id}`: record a decision that takes over what it does not say. `null` removes: e-mail address,
+//! policy and metadata, with the address and browser in it. The decisions before keep what they say.
 
 use abide_core::consent::ConsentPatch;
 use abide_core::ids::Consent;
@@ -40,16 +41,17 @@ fn patch(fields: &mut Fields<'_>) -> ConsentPatch {
         fields.fixed(name, WHEN);
     }
     refuse_ledger_fields(fields);
-    let metadata: Option<Metadata> = fields.changed(METADATA);
+    let metadata: Option<Option<Metadata>> = fields.removable(METADATA);
     let address = fields.changed(IP_ADDRESS);
     let browser = fields.changed(USER_AGENT);
+    let is_removed = metadata == Some(None);
     // Without metadata they make one of their own: that of the earlier decision stays with its version.
-    let told = circumstances(fields, metadata, address, browser);
+    let told = circumstances(fields, metadata.flatten(), address, browser);
     ConsentPatch {
         granted: fields.changed(GRANTED),
-        email: fields.changed(SUBJECT_EMAIL).map(|Text(email)| email),
-        policy: fields.changed(POLICY_ID),
-        metadata: told.metadata,
+        email: fields.removable(SUBJECT_EMAIL).map(|email| email.map(|Text(email)| email)),
+        policy: fields.removable(POLICY_ID),
+        metadata: told.metadata.map(Some).or(is_removed.then_some(None)),
         ip_address: told.ip_address,
     }
 }
@@ -61,12 +63,12 @@ mod tests {
 
     #[test]
     fn what_a_change_cannot_do_is_said() {
-        let body = br#"{"subject_id":"other","consentType":"m","userEmail":null,"granted":true}"#;
+        let body = br#"{"subject_id":"other","consentType":"m","userEmail":null,"granted":null}"#;
         let mut fields = Fields::parse(body).unwrap();
         let read = patch(&mut fields);
-        assert_eq!(read.granted, Some(true));
+        assert_eq!((read.granted, &read.email), (None, &Some(None)));
         let Err(Invalid::Fields(problems)) = fields.finish(Some(read)) else { panic!() };
         let named: Vec<_> = problems.iter().map(|found| found.field.as_str()).collect();
-        assert_eq!(named, ["subject_id", "consent_type", "subject_email"]);
+        assert_eq!(named, ["subject_id", "consent_type", "granted"]);
     }
 }
