@@ -118,6 +118,9 @@ impl Storage for Slow {
     fn attach(&self, room: Arc<dyn Room>, committed: Arc<dyn Committed>) {
         self.store.attach(room, committed);
     }
+    fn broken(&self) -> Option<String> {
+        self.store.broken()
+    }
     fn close(&self) {
         Storage::close(&*self.store);
     }

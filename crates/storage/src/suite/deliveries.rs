@@ -173,7 +173,12 @@ pub async fn rows_are_parked_and_taken_in_pages(store: &dyn Storage) {
         // Ids grow with time, so their order is the order of falling due.
         assert_eq!(taken, waiting, "{round}: each once, oldest first");
         assert!(ok(deliveries.parked_endpoints().await).is_empty(), "{round}");
-        let back = |id: &DeliveryId| GivenBack { delivery: *id, lease, to: GiveBack::Parked };
+        let back = |id: &DeliveryId| GivenBack {
+            delivery: *id,
+            lease,
+            to: GiveBack::Parked,
+            sent: Sent::Nothing,
+        };
         let given_back = taken.iter().map(back).collect();
         ok(deliveries.report(Report { finished: Vec::new(), given_back }, at(12)).await);
         assert_eq!(ok(deliveries.parked_endpoints().await), [full], "{round}");

@@ -5,7 +5,7 @@ use abide_core::delivery::{DeliveryState, Outcome, Run};
 use super::world::{HOLD, RETRY, SKIP, World, at, ok, refusal};
 use crate::Storage;
 
-/// P22, I5: a final delivery is sent once more, numbered on, audited; one attempt, or a whole series.
+/// P26, I5: a final delivery is sent once more, numbered on, audited; one attempt, or a whole series.
 pub async fn a_final_delivery_runs_again(store: &dyn Storage) {
     let world = World::new(store).await;
     world.endpoint(SKIP).await;
@@ -42,7 +42,7 @@ pub async fn a_final_delivery_runs_again(store: &dyn Storage) {
     assert_eq!(numbers, [1, 2, 3, 4]);
 }
 
-/// P22: what a stop cancelled can be retried once the endpoint is back, and a later stop cancels it again.
+/// P26: what a stop cancelled can be retried once the endpoint is back, and a later stop cancels it again.
 pub async fn a_cancelled_delivery_runs_again(store: &dyn Storage) {
     let world = World::new(store).await;
     let endpoint = world.endpoint(SKIP).await;
@@ -65,7 +65,7 @@ pub async fn a_cancelled_delivery_runs_again(store: &dyn Storage) {
     assert!(world.claim(lease, at(1_000_000)).await.is_empty());
 }
 
-/// P22: a held delivery is refused, and so is one of a stopped endpoint, leaving nothing.
+/// P26: a held delivery is refused, and so is one of a stopped endpoint, leaving nothing.
 pub async fn a_held_delivery_is_refused(store: &dyn Storage) {
     let world = World::new(store).await;
     let endpoint = world.endpoint(HOLD).await;
