@@ -138,8 +138,9 @@ CREATE TABLE decisions (
 ) STRICT;
 CREATE UNIQUE INDEX decisions_feed ON decisions (organization, log_index);
 
--- `sealed` lies under the subject's key, or the organization's where the event is about nobody; a batch has its
--- parts in `event_parts` instead, each under its own subject's key.
+-- An event about a person's consent lies sealed in the decision that it shows; `version`, `state` and `withdrawn_at` say
+-- how the record stood when it happened. `sealed` holds an event about nobody, under the organization's key. A batch has
+-- its parts in `event_parts`.
 CREATE TABLE events (
   event INTEGER PRIMARY KEY,
   organization INTEGER NOT NULL,
@@ -150,6 +151,11 @@ CREATE TABLE events (
   batch INTEGER,
   -- As of decisions.
   log_index INTEGER NOT NULL,
+  consent INTEGER,
+  decision INTEGER,
+  version INTEGER,
+  state TEXT,
+  withdrawn_at INTEGER,
   sealed BLOB
 ) STRICT;
 CREATE UNIQUE INDEX events_feed ON events (organization, log_index);
@@ -159,7 +165,10 @@ CREATE TABLE event_parts (
   position INTEGER NOT NULL,
   subject INTEGER NOT NULL,
   consent INTEGER NOT NULL,
-  sealed BLOB NOT NULL,
+  decision INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  state TEXT,
+  withdrawn_at INTEGER,
   PRIMARY KEY (event, position)
 ) STRICT, WITHOUT ROWID;
 

@@ -220,7 +220,7 @@ fn latest(
     };
     let keys = tx.keys(row.organization)?;
     let consent = ledger::by_id(tx.connection(), row.organization, told.id)?
-        .ok_or_else(|| damaged("events.sealed"))?;
+        .ok_or_else(|| damaged("events.consent"))?;
     let Some(view) = ledger::view(tx.connection(), &keys, &consent)? else { return Ok(None) };
     let signed_at: i64 = tx
         .sql(

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::people;
-use crate::rows::{actor_text, at, damaged, database, id, maybe_at, maybe_id, named};
+use crate::rows::{actor_text, at, damaged, database, id, maybe_at, maybe_id, maybe_named, named};
 use crate::tx::Tx;
 
 /// A consent record: where one (subject, purpose) stands.
@@ -218,37 +218,83 @@ pub(crate) fn view_with(
     row: &ConsentRow,
 ) -> StorageResult<ConsentView> {
     let decision = row.standing.in_force.map(|held| held.decision).or(row.latest);
-    let decision = decision.ok_or_else(|| damaged("consents.latest"))?;
-    let sealed: Vec<u8> = connection
-        .prepare_cached("SELECT sealed FROM decisions WHERE decision = ?")
-        .and_then(|mut statement| statement.query_row([decision.key()], |row| row.get(0)))
-        .map_err(database)?;
-    let opened =
-        key.open(&decision_place(decision), &sealed).map_err(|_| damaged("decisions.sealed"))?;
-    let canonical: Canonical<'_> = opened
-        .get(SALT..)
-        .and_then(|text| serde_json::from_slice(text).ok())
-        .ok_or_else(|| damaged("decisions.sealed"))?;
-    Ok(ConsentView {
-        id: row.id,
+    let shown = Shown {
+        consent: row.id,
+        decision: decision.ok_or_else(|| damaged("consents.latest"))?,
         version: row.version,
-        decision,
-        subject: row.subject,
-        reference: canonical.reference.into_owned(),
-        email: canonical.email.map(std::borrow::Cow::into_owned),
-        purpose: canonical.purpose.into_owned(),
-        policy: canonical.policy,
-        basis: canonical.basis,
         state: row.standing.in_force.map(|held| held.state),
-        consent_hash: canonical.consent_hash.into_owned(),
-        metadata: canonical.metadata,
-        ip_address: canonical.ip_address.map(std::borrow::Cow::into_owned),
-        obtained_at: canonical.obtained_at,
-        recorded_at: canonical.recorded_at,
-        validity: canonical.validity,
-        created_at: row.created_at,
         withdrawn_at: row.standing.withdrawn_at,
-    })
+    };
+    shown.read(connection, row.subject, key)
+}
+
+/// A record at some time, told by the decision that it showed then and by how it stood.
+pub(crate) struct Shown {
+    pub(crate) consent: ConsentId,
+    pub(crate) decision: DecisionId,
+    pub(crate) version: u32,
+    pub(crate) state: Option<PermissionState>,
+    pub(crate) withdrawn_at: Option<Timestamp>,
+}
+
+impl Shown {
+    /// Out of a row that has a column for each field.
+    pub(crate) fn of_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            consent: id(row, "consent")?,
+            decision: id(row, "decision")?,
+            version: row.get("version")?,
+            state: maybe_named(row, "state", PermissionState::parse)?,
+            withdrawn_at: maybe_at(row, "withdrawn_at")?,
+        })
+    }
+
+    /// The whole record, with its person's key in hand.
+    pub(crate) fn read(
+        &self,
+        connection: &Connection,
+        subject: SubjectId,
+        key: &SealingKey,
+    ) -> StorageResult<ConsentView> {
+        let (sealed, created_at): (Vec<u8>, Timestamp) = connection
+            .prepare_cached(
+                "SELECT decisions.sealed, consents.created_at FROM decisions JOIN consents USING (consent) \
+                 WHERE decision = ? AND decisions.subject = ?",
+            )
+            .and_then(|mut statement| {
+                statement.query_row([self.decision.key(), subject.key()], |row| {
+                    Ok((row.get(0)?, at(row, 1)?))
+                })
+            })
+            .map_err(database)?;
+        let opened = key
+            .open(&decision_place(self.decision), &sealed)
+            .map_err(|_| damaged("decisions.sealed"))?;
+        let canonical: Canonical<'_> = opened
+            .get(SALT..)
+            .and_then(|text| serde_json::from_slice(text).ok())
+            .ok_or_else(|| damaged("decisions.sealed"))?;
+        Ok(ConsentView {
+            id: self.consent,
+            version: self.version,
+            decision: self.decision,
+            subject,
+            reference: canonical.reference.into_owned(),
+            email: canonical.email.map(std::borrow::Cow::into_owned),
+            purpose: canonical.purpose.into_owned(),
+            policy: canonical.policy,
+            basis: canonical.basis,
+            state: self.state,
+            consent_hash: canonical.consent_hash.into_owned(),
+            metadata: canonical.metadata,
+            ip_address: canonical.ip_address.map(std::borrow::Cow::into_owned),
+            obtained_at: canonical.obtained_at,
+            recorded_at: canonical.recorded_at,
+            validity: canonical.validity,
+            created_at,
+            withdrawn_at: self.withdrawn_at,
+        })
+    }
 }
 
 /// What a decision decided.

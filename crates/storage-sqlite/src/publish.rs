@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use abide_core::Timestamp;
-use abide_core::consent::ConsentView;
 use abide_core::consent::batch::{BATCH_EVENT_LIMIT, split_batch};
+use abide_core::consent::{ConsentView, PermissionState};
 use abide_core::delivery::{DeliveryState, Reason};
 use abide_core::endpoint::{EndpointState, Source};
 use abide_core::event::{BatchView, Event, EventBody, EventKind, RENDER_VERSION};
@@ -14,10 +14,11 @@ use abide_core::ids::{
 use abide_core::policy::Policy;
 use abide_storage::sealing::{OrganizationKeys, Place};
 use abide_storage::{HotDelivery, StorageResult};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::endpoints::{EndpointFacts, endpoint_set};
 use crate::lanes;
+use crate::ledger::Shown;
 use crate::people;
 use crate::rows::{at, damaged, database, id, maybe_id, named};
 use crate::tx::Tx;
@@ -54,31 +55,30 @@ pub(crate) fn publish_batch(
     Ok(())
 }
 
-/// Writes the event with its sealed snapshot; answers about how many bytes its body takes in memory.
+/// Writes the event; answers about how many bytes its body takes in memory.
 fn insert_event(tx: &mut Tx<'_>, event: &Event) -> StorageResult<usize> {
-    let keys = tx.keys(event.organization)?;
-    let place = Place { table: "events", column: "sealed", row: event.id.key() };
-    let (batch, sealed, bytes) = match &event.body {
+    let (mut told, mut batch, mut sealed) = (None, None, None);
+    let bytes = match &event.body {
         EventBody::Consent(view) => {
-            let text = json(view)?;
-            let sealed = with_person_key(tx, event.organization, &keys, view, |key| {
-                key.seal(&place, &text)
-            })?;
-            (None, Some(sealed), text.len())
+            told = Some(view);
+            size_of(view)
         }
         EventBody::Policy(policy) => {
-            let text = json(policy)?;
-            (None, Some(keys.key.seal(&place, &text)), text.len())
+            let text = serde_json::to_vec(policy).map_err(|_| damaged("events.sealed"))?;
+            let place = policy_place(event.id.key());
+            sealed = Some(tx.keys(event.organization)?.key.seal(&place, &text));
+            text.len()
         }
-        EventBody::Batch(batch) => {
-            let bytes = insert_parts(tx, &keys, event, batch)?;
-            (Some(batch.id.key()), None, bytes)
+        EventBody::Batch(view) => {
+            batch = Some(view.id.key());
+            insert_parts(tx, event, view)?;
+            view.consents.iter().map(size_of).sum()
         }
     };
     let log_index = tx.next_event_index(event.organization)?;
     tx.sql(
         "INSERT INTO events (event, organization, kind, subject, created_at, render_version, batch, log_index, \
-         sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         consent, decision, version, state, withdrawn_at, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         event.id.key(),
@@ -89,66 +89,47 @@ fn insert_event(tx: &mut Tx<'_>, event: &Event) -> StorageResult<usize> {
         event.render_version,
         batch,
         log_index,
+        told.map(|view| view.id.key()),
+        told.map(|view| view.decision.key()),
+        told.map(|view| view.version),
+        told.and_then(|view| view.state).map(PermissionState::as_str),
+        told.and_then(|view| view.withdrawn_at).map(Timestamp::as_millis),
         sealed,
     ])
     .map_err(database)?;
     Ok(bytes)
 }
 
-/// A batch event is about several people: each part lies under its own person's key.
-fn insert_parts(
-    tx: &mut Tx<'_>,
-    keys: &OrganizationKeys,
-    event: &Event,
-    batch: &BatchView,
-) -> StorageResult<usize> {
-    let place = part_place(event.id.key());
-    let mut bytes = 0;
+/// About as many bytes as a consent takes in a body.
+fn size_of(view: &ConsentView) -> usize {
+    let metadata = view.metadata.as_ref().map_or(0, |metadata| metadata.as_str().len());
+    512 + view.reference.len() + view.email.as_ref().map_or(0, String::len) + metadata
+}
+
+/// A batch event is about several people: each part is told by its own person's decision.
+fn insert_parts(tx: &Tx<'_>, event: &Event, batch: &BatchView) -> StorageResult<()> {
     for (position, view) in batch.consents.iter().enumerate() {
-        let text = json(view)?;
-        bytes += text.len();
-        let sealed =
-            with_person_key(tx, event.organization, keys, view, |key| key.seal(&place, &text))?;
         tx.sql(
-            "INSERT INTO event_parts (event, position, subject, consent, sealed) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO event_parts (event, position, subject, consent, decision, version, state, withdrawn_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             event.id.key(),
             position as i64,
             view.subject.key(),
             view.id.key(),
-            sealed
+            view.decision.key(),
+            view.version,
+            view.state.map(PermissionState::as_str),
+            view.withdrawn_at.map(Timestamp::as_millis),
         ])
         .map_err(database)?;
     }
-    Ok(bytes)
+    Ok(())
 }
 
-fn with_person_key<T>(
-    tx: &mut Tx<'_>,
-    organization: OrganizationId,
-    keys: &OrganizationKeys,
-    view: &ConsentView,
-    seal: impl FnOnce(&abide_storage::sealing::SealingKey) -> T,
-) -> StorageResult<T> {
-    let blind = keys.index_key.blind(people::REFERENCE, &view.reference).0;
-    if let Some(person) = tx.caches.people.get(&(organization, blind))
-        && person.id == view.subject
-    {
-        return Ok(seal(&person.key));
-    }
-    let key = people::key_of(tx.connection(), keys, view.subject)?;
-    Ok(seal(&*key.ok_or_else(|| damaged("subjects.wrapped_key"))?))
-}
-
-fn part_place(event: i64) -> Place {
-    Place { table: "event_parts", column: "sealed", row: event }
-}
-
-fn json<T: serde::Serialize>(value: &T) -> StorageResult<Vec<u8>> {
-    let mut text = Vec::with_capacity(768);
-    serde_json::to_writer(&mut text, value).map_err(|_| damaged("events.sealed"))?;
-    Ok(text)
+fn policy_place(event: i64) -> Place {
+    Place { table: "events", column: "sealed", row: event }
 }
 
 fn fan_out(tx: &mut Tx<'_>, event: &Arc<Event>, bytes: usize, now: Timestamp) -> StorageResult<()> {
@@ -254,71 +235,80 @@ pub(crate) enum Stored {
     Erased,
 }
 
-/// Reads an event back, opening its snapshot.
+/// Reads an event back as it was when it happened.
 pub(crate) fn load_event(
     connection: &Connection,
     keys: &OrganizationKeys,
     organization: OrganizationId,
     event: i64,
 ) -> StorageResult<Option<Stored>> {
-    type Head = (EventKind, Option<SubjectId>, Timestamp, u16, Option<BatchId>, Option<Vec<u8>>);
-    let head: Option<Head> = connection
+    let head = connection
         .prepare_cached("SELECT * FROM events WHERE event = ? AND organization = ?")
         .and_then(|mut statement| {
-            statement
-                .query_row([event, organization.key()], |row| {
-                    Ok((
-                        named(row, "kind", EventKind::parse)?,
-                        maybe_id(row, "subject")?,
-                        at(row, "created_at")?,
-                        row.get("render_version")?,
-                        maybe_id(row, "batch")?,
-                        row.get("sealed")?,
-                    ))
-                })
-                .optional()
+            statement.query_row([event, organization.key()], Head::of_row).optional()
         })
         .map_err(database)?;
-    let Some((kind, subject, created_at, render_version, batch, sealed)) = head else {
-        return Ok(None);
-    };
-    let body = match (batch, sealed) {
-        (Some(batch), _) => load_batch(connection, keys, event, batch)?,
-        (None, Some(sealed)) => load_body(connection, keys, event, subject, &sealed)?,
-        (None, None) => return Err(damaged("events.sealed")),
+    let Some(head) = head else { return Ok(None) };
+    let body = match (head.told, head.subject, head.batch, head.sealed) {
+        (Some(told), Some(subject), _, _) => load_consent(connection, keys, subject, &told)?,
+        (_, _, Some(batch), _) => load_batch(connection, keys, event, batch)?,
+        (_, _, _, Some(sealed)) => Some(load_policy(keys, event, &sealed)?),
+        (..) => return Err(damaged("events")),
     };
     Ok(Some(match body {
         Some(body) => Stored::Event(Box::new(Event {
             id: EventId::from_key(event),
             organization,
-            kind,
-            created_at,
-            subject,
-            render_version,
+            kind: head.kind,
+            created_at: head.created_at,
+            subject: head.subject,
+            render_version: head.render_version,
             body,
         })),
         None => Stored::Erased,
     }))
 }
 
-fn load_body(
+/// An event's row.
+struct Head {
+    kind: EventKind,
+    subject: Option<SubjectId>,
+    created_at: Timestamp,
+    render_version: u16,
+    batch: Option<BatchId>,
+    told: Option<Shown>,
+    sealed: Option<Vec<u8>>,
+}
+
+impl Head {
+    fn of_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let decision: Option<i64> = row.get("decision")?;
+        Ok(Self {
+            kind: named(row, "kind", EventKind::parse)?,
+            subject: maybe_id(row, "subject")?,
+            created_at: at(row, "created_at")?,
+            render_version: row.get("render_version")?,
+            batch: maybe_id(row, "batch")?,
+            told: decision.map(|_| Shown::of_row(row)).transpose()?,
+            sealed: row.get("sealed")?,
+        })
+    }
+}
+
+fn load_consent(
     connection: &Connection,
     keys: &OrganizationKeys,
-    event: i64,
-    subject: Option<SubjectId>,
-    sealed: &[u8],
+    subject: SubjectId,
+    told: &Shown,
 ) -> StorageResult<Option<EventBody>> {
-    let place = Place { table: "events", column: "sealed", row: event };
-    let unreadable = |_| damaged("events.sealed");
-    let unparsable = |_| damaged("events.sealed");
-    let Some(subject) = subject else {
-        let text = keys.key.open(&place, sealed).map_err(unreadable)?;
-        let policy: Policy = serde_json::from_slice(&text).map_err(unparsable)?;
-        return Ok(Some(EventBody::Policy(policy)));
-    };
     let Some(key) = people::key_of(connection, keys, subject)? else { return Ok(None) };
-    let text = key.open(&place, sealed).map_err(unreadable)?;
-    serde_json::from_slice(&text).map_err(unparsable).map(|view| Some(EventBody::Consent(view)))
+    told.read(connection, subject, &key).map(|view| Some(EventBody::Consent(view)))
+}
+
+fn load_policy(keys: &OrganizationKeys, event: i64, sealed: &[u8]) -> StorageResult<EventBody> {
+    let text = keys.key.open(&policy_place(event), sealed).map_err(|_| damaged("events.sealed"))?;
+    let policy: Policy = serde_json::from_slice(&text).map_err(|_| damaged("events.sealed"))?;
+    Ok(EventBody::Policy(policy))
 }
 
 fn load_batch(
@@ -327,20 +317,18 @@ fn load_batch(
     event: i64,
     batch: BatchId,
 ) -> StorageResult<Option<EventBody>> {
-    let parts: Vec<(SubjectId, Vec<u8>)> = connection
-        .prepare_cached("SELECT subject, sealed FROM event_parts WHERE event = ? ORDER BY position")
+    let parts: Vec<(SubjectId, Shown)> = connection
+        .prepare_cached("SELECT * FROM event_parts WHERE event = ? ORDER BY position")
         .and_then(|mut statement| {
-            statement.query_map([event], |row| Ok((id(row, "subject")?, row.get(1)?)))?.collect()
+            let part = |row: &Row<'_>| Ok((id(row, "subject")?, Shown::of_row(row)?));
+            statement.query_map([event], part)?.collect()
         })
         .map_err(database)?;
     let mut consents = Vec::with_capacity(parts.len());
-    for (subject, sealed) in parts {
+    for (subject, told) in parts {
+        // Erased since.
         let Some(key) = people::key_of(connection, keys, subject)? else { continue };
-        let text =
-            key.open(&part_place(event), &sealed).map_err(|_| damaged("event_parts.sealed"))?;
-        let view: ConsentView =
-            serde_json::from_slice(&text).map_err(|_| damaged("event_parts.sealed"))?;
-        consents.push(view);
+        consents.push(told.read(connection, subject, &key)?);
     }
     if consents.is_empty() {
         return Ok(None);
