@@ -48,16 +48,17 @@ CREATE TABLE subjects (
   erased_at INTEGER
 ) STRICT;
 
--- How people are found: a keyed hash per identifier. Written only for a new identifier.
+-- What people are known by, and how they are found: a keyed hash per identifier, another one for each kind. Hashes come
+-- in no order; so only the narrow index has them first, and what is sealed lies where its person's row does.
 CREATE TABLE identifiers (
-  organization INTEGER NOT NULL,
-  blind BLOB NOT NULL,
   subject INTEGER NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('reference', 'email')),
+  blind BLOB NOT NULL,
+  organization INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK (kind = 'reference' OR kind = 'email'),
   sealed BLOB NOT NULL,
-  PRIMARY KEY (organization, blind, subject)
+  PRIMARY KEY (subject, blind)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX identifiers_of ON identifiers (subject);
+CREATE INDEX identifiers_by_blind ON identifiers (organization, blind);
 
 CREATE TABLE erasures (
   erasure INTEGER PRIMARY KEY,

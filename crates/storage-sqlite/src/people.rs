@@ -56,7 +56,7 @@ fn find(
     let found: Option<(i64, Option<Vec<u8>>)> = tx
         .sql(
             "SELECT subject, wrapped_key FROM identifiers JOIN subjects USING (subject) \
-             WHERE identifiers.organization = ? AND blind = ? AND kind = 'reference'",
+             WHERE identifiers.organization = ? AND blind = ?",
         )?
         .query_row(params![organization.key(), blind], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
@@ -110,8 +110,8 @@ fn keep_email(
     }
     let is_known = !is_new
         && tx
-            .sql("SELECT 1 FROM identifiers WHERE organization = ? AND blind = ? AND subject = ?")?
-            .exists(params![organization.key(), blind, person.id.key()])
+            .sql("SELECT 1 FROM identifiers WHERE subject = ? AND blind = ?")?
+            .exists(params![person.id.key(), blind])
             .map_err(database)?;
     if !is_known {
         insert_identifier(tx, organization, person, EMAIL, blind, &email)?;

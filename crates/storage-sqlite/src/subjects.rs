@@ -42,9 +42,7 @@ fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> Stora
     let keys = tx.keys(by.organization)?;
     let blind = keys.index_key.blind(REFERENCE, reference).0;
     let subject: Option<SubjectId> = tx
-        .sql(
-            "SELECT subject FROM identifiers WHERE organization = ? AND blind = ? AND kind = 'reference'",
-        )?
+        .sql("SELECT subject FROM identifiers WHERE organization = ? AND blind = ?")?
         .query_row(params![by.organization.key(), blind], |row| id(row, "subject"))
         .optional()
         .map_err(database)?;
