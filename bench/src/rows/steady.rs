@@ -179,10 +179,15 @@ pub(super) fn abide(stage: &Stage, way: &Way) -> anyhow::Result<Sample> {
     };
     let mut sample = rate(stage, &mut sink, &mut load, server.id(), way.fan_out)?;
     if way.batch > 0 {
-        let each = way.batch as f64;
-        for (figure, factor) in
-            [(Figure::Rate, each), (Figure::Accepted, each), (Figure::Cpu, 1.0 / each)]
-        {
+        // A batch is told in as many events as it takes: what counts is its consents.
+        let (each, events) = (way.batch as f64, sample[&Figure::Balance].round().max(1.0));
+        let factors = [
+            (Figure::Rate, each / events),
+            (Figure::Accepted, each),
+            (Figure::Balance, 1.0 / events),
+            (Figure::Cpu, events / each),
+        ];
+        for (figure, factor) in factors {
             sample.entry(figure).and_modify(|value| *value *= factor);
         }
     }

@@ -25,6 +25,7 @@ pub(crate) fn prepare(place: &Place, chance: &dyn Chance) -> anyhow::Result<Mast
             });
         }
     }
+    keep_apart(place)?;
     open(place).or_else(|problem| {
         if place.key_file.exists() || !is_empty(data)? {
             return Err(problem);
@@ -39,6 +40,7 @@ pub(crate) fn prepare(place: &Place, chance: &dyn Chance) -> anyhow::Result<Mast
 /// The keys of a folder that has been served before.
 pub(crate) fn open(place: &Place) -> anyhow::Result<MasterKeys> {
     let (data, key_file) = (&place.data, &place.key_file);
+    keep_apart(place)?;
     ensure!(
         data.is_dir(),
         "there is no data folder {}: name another with --data, or start a server to make one",
@@ -62,6 +64,27 @@ pub(crate) fn open(place: &Place) -> anyhow::Result<MasterKeys> {
         );
     }
     Ok(MasterKeys::read(key_file)?)
+}
+
+/// A key in the folder would be in each of its backups, and open what erasing somebody was to close.
+fn keep_apart(place: &Place) -> anyhow::Result<()> {
+    let parent = place.key_file.parent().unwrap_or(Path::new(""));
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    // Where one of them is not there, opening says so.
+    let (Ok(data), Ok(parent)) = (place.data.canonicalize(), parent.canonicalize()) else {
+        return Ok(());
+    };
+    ensure!(!parent.starts_with(data), "{}", not_apart(place));
+    Ok(())
+}
+
+fn not_apart(place: &Place) -> String {
+    format!(
+        "the master key file {} must not lie in the data folder {}: each backup of the folder would hold the key. Move it \
+         out, and say where it is with --master-key",
+        place.key_file.display(),
+        place.data.display()
+    )
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

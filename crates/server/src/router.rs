@@ -12,6 +12,7 @@ use crate::App;
 use crate::api::consentproof::envelope::ApiError;
 use crate::api::consentproof::{consent, policies, webhooks};
 use crate::api::health;
+use crate::body::BodyRoom;
 use crate::observe::{RequestIds, observe};
 use crate::problem::Problem;
 
@@ -21,12 +22,13 @@ pub(crate) type Shared = Arc<Inner>;
 pub(crate) struct Inner {
     pub(crate) app: App,
     pub(crate) request_ids: RequestIds,
+    pub(crate) body_room: BodyRoom,
 }
 
 /// The whole server as one service.
 pub fn router(app: App) -> Router {
     let request_ids = RequestIds::new(app.chance.as_ref());
-    let shared = Arc::new(Inner { app, request_ids });
+    let shared = Arc::new(Inner { app, request_ids, body_room: BodyRoom::default() });
     let mut router = Router::new();
     for (path, methods) in own() {
         router = router.route(path, methods);

@@ -1,12 +1,14 @@
 //! From a listening socket to a router: HTTP/1.1 with keep-alive, bounded in every direction.
 //!
 //! One task per connection. At the limit of open connections the next one waits in the kernel's queue; a caller that
-//! sends no request head in time loses its connection, so the limit cannot be held by silence. Knows nothing of Abide:
-//! whatever serves HTTP here can use it.
+//! sends no request head in time, or takes nothing of an answer, loses its connection, so the limit cannot be held by
+//! silence. Knows nothing of Abide: whatever serves HTTP here can use it.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,9 +18,11 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Sleep, sleep};
 use tower_service::Service as _;
 
 /// What a server allows.
@@ -32,6 +36,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Headers of a request.
     pub headers: usize,
+    /// Time for a caller to take some more of an answer.
+    pub write: Duration,
     /// Time for requests under way to end once a shutdown was asked for.
     pub drain: Duration,
 }
@@ -43,6 +49,7 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             head_bytes: 64 * 1024,
             headers: 100,
+            write: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }
@@ -82,11 +89,12 @@ pub async fn serve(
                 match accepted {
                     Ok((stream, _)) => {
                         let service = Routed(router.clone());
+                        let stream = Impatient { stream, patience: limits.write, stalled: None };
                         connections.spawn(connection(http.clone(), stream, service, stopping.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(kind = ?error.kind(), "no connection accepted");
-                        tokio::time::sleep(NO_SOCKETS).await;
+                        sleep(NO_SOCKETS).await;
                     }
                 }
             }
@@ -108,12 +116,12 @@ pub async fn serve(
 /// One connection until it ends, or until a stop and the end of its request.
 async fn connection(
     http: http1::Builder,
-    stream: TcpStream,
+    stream: Impatient,
     service: Routed,
     mut stopping: watch::Receiver<()>,
 ) {
     // Small answers must not wait for more bytes; where it cannot be set they still arrive.
-    let _ = stream.set_nodelay(true);
+    let _ = stream.stream.set_nodelay(true);
     let serving = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {
@@ -129,6 +137,72 @@ async fn connection(
 fn report(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a connection's task panicked");
+    }
+}
+
+/// A stream whose writes fail when the other end takes nothing for so long.
+struct Impatient {
+    stream: TcpStream,
+    patience: Duration,
+    /// Since a write got nowhere.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    fn judge<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        wrote: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if wrote.is_ready() {
+            self.stalled = None;
+            return wrote;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(context, wrote)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.judge(context, wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

@@ -6,6 +6,7 @@ use abide_core::access::{Actor, Caller};
 use abide_core::consent::hash::{HashedFields, consent_hash};
 use abide_core::consent::{
     ConsentPatch, ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity,
+    grants_in_time,
 };
 use abide_core::event::{Event, EventBody, EventKind, RENDER_VERSION};
 use abide_core::ids::{
@@ -66,7 +67,7 @@ impl Consents for SqliteStore {
         patch.check()?;
         let by = *by;
         self.write(4_096, move |tx| {
-            let (shown, decided) = existing(tx, by.organization, consent)?;
+            let Existing { shown, decided, .. } = existing(tx, by.organization, consent, now)?;
             let new = patched(&shown, decided, &patch);
             follow(tx, &by, &shown, &new, now)
         })
@@ -85,8 +86,9 @@ impl Consents for SqliteStore {
         patch.check()?;
         let by = *by;
         self.write(4_096, move |tx| {
-            let (shown, decided) = existing(tx, by.organization, consent)?;
-            if !shown.granted() {
+            let Existing { shown, decided, may_grant } =
+                existing(tx, by.organization, consent, now)?;
+            if !may_grant {
                 return Ok(shown);
             }
             let new = patched(&shown, decided, &patch);
@@ -300,29 +302,43 @@ fn policy_is_open(
     }
 }
 
-/// What an existing record shows and what the decision shown decided, in force or not; not found when the record does
-/// not exist or its person was erased.
+/// A record that is there, as a change meets it.
+struct Existing {
+    shown: ConsentView,
+    /// What the decision shown decided, in force or not.
+    decided: PermissionState,
+    /// Whether it grants, or may without a further word: in time, or once a pending answer is confirmed.
+    may_grant: bool,
+}
+
+/// Not found when the record does not exist or its person was erased.
 fn existing(
     tx: &mut Tx<'_>,
     organization: OrganizationId,
     consent: ConsentId,
-) -> StorageResult<(ConsentView, PermissionState)> {
+    now: Timestamp,
+) -> StorageResult<Existing> {
     let keys = tx.keys(organization)?;
     let not_found = || StorageError::Refused(Refusal::NotFound("the consent"));
     let row = ledger::by_id(tx.connection(), organization, consent)?.ok_or_else(not_found)?;
     let shown = ledger::view(tx.connection(), &keys, &row)?.ok_or_else(not_found)?;
     let decided = ledger::decided(tx, shown.decision)?;
-    Ok((shown, decided))
+    let may_grant = shown.granted()
+        || shown.state == Some(PermissionState::Pending)
+        || (row.standing.next_change_at.is_some()
+            && grants_in_time(&ledger::history(tx, row.latest)?, now));
+    Ok(Existing { shown, decided, may_grant })
 }
 
-/// The decision that a patch makes of the one shown. Without a new answer of the person, the answer stands as it was,
-/// and for the time that it was given for.
+/// The decision that a patch makes of the one shown. Without a new answer of the person, the answer stands as it was: as
+/// old, so that it does not overtake one that waits for its time, and for the time that it was given for.
 fn patched(shown: &ConsentView, decided: PermissionState, patch: &ConsentPatch) -> NewDecision {
     let (state, validity) = match patch.granted {
         Some(true) => (PermissionState::Granted, Validity::default()),
         Some(false) => (PermissionState::Denied, Validity::default()),
         None => (decided, shown.validity),
     };
+    let obtained_at = patch.granted.is_none().then_some(shown.obtained_at);
     let moved = patch.metadata.is_some() || patch.ip_address.is_some();
     NewDecision {
         subject: SubjectInput {
@@ -335,7 +351,7 @@ fn patched(shown: &ConsentView, decided: PermissionState, patch: &ConsentPatch) 
         policy: patch.policy.unwrap_or(shown.policy),
         metadata: patch.metadata.clone().unwrap_or_else(|| shown.metadata.clone()),
         ip_address: if moved { patch.ip_address.clone() } else { shown.ip_address.clone() },
-        obtained_at: None,
+        obtained_at,
         validity,
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use abide_core::Timestamp;
+use abide_core::access::{Actor, Caller};
 use abide_core::ids::OrganizationId;
 use abide_storage::keys::Rewrapped;
 use abide_storage::sealing::{MasterId, MasterKeys, OrganizationKeys, WrappedOrganizationKeys};
@@ -110,9 +112,10 @@ impl Keys for SqliteStore {
         .await
     }
 
-    async fn rewrap(&self, limit: u32) -> StorageResult<Rewrapped> {
+    async fn rewrap(&self, limit: u32, now: Timestamp) -> StorageResult<Rewrapped> {
         self.write(64, move |tx| {
-            let masters = tx.shared.masters.read();
+            let shared = Arc::clone(tx.shared);
+            let masters = shared.masters.read();
             let current = masters.current().id().to_string();
             let page: Vec<(i64, Option<WrappedOrganizationKeys>)> = tx
                 .sql("SELECT * FROM organizations WHERE master_id != ? ORDER BY organization LIMIT ?")?
@@ -138,6 +141,9 @@ impl Keys for SqliteStore {
                     organization
                 ])
                 .map_err(database)?;
+                let organization = OrganizationId::from_key(organization);
+                let by = Caller { organization, actor: Actor::Operator };
+                tx.audit(&by, "organization.rewrap", &current, now)?;
                 organizations += 1;
             }
             drop(masters);

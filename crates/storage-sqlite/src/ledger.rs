@@ -474,7 +474,7 @@ fn write_row(tx: &Tx<'_>, row: &ConsentRow, place: RowPlace) -> StorageResult<()
 }
 
 /// Every decision of a record, newest first, along the chain.
-fn history(tx: &Tx<'_>, latest: Option<DecisionId>) -> StorageResult<Vec<Candidate>> {
+pub(crate) fn history(tx: &Tx<'_>, latest: Option<DecisionId>) -> StorageResult<Vec<Candidate>> {
     let mut candidates = Vec::new();
     let mut next = latest;
     let mut statement = tx.sql(

@@ -50,6 +50,8 @@ conforms! {
         what_was_told_stays_as_it_was,
         a_refused_call_leaves_nothing,
         a_second_withdrawal_changes_nothing,
+        a_withdrawal_ends_what_waits_for_its_time,
+        particulars_leave_what_waits_for_its_time,
         an_older_decision_recorded_late_changes_history_only,
         a_clock_set_back_does_not_undo_a_withdrawal,
         time_alone_ends_and_begins_permissions,

@@ -243,7 +243,7 @@ async fn i11_a_rotated_store_opens_under_the_new_key_alone() {
     }
     let keys = Storage::keys(&*store);
     keys.reload(key_file(&[1, 2])).await.unwrap();
-    while keys.rewrap(2).await.unwrap().more {}
+    while keys.rewrap(2, at(9)).await.unwrap().more {}
     drop(store);
 
     match open_under(key_file(&[1]), &data, 2) {

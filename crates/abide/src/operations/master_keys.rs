@@ -28,6 +28,7 @@ pub(super) async fn add(ground: &Ground) -> anyhow::Result<MasterId> {
     reload(ground).await?;
     let id = MasterKeys::add(&ground.key_file, &mut |bytes| ground.chance.fill(bytes))?;
     reload(ground).await?;
+    tracing::info!(%id, "a master key was added and is the current one");
     Ok(id)
 }
 
@@ -36,9 +37,10 @@ pub(super) async fn rotate(ground: &Ground) -> anyhow::Result<(MasterId, u32)> {
     let current = reload(ground).await?;
     let mut organizations = 0;
     loop {
-        let page = ground.storage.keys().rewrap(PAGE).await?;
+        let page = ground.storage.keys().rewrap(PAGE, ground.clock.now()).await?;
         organizations += page.organizations;
         if !page.more {
+            tracing::info!(%current, organizations, "organizations' keys are wrapped under the current master key");
             return Ok((current, organizations));
         }
     }
@@ -56,6 +58,7 @@ pub(super) async fn remove(ground: &Ground, id: &str) -> anyhow::Result<()> {
     );
     MasterKeys::remove(&ground.key_file, id)?;
     reload(ground).await?;
+    tracing::info!(%id, "a master key was removed");
     Ok(())
 }
 

@@ -99,6 +99,27 @@ fn data_without_its_keys_or_with_others_is_refused() {
     site.serve().stop();
 }
 
+/// I11: the key does not lie in the folder that it opens, under whatever name of the folder, nor is one made there.
+#[test]
+fn i11_a_master_key_in_the_data_folder_is_refused() {
+    let site = Site::new();
+    let serve =
+        |key: &str| site.refused(&["serve", "--listen", "127.0.0.1:0", "--master-key", key]);
+    for key in ["abide-data/key", "./abide-data/../abide-data/key"] {
+        let (code, problem) = serve(key);
+        assert_eq!(code, Some(1));
+        assert!(problem.contains("must not lie in the data folder"), "{problem}");
+    }
+    site.serve().stop();
+    std::os::unix::fs::symlink(site.data(), site.path().join("other")).unwrap();
+    fs::copy(site.key_file(), site.data().join("key")).unwrap();
+    for key in ["abide-data/key", "other/key"] {
+        let (code, problem) = serve(key);
+        assert_eq!(code, Some(1));
+        assert!(problem.contains("must not lie in the data folder"), "{problem}");
+    }
+}
+
 /// What a first start makes, in its order. Its other steps show nothing outside: organization and key are rows of one
 /// database.
 const STEPS: [&str; 5] = [

@@ -10,4 +10,4 @@ pub use decision::{
     ConsentPatch, ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput,
     SubjectState, Validity,
 };
-pub use permission::{Candidate, Change, Standing, decide};
+pub use permission::{Candidate, Change, Standing, decide, grants_in_time};

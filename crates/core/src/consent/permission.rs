@@ -57,11 +57,7 @@ pub struct Change {
 /// Judges the decisions of one record at `now`. `candidates` are all that can matter: every decision of the record,
 /// or the newest alone where [`Standing::needs_history`] says that this is enough.
 pub fn decide(before: &Standing, candidates: &[Candidate], now: Timestamp) -> Change {
-    let in_force = candidates
-        .iter()
-        .filter(|candidate| candidate.validity.holds(now))
-        .max_by_key(|candidate| (candidate.obtained_at, candidate.decision))
-        .copied();
+    let in_force = in_force_at(candidates, now);
     let next_change_at = candidates
         .iter()
         .flat_map(|candidate| [candidate.validity.from, candidate.validity.until])
@@ -76,6 +72,23 @@ pub fn decide(before: &Standing, candidates: &[Candidate], now: Timestamp) -> Ch
     };
     let announced = before.announced || event == Some(EventKind::ConsentCreated);
     Change { standing: Standing { in_force, next_change_at, announced, withdrawn_at }, event }
+}
+
+fn in_force_at(candidates: &[Candidate], at: Timestamp) -> Option<Candidate> {
+    candidates
+        .iter()
+        .filter(|candidate| candidate.validity.holds(at))
+        .max_by_key(|candidate| (candidate.obtained_at, candidate.decision))
+        .copied()
+}
+
+/// Whether a record with these decisions, all of them, grants at `now` or will at a later time without a further word.
+pub fn grants_in_time(candidates: &[Candidate], now: Timestamp) -> bool {
+    let bounds = candidates.iter().flat_map(|one| [one.validity.from, one.validity.until]);
+    let later = bounds.flatten().filter(|at| *at > now);
+    std::iter::once(now).chain(later).any(|at| {
+        in_force_at(candidates, at).is_some_and(|held| held.state == PermissionState::Granted)
+    })
 }
 
 fn event_of(before: &Standing, after: Option<&Candidate>) -> Option<EventKind> {
@@ -124,6 +137,29 @@ mod tests {
             in_force: state.map(|state| candidate(1, state, 10)),
             announced,
             ..Standing::default()
+        }
+    }
+
+    /// P37: what waits for its time counts as granted, unless something newer stands in its way by then.
+    #[test]
+    fn p37_a_grant_that_waits_for_its_time_is_seen() {
+        let dated = |key, state, obtained, from: Option<i64>, until: Option<i64>| Candidate {
+            validity: Validity { from: from.map(at), until: until.map(at) },
+            ..candidate(key, state, obtained)
+        };
+        let (granted, denied) = (PermissionState::Granted, PermissionState::Denied);
+        for (candidates, now, expected) in [
+            (vec![], 5, false),
+            (vec![candidate(1, granted, 1)], 5, true),
+            (vec![candidate(1, denied, 1)], 5, false),
+            (vec![dated(1, granted, 1, Some(100), None)], 5, true),
+            (vec![dated(1, granted, 1, None, Some(4))], 5, false),
+            (vec![dated(1, granted, 1, Some(100), None), candidate(2, denied, 2)], 5, false),
+            (vec![candidate(1, denied, 1), dated(2, granted, 2, Some(100), None)], 5, true),
+            (vec![candidate(1, granted, 1), dated(2, denied, 2, None, Some(50))], 5, true),
+            (vec![candidate(1, granted, 1), dated(2, denied, 2, None, Some(50))], 60, true),
+        ] {
+            assert_eq!(grants_in_time(&candidates, at(now)), expected, "{candidates:?}");
         }
     }
 

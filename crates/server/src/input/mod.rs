@@ -136,11 +136,16 @@ impl<'a> Fields<'a> {
 
     /// The elements of a list field, at most `limit`.
     pub(crate) fn elements(&mut self, name: Name, limit: usize) -> Option<Vec<&'a RawValue>> {
-        let Some((_, raw)) = self.given.iter().find(|(known, _)| name.0.contains(&known.as_ref()))
-        else {
+        let mut given = self.given.iter().filter(|(known, _)| name.0.contains(&known.as_ref()));
+        let (first, another) = (given.next(), given.next());
+        let Some((_, raw)) = first else {
             self.problem(name.0[0], "is required");
             return None;
         };
+        if another.is_some() {
+            self.problem(name.0[0], "is given twice");
+            return None;
+        }
         match elements(raw.get().as_bytes(), limit) {
             Ok(elements) => Some(elements),
             Err(problem) => {

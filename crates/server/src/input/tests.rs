@@ -32,6 +32,17 @@ fn every_spelling_is_read_and_null_is_absent() {
 }
 
 #[test]
+fn a_list_given_twice_is_refused_and_not_half_read() {
+    const CONSENTS: Name = Name(&["consents"]);
+    for body in [r#"{"consents":[1],"consents":[2]}"#, r#"{"consents":[1],"consents":[1]}"#] {
+        let found = problems(body, |fields| {
+            assert!(fields.elements(CONSENTS, 9).is_none());
+        });
+        assert_eq!(found, [("consents".to_owned(), "is given twice".to_owned())], "{body}");
+    }
+}
+
+#[test]
 fn spellings_that_disagree_are_named() {
     let found = problems(r#"{"subject_id":"a","userReference":"b"}"#, |fields| {
         fields.required::<Text>(SUBJECT);

@@ -93,6 +93,27 @@ async fn a_silent_connection_is_closed_and_makes_room() {
     .unwrap();
 }
 
+/// I8: a caller that asks and takes nothing of the answers loses its connection, and makes room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i8_a_caller_who_takes_nothing_is_cut_off() {
+    let write = Duration::from_millis(300);
+    let served = start(Limits { connections: 1, write, ..Limits::default() }).await;
+    let address = served.address;
+    tokio::task::spawn_blocking(move || {
+        let mut greedy = connect(address);
+        greedy.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        let asked = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+        // The answers fill the buffers on the way; then nothing is read from us any more, and then nothing is there.
+        let cut = std::iter::repeat_with(|| greedy.write_all(asked.as_bytes()))
+            .find_map(Result::err)
+            .expect("an end");
+        assert!(!matches!(cut.kind(), std::io::ErrorKind::WouldBlock), "cut off, not left waiting");
+        ask(&mut connect(address), "/", "hello");
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_lets_requests_under_way_end() {
     let served = start(Limits::default()).await;

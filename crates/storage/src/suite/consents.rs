@@ -137,6 +137,41 @@ pub async fn a_second_withdrawal_changes_nothing(store: &dyn Storage) {
     assert_eq!(world.everything().await, before);
 }
 
+/// P37: a withdrawal ends what was granted for a later time too, and tells once.
+pub async fn a_withdrawal_ends_what_waits_for_its_time(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let consents = store.consents();
+    let from = Validity { from: Some(at(100)), until: None };
+    let later = |name| NewDecision { validity: from, ..grant(name, "marketing") };
+    world.record(denial("bob", "marketing"), at(1)).await;
+    for made in [world.record(later("ada"), at(2)).await, world.record(later("bob"), at(2)).await] {
+        assert!(!made.granted());
+        let once = ok(consents.withdraw(&world.by, made.id, None, at(3)).await);
+        assert_eq!(once.version, made.version + 1);
+        let before = world.everything().await;
+        assert_eq!(ok(consents.withdraw(&world.by, made.id, None, at(4)).await), once);
+        assert_eq!(world.everything().await, before);
+        ok(consents.advance_due(at(100), 10).await);
+        let then = ok(consents.get(world.organization, made.id).await).expect("the record");
+        assert_eq!(then.state, Some(PermissionState::Denied));
+    }
+}
+
+/// P37: a change of particulars does not overtake an answer that waits for its time.
+pub async fn particulars_leave_what_waits_for_its_time(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let made = world.record(denial("ada", "marketing"), at(1)).await;
+    let validity = Validity { from: Some(at(100)), until: None };
+    world.record(NewDecision { validity, ..grant("ada", "marketing") }, at(2)).await;
+    let email = Some(Some("ada@example.org".to_owned()));
+    let patch = ConsentPatch { email: email.clone(), ..ConsentPatch::default() };
+    let changed = ok(store.consents().change(&world.by, made.id, patch, at(3)).await);
+    assert_eq!((changed.granted(), &changed.email), (false, &email.flatten()));
+    ok(store.consents().advance_due(at(100), 10).await);
+    let begun = ok(store.consents().get(world.organization, made.id).await).expect("the record");
+    assert!(begun.granted());
+}
+
 /// P37: a decision older than the one in force is kept and told to nobody.
 pub async fn an_older_decision_recorded_late_changes_history_only(store: &dyn Storage) {
     let world = World::new(store).await;

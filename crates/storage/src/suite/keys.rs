@@ -17,14 +17,14 @@ pub async fn rotation_in_pages(store: &dyn Storage) {
     let lacking = keys.reload(key_file(&[2])).await;
     assert!(matches!(lacking, Err(StorageError::Unavailable(_))), "{lacking:?}");
     ok(keys.reload(key_file(&[1, 2])).await);
-    let page = ok(keys.rewrap(2).await);
+    let page = ok(keys.rewrap(2, at(2)).await);
     assert_eq!((page.organizations, page.more), (2, true));
     assert_eq!(ok(keys.in_use().await).len(), 2);
     assert!(keys.reload(key_file(&[2])).await.is_err(), "one organization needs the old one");
     ok(keys.reload(key_file(&[1, 2])).await);
-    let page = ok(keys.rewrap(2).await);
+    let page = ok(keys.rewrap(2, at(2)).await);
     assert_eq!((page.organizations, page.more), (1, false));
-    let page = ok(keys.rewrap(2).await);
+    let page = ok(keys.rewrap(2, at(2)).await);
     assert_eq!((page.organizations, page.more), (0, false));
     ok(keys.reload(key_file(&[2])).await);
     assert_ne!(ok(keys.in_use().await), first);
@@ -33,5 +33,7 @@ pub async fn rotation_in_pages(store: &dyn Storage) {
         assert_eq!(found.as_ref(), Some(&consent));
         let again = world.record(grant("ada", "news"), at(2)).await;
         assert_eq!(again.subject, consent.subject, "people are found as before");
+        let deeds = world.deeds().await;
+        assert_eq!(deeds.iter().filter(|deed| *deed == "organization.rewrap").count(), 1);
     }
 }

@@ -266,6 +266,9 @@ impl From<Unread> for ApiError {
             Unread::TooSlow => {
                 Self::validation(StatusCode::REQUEST_TIMEOUT, "The body took too long to arrive.")
             }
+            Unread::NoRoom => Self::unavailable(
+                "More is being sent at once than there is room for. Try again in a moment.",
+            ),
             Unread::Broken => {
                 Self::validation(StatusCode::BAD_REQUEST, "The body did not arrive whole.")
             }

@@ -24,7 +24,7 @@ pub(crate) async fn handler(
     State(shared): State<Shared>,
     by: By<ConsentWrite>,
     Named(id): Named<Consent>,
-    JsonBody(body): JsonBody<SINGLE>,
+    JsonBody(body, _share): JsonBody<SINGLE>,
 ) -> Answer {
     let mut fields = Fields::parse(&body)?;
     let patch = patch(&mut fields);

@@ -18,7 +18,7 @@ use crate::router::Shared;
 pub(crate) async fn handler(
     State(shared): State<Shared>,
     by: By<ConsentWrite>,
-    JsonBody(body): JsonBody<SINGLE>,
+    JsonBody(body, _share): JsonBody<SINGLE>,
 ) -> Answer {
     let mut fields = Fields::parse(&body)?;
     let new = decision(&mut fields);

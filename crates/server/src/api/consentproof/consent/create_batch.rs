@@ -29,7 +29,7 @@ struct View<'a> {
 pub(crate) async fn handler(
     State(shared): State<Shared>,
     by: By<ConsentWrite>,
-    JsonBody(body): JsonBody<BATCH>,
+    JsonBody(body, _share): JsonBody<BATCH>,
 ) -> Answer {
     let new = decisions(&body)?;
     let app = &shared.app;

@@ -16,7 +16,7 @@ pub(crate) async fn handler(
     State(shared): State<Shared>,
     by: By<ConsentWrite>,
     Named(id): Named<Consent>,
-    OptionalBody(body): OptionalBody,
+    OptionalBody(body, _share): OptionalBody,
 ) -> Answer {
     let mut fields =
         body.as_ref().map_or_else(|| Ok(Fields::none()), |body| Fields::parse(body))?;

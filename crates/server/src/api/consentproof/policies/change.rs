@@ -19,7 +19,7 @@ pub(crate) async fn handler(
     State(shared): State<Shared>,
     by: By<PoliciesWrite>,
     Named(id): Named<Policy>,
-    JsonBody(body): JsonBody<SINGLE>,
+    JsonBody(body, _share): JsonBody<SINGLE>,
 ) -> Answer {
     let mut fields = Fields::parse(&body)?;
     for name in [POLICY_TYPE, VERSION, CONTENT] {

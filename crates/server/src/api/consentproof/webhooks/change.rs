@@ -22,7 +22,7 @@ pub(crate) async fn handler(
     State(shared): State<Shared>,
     by: By<WebhooksWrite>,
     Named(id): Named<Endpoint>,
-    JsonBody(body): JsonBody<SINGLE>,
+    JsonBody(body, _share): JsonBody<SINGLE>,
 ) -> Answer {
     let app = &shared.app;
     let mut fields = Fields::parse(&body)?;

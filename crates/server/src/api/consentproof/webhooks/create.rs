@@ -23,7 +23,7 @@ const SAVE_IT: &str = "Save the webhook secret now - it will not be shown again.
 pub(crate) async fn handler(
     State(shared): State<Shared>,
     by: By<WebhooksWrite>,
-    JsonBody(body): JsonBody<SINGLE>,
+    JsonBody(body, _share): JsonBody<SINGLE>,
 ) -> Answer {
     let app = &shared.app;
     let mut fields = Fields::parse(&body)?;
