@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Decisions, policy changes and endpoint changes committed.
+    /// Events committed: what decisions and policy changes led to.
     pub accepted: Counter<u64, AtomicU64>,
     /// Attempts answered as delivered.
     pub delivered: Counter<u64, AtomicU64>,
@@ -63,7 +63,7 @@ impl Default for Metrics {
             attempt_seconds: seconds(),
         };
         let mut registry = Registry::with_prefix("abide");
-        registry.register("accepted", "Changes committed", metrics.accepted.clone());
+        registry.register("accepted", "Events committed", metrics.accepted.clone());
         registry.register("delivered", "Attempts delivered", metrics.delivered.clone());
         registry.register("failed", "Deliveries ended as failed", metrics.failed.clone());
         registry.register("retries", "Attempts to be tried again", metrics.retries.clone());

@@ -15,5 +15,5 @@ pub(crate) async fn handler(
 ) -> Answer {
     let app = &shared.app;
     app.storage.policies().delete(&by.caller, id, app.clock.now()).await?;
-    deleted("The policy version was deleted. Consents that name it keep it as proof.")
+    deleted("The policy version was deleted. Consents that name it go on naming it.")
 }
