@@ -16,7 +16,7 @@
 //! report success.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -134,6 +134,7 @@ pub(crate) struct Writer {
     queued: Arc<AtomicUsize>,
     commits: Arc<AtomicI64>,
     broken: Arc<OnceLock<String>>,
+    disk_full: Arc<AtomicBool>,
     thread: parking_lot::Mutex<Option<thread::JoinHandle<()>>>,
 }
 
@@ -145,15 +146,26 @@ impl Writer {
         let counted = Arc::clone(&commits);
         let broken = Arc::new(OnceLock::new());
         let told = Arc::clone(&broken);
+        let disk_full = Arc::new(AtomicBool::new(false));
+        let full = Arc::clone(&disk_full);
         let thread = thread::Builder::new().name("abide-writer".to_owned()).spawn(move || {
             let caches = Caches::default();
-            Loop { connection, shared, caches, commits: counted, broken: told }.run(&receiver);
+            let of = Loop {
+                connection,
+                shared,
+                caches,
+                commits: counted,
+                broken: told,
+                disk_full: full,
+            };
+            of.run(&receiver);
         })?;
         Ok(Self {
             calls: parking_lot::RwLock::new(Some(sender)),
             queued: Arc::default(),
             commits,
             broken,
+            disk_full,
             thread: parking_lot::Mutex::new(Some(thread)),
         })
     }
@@ -195,9 +207,10 @@ impl Writer {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Why nothing is written any more, if so.
+    /// Why nothing is written, if so: for good, or as long as the disk is full.
     pub(crate) fn broken(&self) -> Option<&str> {
-        self.broken.get().map(String::as_str)
+        let full = || self.disk_full.load(Ordering::Relaxed).then_some("the disk is full");
+        self.broken.get().map(String::as_str).or_else(full)
     }
 
     /// Lets the queued calls finish, then ends the thread.
@@ -221,6 +234,8 @@ struct Loop {
     commits: Arc<AtomicI64>,
     /// Set for good by a commit after which nothing can be trusted to be written.
     broken: Arc<OnceLock<String>>,
+    /// From a commit that found the disk full to the next that did not.
+    disk_full: Arc<AtomicBool>,
 }
 
 impl Loop {
@@ -245,6 +260,7 @@ impl Loop {
         match self.transaction(batch) {
             Ok(after) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
+                self.disk_full.store(false, Ordering::Relaxed);
                 finish(&self.shared, after, std::mem::take(batch));
             }
             Err(Undone::InDoubt(error)) => self.leave_in_doubt(batch, &error),
@@ -268,6 +284,7 @@ impl Loop {
     fn leave_in_doubt(&mut self, batch: &mut Vec<Box<dyn Call>>, error: &rusqlite::Error) {
         let calls = batch.len();
         if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            self.disk_full.store(true, Ordering::Relaxed);
             tracing::error!(
                 calls,
                 "a commit failed: the disk is full; what became of its calls is not known"

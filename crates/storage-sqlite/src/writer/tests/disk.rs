@@ -171,8 +171,9 @@ async fn i1_a_full_disk_is_of_unknown_outcome_and_passes() {
         assert!(matches!(answer, Err(StorageError::Unknown(_))), "{answer:?}");
     }
     assert_eq!(ran, 3, "nothing runs twice");
-    assert_eq!(Storage::broken(&*store), None);
+    assert_eq!(Storage::broken(&*store).as_deref(), Some("the disk is full"));
     store.write(1, |tx| mark(tx, 4)).await.unwrap();
+    assert_eq!(Storage::broken(&*store), None, "there is room again");
     assert_eq!(kept(&store).await.unwrap(), [0, 4]);
     let crashed = copy_of(&data).unwrap();
     assert_eq!(kept(&open(crashed.path(), 2)).await.unwrap(), [0, 4]);
