@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 
-use aws_lc_rs::hmac;
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, header};
@@ -13,8 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::control;
-use crate::two_hop::sign;
+use crate::{control, signing};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -48,8 +46,7 @@ async fn drive(to: SocketAddr) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let key =
-        hmac::Key::new(hmac::HMAC_SHA256, b"whsec_a secret of the usual length, more or less");
+    let key = signing::key();
     let host = HeaderValue::try_from(to.to_string())?;
     let body = Bytes::from(vec![b'x'; BODY]);
     loop {
@@ -59,7 +56,7 @@ async fn drive(to: SocketAddr) -> anyhow::Result<()> {
         let headers = request.headers_mut();
         headers.insert(header::HOST, host.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(HeaderName::from_static("x-signature"), sign(&key, &body));
+        headers.insert(HeaderName::from_static("x-signature"), signing::sign(&key, &body));
         let answer = sender.send_request(request).await?;
         answer.into_body().collect().await?;
     }

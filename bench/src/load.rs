@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::control;
 use crate::figures::{Delays, now_nanos};
 use crate::http::{Messages, status};
+use crate::signing;
 use crate::sink::STAMP;
 
 #[derive(Args)]
@@ -105,7 +106,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let paced = options.sink.is_some();
     let load = Arc::new(Load {
         tokens,
-        key: hmac::Key::new(hmac::HMAC_SHA256, b"whsec_a secret of the usual length, more or less"),
+        key: signing::key(),
         run: format!("{:x}", now_nanos()),
         started: AtomicU64::new(0),
         accepted: AtomicU64::new(0),
@@ -244,11 +245,8 @@ impl Load {
             write!(request, "authorization: Bearer {token}\r\n")?;
         }
         if self.options.sign {
-            request.push_str("x-signature: sha256=");
-            for byte in hmac::sign(&self.key, body.as_bytes()).as_ref() {
-                write!(request, "{byte:02x}")?;
-            }
-            request.push_str("\r\n");
+            let signature = signing::sign(&self.key, body.as_bytes());
+            write!(request, "x-signature: {}\r\n", signature.to_str().unwrap_or_default())?;
         }
         write!(request, "content-length: {}\r\n\r\n{body}", body.len())
     }

@@ -10,6 +10,7 @@ mod http;
 mod load;
 mod rows;
 mod server;
+mod signing;
 mod sink;
 mod store;
 mod table;

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::control;
+use crate::{control, signing};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -77,7 +77,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         courier,
         endpoints,
         room: Arc::new(Semaphore::new(WAITING)),
-        key: hmac::Key::new(hmac::HMAC_SHA256, b"whsec_a secret of the usual length, more or less"),
+        key: signing::key(),
     });
     let router = Router::new().route("/v1/consent", post(accept)).with_state(hops);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -122,7 +122,7 @@ async fn work(hops: Arc<Hops>, number: usize, mut connection: Option<Connection>
         let request = WireRequest {
             headers: vec![
                 (HeaderName::from_static("content-type"), HeaderValue::from_static(JSON)),
-                (HeaderName::from_static("x-signature"), sign(&hops.key, &body)),
+                (HeaderName::from_static("x-signature"), signing::sign(&hops.key, &body)),
             ],
             body,
             user_agent: UserAgent::Abide,
@@ -133,14 +133,3 @@ async fn work(hops: Arc<Hops>, number: usize, mut connection: Option<Connection>
 }
 
 const JSON: &str = "application/json";
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-/// A signature as ConsentProof writes it.
-pub(crate) fn sign(key: &hmac::Key, body: &[u8]) -> HeaderValue {
-    let mut text = b"sha256=".to_vec();
-    for byte in hmac::sign(key, body).as_ref() {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
-    }
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none"))
-}

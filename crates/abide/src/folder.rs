@@ -25,11 +25,11 @@ pub(crate) fn prepare(place: &Place, chance: &dyn Chance) -> anyhow::Result<Mast
             });
         }
     }
-    keep_apart(place)?;
     open(place).or_else(|problem| {
         if place.key_file.exists() || !is_empty(data)? {
             return Err(problem);
         }
+        keep_apart(place)?;
         judge(data, Found::Empty)?;
         // The umask may have taken rights away, and a volume that was mounted here may have given some.
         fs::set_permissions(data, Permissions::from_mode(0o700))?;

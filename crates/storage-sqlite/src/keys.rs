@@ -146,7 +146,6 @@ impl Keys for SqliteStore {
                 tx.audit(&by, "organization.rewrap", &current, now)?;
                 organizations += 1;
             }
-            drop(masters);
             if organizations > 0 {
                 tx.after(After::Do(Box::new(Shared::key_wiped)));
             }

@@ -9,12 +9,9 @@ use abide_core::delivery::DeliveryState;
 use abide_core::ids::LeaseId;
 use abide_core::shell::Clock;
 use abide_engine::Options;
-use abide_storage::{
-    Accounts, Committed, Consents, Deliveries, Doorbell, Endpoints, History, HotDelivery, Keys,
-    Leases, Metrics, Policies, Room, Slot, Storage, Subjects,
-};
-use abide_storage_sqlite::SqliteStore;
+use abide_storage::{Committed, HotDelivery, Room, Slot, Storage};
 
+use crate::faulty::Faulty;
 use crate::receiver::{Act, Receiver, answer, repeat};
 use crate::test_dialects::SNAPSHOT;
 use crate::world::{Folder, TestClock, World, add_endpoint, caller, events, record, requests};
@@ -106,80 +103,15 @@ async fn a_slot_that_was_dropped_is_found_without_a_restart() {
         ..Options::default()
     };
     let store = World::store();
-    let lossy = Arc::new(Lossy { store: Arc::clone(&store), loses: Arc::default() });
-    let storage: Arc<dyn Storage> = Arc::<Lossy>::clone(&lossy);
-    let world = World::through(storage, store, options).await;
+    let loses = Arc::new(AtomicBool::new(false));
+    let losing = Faulty::losing(&store, Arc::clone(&loses));
+    let world = World::through(Arc::new(losing), store, options).await;
     let receiver = Receiver::start(vec![good()]).await;
     world.endpoint(&SNAPSHOT, &receiver).await;
-    lossy.loses.store(true, Ordering::Relaxed);
+    loses.store(true, Ordering::Relaxed);
     world.record("ada", "marketing").await;
-    lossy.loses.store(false, Ordering::Relaxed);
+    loses.store(false, Ordering::Relaxed);
     let all = world.until("delivered", |all| all[0].state == DeliveryState::Delivered).await;
     assert_eq!(receiver.requests().len(), 1);
     assert_eq!(all[0].attempts.len(), 1);
-}
-
-/// A store that drops slots after their commit, when told to.
-struct Lossy {
-    store: Arc<SqliteStore>,
-    loses: Arc<AtomicBool>,
-}
-
-struct Between {
-    committed: Arc<dyn Committed>,
-    loses: Arc<AtomicBool>,
-}
-
-impl Committed for Between {
-    fn take(&self, slot: Slot, deliveries: Vec<HotDelivery>) {
-        if !self.loses.load(Ordering::Relaxed) {
-            self.committed.take(slot, deliveries);
-        }
-    }
-}
-
-impl Storage for Lossy {
-    fn accounts(&self) -> &dyn Accounts {
-        self.store.accounts()
-    }
-    fn consents(&self) -> &dyn Consents {
-        self.store.consents()
-    }
-    fn deliveries(&self) -> &dyn Deliveries {
-        self.store.deliveries()
-    }
-    fn endpoints(&self) -> &dyn Endpoints {
-        self.store.endpoints()
-    }
-    fn history(&self) -> &dyn History {
-        self.store.history()
-    }
-    fn keys(&self) -> &dyn Keys {
-        Storage::keys(&*self.store)
-    }
-    fn leases(&self) -> &dyn Leases {
-        self.store.leases()
-    }
-    fn policies(&self) -> &dyn Policies {
-        self.store.policies()
-    }
-    fn subjects(&self) -> &dyn Subjects {
-        self.store.subjects()
-    }
-    fn doorbell(&self) -> &Doorbell {
-        self.store.doorbell()
-    }
-    fn metrics(&self) -> &Arc<Metrics> {
-        self.store.metrics()
-    }
-    fn attach(&self, room: Arc<dyn Room>, committed: Arc<dyn Committed>) {
-        let loses = Arc::clone(&self.loses);
-        self.store.attach(room, Arc::new(Between { committed, loses }));
-    }
-    fn broken(&self) -> Option<String> {
-        self.store.broken()
-    }
-    fn close(&self) {
-        Storage::close(&*self.store);
-    }
 }

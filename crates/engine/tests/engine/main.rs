@@ -5,11 +5,11 @@
 mod crash;
 mod delivery;
 mod drain;
+mod faulty;
 mod isolation;
 mod never_sent;
 mod order;
 mod outcomes;
-mod slow;
 mod standstill;
 mod stopped;
 mod world;

@@ -8,8 +8,8 @@ use abide_core::shell::Clock;
 use abide_engine::Options;
 use abide_storage::deliveries::{Ending, NOT_STARTED};
 
+use crate::faulty::Faulty;
 use crate::receiver::{Act, Receiver, answer, repeat};
-use crate::slow::Slow;
 use crate::test_dialects::{LANE, LATEST, POISON};
 use crate::world::{World, requests};
 
@@ -22,7 +22,7 @@ const LATE: usize = 9;
 async fn attempts_opened_too_late_use_up_no_step() {
     let opened_valid = Duration::from_millis(100);
     let store = World::store();
-    let slow = Slow::new(&store, LATE, opened_valid);
+    let slow = Faulty::late(&store, LATE, opened_valid);
     let options = Options { opened_valid, ..Options::default() };
     let world = World::through(Arc::new(slow), store, options).await;
     let bad = vec![Act::Read, answer("500 Oops", "")];

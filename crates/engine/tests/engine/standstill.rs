@@ -8,8 +8,8 @@ use abide_engine::Options;
 use abide_storage::Storage;
 use abide_storage_sqlite::SqliteStore;
 
+use crate::faulty::Faulty;
 use crate::receiver::{Act, Receiver, answer};
-use crate::slow::Slow;
 use crate::test_dialects::{LANE, LANE_ALONE};
 use crate::world::{PATIENT, World};
 
@@ -69,7 +69,7 @@ async fn workers_that_stand_still_are_seen() {
     idle.endpoint(&LANE, &receiver).await;
 
     let store = World::store();
-    let never = Slow::new(&store, usize::MAX, Duration::from_hours(1));
+    let never = Faulty::late(&store, usize::MAX, Duration::from_hours(1));
     let stuck = hasty(Arc::new(never), store, options()).await;
     stuck.endpoint(&LANE, &receiver).await;
     record_three(&stuck).await;

@@ -1,7 +1,7 @@
-//! A store whose writer is slow.
+//! A store between which and the engine something goes wrong.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use abide_core::Timestamp;
@@ -10,28 +10,48 @@ use abide_storage::deliveries::{
     Backlog, Claimed, Deliveries, DuePage, OpenAttempt, Opened, Report,
 };
 use abide_storage::{
-    Accounts, Committed, Consents, Doorbell, Endpoints, History, Keys, Leases, Metrics, Policies,
-    Room, Storage, StorageResult, Subjects,
+    Accounts, Committed, Consents, Doorbell, Endpoints, History, HotDelivery, Keys, Leases,
+    Metrics, Policies, Room, Slot, Storage, StorageResult, Subjects,
 };
 use abide_storage_sqlite::SqliteStore;
 use async_trait::async_trait;
 
-/// A store that takes its time to open the first attempts.
-pub(crate) struct Slow {
+/// A store that opens its first attempts late, or drops slots after their commit.
+pub(crate) struct Faulty {
     store: Arc<SqliteStore>,
     by: Duration,
     late: AtomicUsize,
+    loses: Arc<AtomicBool>,
 }
 
-impl Slow {
+impl Faulty {
     /// The first `late` attempts are opened so much too late.
-    pub(crate) fn new(store: &Arc<SqliteStore>, late: usize, by: Duration) -> Slow {
-        Slow { store: Arc::clone(store), by, late: AtomicUsize::new(late) }
+    pub(crate) fn late(store: &Arc<SqliteStore>, late: usize, by: Duration) -> Faulty {
+        Faulty { by, late: AtomicUsize::new(late), ..Faulty::losing(store, Arc::default()) }
+    }
+
+    /// While `loses` is set, what was committed is not handed to the engine.
+    pub(crate) fn losing(store: &Arc<SqliteStore>, loses: Arc<AtomicBool>) -> Faulty {
+        let store = Arc::clone(store);
+        Faulty { store, by: Duration::ZERO, late: AtomicUsize::new(0), loses }
+    }
+}
+
+struct Between {
+    committed: Arc<dyn Committed>,
+    loses: Arc<AtomicBool>,
+}
+
+impl Committed for Between {
+    fn take(&self, slot: Slot, deliveries: Vec<HotDelivery>) {
+        if !self.loses.load(Ordering::Relaxed) {
+            self.committed.take(slot, deliveries);
+        }
     }
 }
 
 #[async_trait]
-impl Deliveries for Slow {
+impl Deliveries for Faulty {
     async fn open_attempt(&self, open: OpenAttempt, now: Timestamp) -> StorageResult<Opened> {
         let answer = self.store.deliveries().open_attempt(open, now).await;
         let one_less = |left: usize| left.checked_sub(1);
@@ -81,7 +101,7 @@ impl Deliveries for Slow {
     }
 }
 
-impl Storage for Slow {
+impl Storage for Faulty {
     fn accounts(&self) -> &dyn Accounts {
         self.store.accounts()
     }
@@ -116,7 +136,8 @@ impl Storage for Slow {
         self.store.metrics()
     }
     fn attach(&self, room: Arc<dyn Room>, committed: Arc<dyn Committed>) {
-        self.store.attach(room, committed);
+        let loses = Arc::clone(&self.loses);
+        self.store.attach(room, Arc::new(Between { committed, loses }));
     }
     fn broken(&self) -> Option<String> {
         self.store.broken()
