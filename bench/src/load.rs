@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::control;
@@ -93,7 +94,8 @@ struct Load {
     accepted: AtomicU64,
     accepted_even: AtomicU64,
     refused: AtomicU64,
-    allowed: AtomicU64,
+    /// Calls that may begin.
+    allowed: Semaphore,
     stopped: AtomicBool,
     micros: Mutex<Vec<u32>>,
 }
@@ -103,7 +105,6 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         Some(file) => std::fs::read_to_string(file)?.lines().map(str::to_owned).collect(),
         None => Vec::new(),
     };
-    let paced = options.sink.is_some();
     let load = Arc::new(Load {
         tokens,
         key: signing::key(),
@@ -112,7 +113,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         accepted: AtomicU64::new(0),
         accepted_even: AtomicU64::new(0),
         refused: AtomicU64::new(0),
-        allowed: AtomicU64::new(if paced { options.window } else { u64::MAX }),
+        allowed: Semaphore::new(options.window as usize),
         stopped: AtomicBool::new(false),
         micros: Mutex::default(),
         options,
@@ -155,14 +156,15 @@ async fn connect(to: SocketAddr) -> anyhow::Result<TcpStream> {
 /// Reads off the sink how many calls may have begun.
 async fn keep_pace(load: Arc<Load>, mut stream: TcpStream) -> anyhow::Result<()> {
     let mut messages = Messages::new();
-    let mut first = None;
+    let (mut first, mut given) = (None, 0);
     loop {
         stream.write_all(b"GET /count HTTP/1.1\r\n\r\n").await?;
         let Some((_, body)) = messages.next(&mut stream).await? else { return Ok(()) };
         let count: u64 = str::from_utf8(body)?.parse()?;
         let arrived = count - *first.get_or_insert(count);
-        let allowed = arrived / load.options.fan_out + load.options.window;
-        load.allowed.store(allowed, Ordering::Relaxed);
+        let done = arrived / load.options.fan_out;
+        load.allowed.add_permits((done - given) as usize);
+        given = done;
         sleep(Duration::from_millis(1)).await;
     }
 }
@@ -188,11 +190,8 @@ async fn drive(
         if options.calls > 0 && call >= options.calls {
             break;
         }
-        while call >= load.allowed.load(Ordering::Relaxed) {
-            sleep(Duration::from_millis(1)).await;
-            if load.stopped.load(Ordering::Relaxed) {
-                return Ok(());
-            }
+        if options.sink.is_some() {
+            load.allowed.acquire().await?.forget();
         }
         let sent = now_nanos();
         load.write(call, sent, &mut body, &mut request)?;

@@ -24,7 +24,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::rows::{Row, Stage, medians};
+use crate::rows::{Row, Sample, Stage, medians};
 
 // As in `abide`: the two-hop limit must not lose by its allocator.
 #[global_allocator]
@@ -61,10 +61,10 @@ struct Run {
     /// slow-disk, two-hop-delay, delay, all-healthy, half-hang, restart
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = row)]
     only: Vec<Row>,
-    /// Rounds; each row is measured once in each
+    /// Rounds; each begins with fresh processes and folders
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Seconds that each rate is measured
+    /// Seconds that each rate is measured in a round, one at a time, in turns with the others
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Where data folders are made, on the disk to be measured [default: the folder of temporary files]
@@ -90,10 +90,7 @@ fn main() -> anyhow::Result<()> {
         Some(Part::Sink(options)) => single()?.block_on(sink::run(options)),
         Some(Part::Client(options)) => single()?.block_on(client::run(options)),
         Some(Part::Load(options)) => single()?.block_on(load::run(options)),
-        Some(Part::TwoHop(options)) => tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?
-            .block_on(two_hop::run(options)),
+        Some(Part::TwoHop(options)) => abide_server::runtime()?.block_on(two_hop::run(options)),
         None => measure(&run),
     }
 }
@@ -109,10 +106,16 @@ fn measure(run: &Run) -> anyhow::Result<()> {
     let mut samples: BTreeMap<Row, Vec<_>> = BTreeMap::new();
     let mut progress = std::io::stderr();
     for round in 1..=run.rounds {
+        let mut keep = |row: Row, sample: Sample| {
+            let _ = writeln!(progress, "round {round}: {} {sample:.2?}", row.name());
+            samples.entry(row).or_default().push(sample);
+        };
+        rows::in_turns(&rows, &stage, &mut keep)?;
         for row in &rows {
             let sample = row.measure(&stage).with_context(|| format!("row {}", row.name()))?;
-            let _ = writeln!(progress, "round {round}: {} {sample:.2?}", row.name());
-            samples.entry(*row).or_default().push(sample);
+            if let Some(sample) = sample {
+                keep(*row, sample);
+            }
         }
     }
     let results = samples.iter().map(|(row, samples)| (*row, medians(samples))).collect();

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
+use self::steady::Stand;
 use crate::figures::median;
 
 /// What every measurement needs to know.
@@ -31,6 +34,8 @@ pub(crate) enum Figure {
     Accepted,
     /// Delivered within the window, of what was accepted within it.
     Balance,
+    /// The rate, of that of the row's limit right before or after.
+    Share,
     /// Milliseconds from sending to arrival.
     P50,
     P99,
@@ -135,39 +140,91 @@ impl Row {
         }
     }
 
-    /// Measures it once.
-    pub(crate) fn measure(self, stage: &Stage) -> anyhow::Result<Sample> {
+    /// The row whose rate limits this one's.
+    pub(crate) fn limit(self) -> Option<Self> {
         match self {
-            Self::Floor => steady::floor(stage),
-            Self::Raw => steady::raw(stage),
-            Self::TwoHop => steady::two_hop(stage, 1),
-            Self::TwoHopFive => steady::two_hop(stage, 5),
-            Self::Known => steady::abide(stage, &steady::Way::default()),
-            Self::NewTen => {
-                steady::abide(stage, &steady::Way { new_percent: 10, ..Default::default() })
+            Self::TwoHop | Self::TwoHopFive => Some(Self::Raw),
+            Self::Known | Self::NewTen | Self::New | Self::Tls | Self::SlowDisk => {
+                Some(Self::TwoHop)
             }
-            Self::New => {
-                steady::abide(stage, &steady::Way { new_percent: 100, ..Default::default() })
-            }
-            Self::FanOutFive => {
-                steady::abide(stage, &steady::Way { fan_out: 5, ..Default::default() })
-            }
+            Self::FanOutFive => Some(Self::TwoHopFive),
+            _ => None,
+        }
+    }
+
+    /// Makes the row ready to be measured in slices; `None` where it is measured as a whole.
+    pub(crate) fn stand(self, stage: &Stage) -> anyhow::Result<Option<Stand>> {
+        let abide = |way| steady::abide(stage, &way);
+        let usual = steady::Way::default;
+        let stand = match self {
+            Self::Floor => steady::floor(),
+            Self::Raw => steady::raw(),
+            Self::TwoHop => steady::two_hop(1),
+            Self::TwoHopFive => steady::two_hop(5),
+            Self::Known => abide(usual()),
+            Self::NewTen => abide(steady::Way { new_percent: 10, ..usual() }),
+            Self::New => abide(steady::Way { new_percent: 100, ..usual() }),
+            Self::FanOutFive => abide(steady::Way { fan_out: 5, ..usual() }),
             // New subjects: what a batch creates is told in one event, what it changes in one each.
-            Self::Batch => steady::abide(
-                stage,
-                &steady::Way { batch: 100, new_percent: 100, ..Default::default() },
-            ),
-            Self::Tls => steady::abide(stage, &steady::Way { tls: true, ..Default::default() }),
-            Self::SlowDisk => {
-                steady::abide(stage, &steady::Way { commit_delay: 3, ..Default::default() })
+            Self::Batch => abide(steady::Way { batch: 100, new_percent: 100, ..usual() }),
+            Self::Tls => abide(steady::Way { tls: true, ..usual() }),
+            Self::SlowDisk => abide(steady::Way { commit_delay: 3, ..usual() }),
+            Self::TwoHopDelay | Self::Delay | Self::AllHealthy | Self::HalfHang | Self::Restart => {
+                return Ok(None);
             }
+        };
+        stand.map(Some)
+    }
+
+    /// Measures it as a whole, once; a rate has nothing but slices.
+    pub(crate) fn measure(self, stage: &Stage) -> anyhow::Result<Option<Sample>> {
+        let sample = match self {
             Self::TwoHopDelay => steady::two_hop_delay(stage),
             Self::Delay => steady::delay(stage),
             Self::AllHealthy => hanging::measure(stage, false),
             Self::HalfHang => hanging::measure(stage, true),
             Self::Restart => restart::measure(stage),
+            _ => return Ok(None),
+        };
+        sample.map(Some)
+    }
+}
+
+/// Measures the rates among some rows in turns, slice after slice: a machine that slows down for seconds slows a row and
+/// its limit alike. One list of samples per slice.
+pub(crate) fn in_turns(
+    rows: &[Row],
+    stage: &Stage,
+    mut each: impl FnMut(Row, Sample),
+) -> anyhow::Result<()> {
+    let mut stands = Vec::new();
+    for row in rows {
+        let stand = row.stand(stage).with_context(|| format!("row {}", row.name()))?;
+        stands.extend(stand.map(|stand| (*row, stand)));
+    }
+    for _ in 0..stage.window.as_secs() {
+        let mut slices = BTreeMap::new();
+        for (row, stand) in &mut stands {
+            let sample = stand.slice().with_context(|| format!("row {}", row.name()))?;
+            slices.insert(*row, sample);
+        }
+        for (row, sample) in with_shares(slices) {
+            each(row, sample);
         }
     }
+    Ok(())
+}
+
+/// Adds to each sample what share its rate is of its limit's.
+fn with_shares(mut slices: BTreeMap<Row, Sample>) -> BTreeMap<Row, Sample> {
+    let rates: BTreeMap<Row, f64> =
+        slices.iter().map(|(row, sample)| (*row, sample[&Figure::Rate])).collect();
+    for (row, sample) in &mut slices {
+        if let Some(limit) = row.limit().and_then(|limit| rates.get(&limit)) {
+            sample.insert(Figure::Share, rates[row] / limit);
+        }
+    }
+    slices
 }
 
 /// The medians of several samples, figure by figure.
@@ -177,4 +234,22 @@ pub(crate) fn medians(samples: &[Sample]) -> Sample {
         values.entry(*figure).or_default().push(*value);
     }
     values.into_iter().map(|(figure, values)| (figure, median(values))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_taken_of_the_limit_in_the_same_slice() {
+        let rate = |value| Sample::from([(Figure::Rate, value)]);
+        let slices =
+            [(Row::Raw, 100.0), (Row::TwoHop, 50.0), (Row::Known, 15.0), (Row::Batch, 7.0)];
+        let slices = slices.into_iter().map(|(row, value)| (row, rate(value))).collect();
+        let shares: Vec<_> = with_shares(slices)
+            .into_iter()
+            .filter_map(|(row, sample)| Some((row, *sample.get(&Figure::Share)?)))
+            .collect();
+        assert_eq!(shares, [(Row::TwoHop, 0.5), (Row::Known, 0.3)]);
+    }
 }

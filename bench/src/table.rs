@@ -28,7 +28,7 @@ pub(crate) fn report(results: &Results) -> String {
             show(Figure::P99, 2),
             show(Figure::Max, 1),
             show(Figure::Memory, 0),
-            notes(results, *row, sample),
+            notes(*row, sample),
         );
     }
     text.push_str("\n| figure | at least | reached | |\n|---|---|---|---|\n");
@@ -57,24 +57,9 @@ fn get(results: &Results, row: Row, figure: Figure) -> Option<f64> {
     results.get(&row)?.get(&figure).copied()
 }
 
-/// The limit that a row's rate is a share of.
-fn limit(row: Row) -> Option<Row> {
-    match row {
-        Row::TwoHop | Row::TwoHopFive => Some(Row::Raw),
-        Row::Known | Row::NewTen | Row::New | Row::Tls | Row::SlowDisk => Some(Row::TwoHop),
-        Row::FanOutFive => Some(Row::TwoHopFive),
-        _ => None,
-    }
-}
-
-fn share(results: &Results, row: Row) -> Option<f64> {
-    let own = get(results, row, Figure::Rate)?;
-    Some(own / get(results, limit(row)?, Figure::Rate)?)
-}
-
-fn notes(results: &Results, row: Row, sample: &Sample) -> String {
+fn notes(row: Row, sample: &Sample) -> String {
     let mut notes = Vec::new();
-    if let (Some(share), Some(limit)) = (share(results, row), limit(row)) {
+    if let (Some(share), Some(limit)) = (sample.get(&Figure::Share), row.limit()) {
         notes.push(format!("{share:.2} of {}", limit.name()));
     }
     for (figure, value) in sample {
@@ -111,7 +96,7 @@ fn verdicts(results: &Results) -> Vec<Verdict> {
         (Row::New, "the same, all new subjects", 0.25),
         (Row::FanOutFive, "delivered/s, fan-out 5, share of its limit", 0.5),
     ] {
-        if let Some(share) = share(results, row) {
+        if let Some(share) = get(results, row, Figure::Share) {
             let steady = get(results, row, Figure::Balance).is_none_or(|part| part >= BALANCED);
             verdicts.push(Verdict {
                 what,
@@ -177,14 +162,13 @@ mod tests {
         assert_eq!(thousands(12.345, 2), "12.35");
     }
 
+    fn rate(share: f64, balance: f64) -> Sample {
+        Sample::from([(Figure::Rate, 50.0), (Figure::Share, share), (Figure::Balance, balance)])
+    }
+
     #[test]
-    fn shares_and_verdicts_follow_from_the_medians() {
-        let rate = |value| Sample::from([(Figure::Rate, value)]);
-        let results = Results::from([
-            (Row::Raw, rate(100.0)),
-            (Row::TwoHop, rate(50.0)),
-            (Row::Known, rate(15.0)),
-        ]);
+    fn verdicts_follow_from_the_medians() {
+        let results = Results::from([(Row::TwoHop, rate(0.5, 1.0)), (Row::Known, rate(0.3, 1.0))]);
         let found: Vec<_> =
             verdicts(&results).iter().map(|one| (one.got.clone(), one.reached)).collect();
         assert_eq!(found, [("0.500".to_owned(), true), ("0.300".to_owned(), false)]);
@@ -193,10 +177,7 @@ mod tests {
 
     #[test]
     fn a_rate_with_a_growing_backlog_reaches_nothing() {
-        let results = Results::from([
-            (Row::TwoHop, Sample::from([(Figure::Rate, 50.0)])),
-            (Row::Known, Sample::from([(Figure::Rate, 45.0), (Figure::Balance, 0.9)])),
-        ]);
+        let results = Results::from([(Row::Known, rate(0.9, 0.9))]);
         assert!(!verdicts(&results)[0].reached);
     }
 }

@@ -14,11 +14,13 @@ use abide_server::Limits;
 use anyhow::{Context as _, anyhow};
 use aws_lc_rs::hmac;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::routing::post;
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -87,7 +89,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn accept(State(hops): State<Arc<Hops>>, body: Bytes) -> StatusCode {
+async fn accept(State(hops): State<Arc<Hops>>, request: Request) -> StatusCode {
+    // As Abide reads a body: what comes in one piece is kept as it is.
+    let Some(Ok(body)) = request.into_body().frame().await.map(|frame| frame.map(Frame::into_data))
+    else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let Ok(body) = body else { return StatusCode::BAD_REQUEST };
     let Ok(room) = Arc::clone(&hops.room).acquire_owned().await else {
         return StatusCode::SERVICE_UNAVAILABLE;
     };
@@ -121,8 +129,8 @@ async fn work(hops: Arc<Hops>, number: usize, mut connection: Option<Connection>
         let Some((body, room)) = next else { return };
         let request = WireRequest {
             headers: vec![
-                (HeaderName::from_static("content-type"), HeaderValue::from_static(JSON)),
-                (HeaderName::from_static("x-signature"), signing::sign(&hops.key, &body)),
+                (header::CONTENT_TYPE, HeaderValue::from_static(JSON)),
+                (SIGNATURE, signing::sign(&hops.key, &body)),
             ],
             body,
             user_agent: UserAgent::Abide,
@@ -133,3 +141,4 @@ async fn work(hops: Arc<Hops>, number: usize, mut connection: Option<Connection>
 }
 
 const JSON: &str = "application/json";
+const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");

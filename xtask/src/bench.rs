@@ -14,10 +14,10 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
-    // Both, so that the bench finds the program beside itself.
-    let build = ["build", "--release", "--package", "abide", "--package", "abide-bench"];
+    // As packages are built; and both, so that the bench finds the program beside itself.
+    let build = ["build", "--profile", "dist", "--package", "abide", "--package", "abide-bench"];
     cargo(root, &build)?;
-    let run = ["run", "--quiet", "--release", "--package", "abide-bench", "--"];
+    let run = ["run", "--quiet", "--profile", "dist", "--package", "abide-bench", "--"];
     let arguments = options.arguments.iter().map(String::as_str).filter(|word| *word != "--");
     cargo(root, &run.into_iter().chain(arguments).collect::<Vec<_>>())
 }

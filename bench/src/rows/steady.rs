@@ -17,17 +17,20 @@ use crate::load::Done;
 use crate::server::{Folder, Server};
 use crate::sink::Seen;
 
-/// Connections of the loader. The raw client has as many as two endpoints would be sent over.
-const CONNECTIONS: u64 = 128;
-const RAW_CONNECTIONS: u64 = 64;
+/// Connections of the loader, and of the raw client.
+const CONNECTIONS: u64 = 256;
 /// Subjects that Abide has met before a measurement begins.
 const KNOWN: u64 = 10_000;
 /// Calls between acceptance and arrival, at most.
 const WINDOW: u64 = 1_000;
 /// Calls a second where delay is measured.
 const CALM: u64 = 500;
-/// Before measuring: connections open, limits grown, caches filled.
+/// Before delay is measured: connections open, limits grown, caches filled.
 const WARM_UP: Duration = Duration::from_millis(1_500);
+/// The same before each slice of a rate, whose other processes are warm.
+const REJOIN: Duration = Duration::from_millis(500);
+/// One slice of a rate.
+const SLICE: Duration = Duration::from_secs(1);
 
 /// How Abide is driven.
 pub(super) struct Way {
@@ -42,6 +45,26 @@ impl Default for Way {
     fn default() -> Self {
         Self { new_percent: 0, fan_out: 1, batch: 0, tls: false, commit_delay: 0 }
     }
+}
+
+/// The processes of a rate, standing ready. Only its loader comes and goes, so that several rates can be measured in
+/// turns.
+pub(crate) struct Stand {
+    sink: Helper,
+    /// The words that start the loader, or the client that is itself what is measured.
+    driver: Vec<String>,
+    measured: Measured,
+    /// Deliveries per call.
+    fan_out: u64,
+    /// Consents per call; 0 is the call for one.
+    batch: u64,
+}
+
+enum Measured {
+    /// The driver itself.
+    Client,
+    Hops(Helper),
+    Abide(Server, #[expect(dead_code, reason = "removed when dropped")] Folder),
 }
 
 /// Waits, on the bench's own thread.
@@ -77,38 +100,25 @@ fn load_words(to: SocketAddr, folder: Option<&Folder>, more: &[(&str, u64)]) -> 
     arguments
 }
 
-pub(super) fn floor(stage: &Stage) -> anyhow::Result<Sample> {
-    let (mut sink, to) = sink(&[])?;
-    let mut arguments = load_words(to, None, &[("connections", RAW_CONNECTIONS)]);
-    arguments.push("--sign".to_owned());
-    one_hop(stage, &mut sink, &Helper::start(&arguments)?)
+pub(super) fn floor() -> anyhow::Result<Stand> {
+    let (sink, to) = sink(&[])?;
+    let mut driver = load_words(to, None, &[("connections", CONNECTIONS)]);
+    driver.push("--sign".to_owned());
+    Ok(Stand { sink, driver, measured: Measured::Client, fan_out: 1, batch: 0 })
 }
 
-pub(super) fn raw(stage: &Stage) -> anyhow::Result<Sample> {
-    let (mut sink, to) = sink(&[])?;
-    let (to, connections) = (to.to_string(), RAW_CONNECTIONS.to_string());
-    let client = words(&["client", "--to", &to, "--connections", &connections]);
-    one_hop(stage, &mut sink, &Helper::start(&client)?)
+pub(super) fn raw() -> anyhow::Result<Stand> {
+    let (sink, to) = sink(&[])?;
+    let (to, connections) = (to.to_string(), CONNECTIONS.to_string());
+    let driver = words(&["client", "--to", &to, "--connections", &connections]);
+    Ok(Stand { sink, driver, measured: Measured::Client, fan_out: 1, batch: 0 })
 }
 
-/// Requests of a client that reach the sink.
-fn one_hop(stage: &Stage, sink: &mut Helper, client: &Helper) -> anyhow::Result<Sample> {
-    pause(WARM_UP);
-    let (seen, cpu, began) =
-        (sink.ask::<Seen>("report")?, cpu_micros(client.id())?, Instant::now());
-    pause(stage.window);
-    let (after, seconds) = (sink.ask::<Seen>("report")?, began.elapsed().as_secs_f64());
-    let requests = (after.count - seen.count) as f64;
-    ensure!(requests > 0.0, "nothing arrived");
-    let cpu = cpu_micros(client.id())? - cpu;
-    Ok(Sample::from([(Figure::Rate, requests / seconds), (Figure::Cpu, cpu / requests)]))
-}
-
-pub(super) fn two_hop(stage: &Stage, fan_out: u64) -> anyhow::Result<Sample> {
-    let (mut sink, to) = sink(&[])?;
+pub(super) fn two_hop(fan_out: u64) -> anyhow::Result<Stand> {
+    let (sink, to) = sink(&[])?;
     let (hops, address) = two_hops(to, fan_out)?;
-    let mut load = paced(address, None, to, &Way { fan_out, ..Way::default() })?;
-    rate(stage, &mut sink, &mut load, hops.id(), fan_out)
+    let driver = paced(address, None, to, &Way { fan_out, ..Way::default() });
+    Ok(Stand { sink, driver, measured: Measured::Hops(hops), fan_out, batch: 0 })
 }
 
 fn two_hops(sink: SocketAddr, fan_out: u64) -> anyhow::Result<(Helper, SocketAddr)> {
@@ -121,13 +131,8 @@ fn two_hops(sink: SocketAddr, fan_out: u64) -> anyhow::Result<(Helper, SocketAdd
     ]))
 }
 
-/// A loader that keeps pace with a sink.
-fn paced(
-    to: SocketAddr,
-    folder: Option<&Folder>,
-    sink: SocketAddr,
-    way: &Way,
-) -> anyhow::Result<Helper> {
+/// The words of a loader that keeps pace with a sink.
+fn paced(to: SocketAddr, folder: Option<&Folder>, sink: SocketAddr, way: &Way) -> Vec<String> {
     let (connections, window) = match way.batch {
         0 => (CONNECTIONS, WINDOW),
         each => (16, (WINDOW * 4) / each),
@@ -148,13 +153,13 @@ fn paced(
     if way.batch > 0 {
         arguments.extend(words(&["--path", "/v1/consent/batch"]));
     }
-    Helper::start(&arguments)
+    arguments
 }
 
-pub(super) fn abide(stage: &Stage, way: &Way) -> anyhow::Result<Sample> {
+pub(super) fn abide(stage: &Stage, way: &Way) -> anyhow::Result<Stand> {
     let folder = Folder::new(&stage.folder)?;
     let mut variables = Vec::new();
-    let (mut sink, to) = if way.tls {
+    let (sink, to) = if way.tls {
         let [root, chain, key] = certificates(folder.path())?;
         variables.push(("SSL_CERT_FILE", root));
         sink(&["--certificate", &chain, "--key", &key])?
@@ -171,28 +176,90 @@ pub(super) fn abide(stage: &Stage, way: &Way) -> anyhow::Result<Sample> {
     for number in 0..way.fan_out {
         server.subscribe(&token, &format!("{scheme}://{to}/{number}"))?;
     }
-    let mut load = if way.tls {
+    let driver = if way.tls {
         // The sink's counter is behind TLS as well: few connections keep the loader from outrunning delivery.
-        load(server.address, Some(&folder), &[("connections", 32), ("known", KNOWN)])?
+        load_words(server.address, Some(&folder), &[("connections", 32), ("known", KNOWN)])
     } else {
-        paced(server.address, Some(&folder), to, way)?
+        paced(server.address, Some(&folder), to, way)
     };
-    let mut sample = rate(stage, &mut sink, &mut load, server.id(), way.fan_out)?;
-    if way.batch > 0 {
-        // A batch is told in as many events as it takes: what counts is its consents.
-        let (each, events) = (way.batch as f64, sample[&Figure::Balance].round().max(1.0));
-        let factors = [
-            (Figure::Rate, each / events),
-            (Figure::Accepted, each),
-            (Figure::Balance, 1.0 / events),
-            (Figure::Cpu, events / each),
-        ];
-        for (figure, factor) in factors {
-            sample.entry(figure).and_modify(|value| *value *= factor);
+    let (fan_out, batch) = (way.fan_out, way.batch);
+    Ok(Stand { sink, driver, measured: Measured::Abide(server, folder), fan_out, batch })
+}
+
+impl Stand {
+    /// Measures one slice. What it leaves to do is done before it returns, so that the next one is not slowed.
+    pub(crate) fn slice(&mut self) -> anyhow::Result<Sample> {
+        let mut driver = Helper::start(&self.driver)?;
+        let process = match &self.measured {
+            Measured::Client => driver.id(),
+            Measured::Hops(hops) => hops.id(),
+            Measured::Abide(server, _) => server.id(),
+        };
+        pause(REJOIN);
+        let began = Instant::now();
+        let (seen, done) = (self.sink.ask::<Seen>("report")?, self.done(&mut driver)?);
+        let cpu = cpu_micros(process)?;
+        pause(SLICE);
+        let (seen_after, done_after) = (self.sink.ask::<Seen>("report")?, self.done(&mut driver)?);
+        let (cpu, seconds) = (cpu_micros(process)? - cpu, began.elapsed().as_secs_f64());
+        let delivered = (seen_after.count - seen.count) as f64;
+        ensure!(delivered > 0.0, "nothing was delivered: {done_after:?}");
+        let mut sample =
+            Sample::from([(Figure::Rate, delivered / seconds), (Figure::Cpu, cpu / delivered)]);
+        if let (Some(before), Some(after)) = (done, done_after) {
+            ensure!(after.refused == 0, "{} calls were refused", after.refused);
+            let accepted = (after.accepted - before.accepted) as f64;
+            sample.insert(Figure::Accepted, accepted / seconds);
+            sample.insert(Figure::Balance, delivered / (accepted * self.fan_out as f64));
+        }
+        if self.batch > 0 {
+            in_consents(&mut sample, self.batch as f64);
+        }
+        if let Measured::Abide(server, _) = &self.measured {
+            sample.insert(Figure::Memory, peak_megabytes(server.id())?);
+        }
+        drop(driver);
+        if !matches!(self.measured, Measured::Client) {
+            quiet(process)?;
+        }
+        Ok(sample)
+    }
+
+    /// What the loader has done; the raw client keeps no account.
+    fn done(&self, driver: &mut Helper) -> anyhow::Result<Option<Done>> {
+        match self.measured {
+            Measured::Client => Ok(None),
+            Measured::Hops(_) | Measured::Abide(..) => driver.ask("report").map(Some),
         }
     }
-    sample.insert(Figure::Memory, peak_megabytes(server.id())?);
-    Ok(sample)
+}
+
+/// A batch is told in as many events as it takes: what counts is its consents.
+fn in_consents(sample: &mut Sample, each: f64) {
+    let events = sample[&Figure::Balance].round().max(1.0);
+    let factors = [
+        (Figure::Rate, each / events),
+        (Figure::Accepted, each),
+        (Figure::Balance, 1.0 / events),
+        (Figure::Cpu, events / each),
+    ];
+    for (figure, factor) in factors {
+        sample.entry(figure).and_modify(|value| *value *= factor);
+    }
+}
+
+/// Waits until a process has next to nothing to do, for a few seconds at most.
+fn quiet(process: u32) -> anyhow::Result<()> {
+    let mut used = cpu_micros(process)?;
+    for _ in 0..50 {
+        pause(Duration::from_millis(60));
+        let now = cpu_micros(process)?;
+        if now - used < 15_000.0 {
+            break;
+        }
+        used = now;
+    }
+    Ok(())
 }
 
 /// Lets Abide meet the known subjects, each once.
@@ -202,33 +269,6 @@ pub(super) fn meet(server: &Server, folder: &Folder) -> anyhow::Result<()> {
     let done: Done = load.line()?;
     ensure!(done.refused == 0, "{} of {KNOWN} calls were refused", done.refused);
     Ok(())
-}
-
-/// Measures over the window, once warm.
-fn rate(
-    stage: &Stage,
-    sink: &mut Helper,
-    load: &mut Helper,
-    measured: u32,
-    fan_out: u64,
-) -> anyhow::Result<Sample> {
-    pause(WARM_UP);
-    let began = Instant::now();
-    let (seen, done): (Seen, Done) = (sink.ask("report")?, load.ask("report")?);
-    let cpu = cpu_micros(measured)?;
-    pause(stage.window);
-    let (seen_after, done_after): (Seen, Done) = (sink.ask("report")?, load.ask("report")?);
-    let (cpu, seconds) = (cpu_micros(measured)? - cpu, began.elapsed().as_secs_f64());
-    ensure!(done_after.refused == 0, "{} calls were refused", done_after.refused);
-    let delivered = (seen_after.count - seen.count) as f64;
-    let accepted = (done_after.accepted - done.accepted) as f64;
-    ensure!(delivered > 0.0, "nothing was delivered: {done_after:?}");
-    Ok(Sample::from([
-        (Figure::Rate, delivered / seconds),
-        (Figure::Accepted, accepted / seconds),
-        (Figure::Balance, delivered / (accepted * fan_out as f64)),
-        (Figure::Cpu, cpu / delivered),
-    ]))
 }
 
 pub(super) fn two_hop_delay(stage: &Stage) -> anyhow::Result<Sample> {

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     // Nothing that this process makes is for anybody but its owner.
     umask(Mode::RWXG | Mode::RWXO);
     let command = cli::Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match abide_server::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start threads")),
     };

@@ -14,6 +14,7 @@ mod input;
 mod observe;
 mod problem;
 mod router;
+mod runtime;
 mod serve;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use abide_storage::Storage;
 
 pub use observe::REQUEST_ID;
 pub use router::router;
+pub use runtime::runtime;
 pub use serve::{Drained, Limits, serve};
 
 /// What the server is made of; the binary wires it.

@@ -4,16 +4,21 @@
 //! unique over restarts and cost no chance per request. A request that fails on our side is logged once, here; what a
 //! caller did wrong is only in the answer. Below debug level a successful request makes no span and no line.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use abide_core::shell::{Chance, draw};
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method};
+use tower_layer::Layer;
+use tower_service::Service;
 use tracing::{Instrument as _, Level};
 
 use crate::api::consentproof::envelope::ApiError;
@@ -45,28 +50,85 @@ impl RequestIds {
     }
 }
 
-/// The middleware.
-pub(crate) async fn observe(
-    State(shared): State<Shared>,
-    request: Request,
-    next: Next,
+/// The layer round every route. A service of our own: axum's middleware functions copy the routes behind them for each
+/// request.
+#[derive(Clone)]
+pub(crate) struct Observe(pub(crate) Shared);
+
+/// A route with its observer.
+#[derive(Clone)]
+pub(crate) struct Observed<S> {
+    route: S,
+    shared: Shared,
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, route: S) -> Observed<S> {
+        Observed { route, shared: Arc::clone(&self.0) }
+    }
+}
+
+impl<S> Service<Request> for Observed<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.route.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let about = About::of(&request);
+        let handled = self.route.call(request);
+        Box::pin(observe(Arc::clone(&self.shared), about, handled).map(Ok))
+    }
+}
+
+/// What is said of a request.
+struct About {
+    measured: bool,
+    method: &'static str,
+    matched: Option<MatchedPath>,
+}
+
+impl About {
+    fn of(request: &Request) -> Self {
+        Self {
+            measured: is_consentproof(request.uri().path()),
+            method: method_name(request.method()),
+            matched: request.extensions().get::<MatchedPath>().cloned(),
+        }
+    }
+}
+
+async fn observe(
+    shared: Shared,
+    about: About,
+    handled: impl Future<Output = Result<Response, Infallible>>,
 ) -> Response {
     let started = Instant::now();
     let id = shared.request_ids.next();
-    let measured = is_consentproof(request.uri().path());
-    let method = method_name(request.method());
-    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let About { measured, method, matched } = about;
     let route = matched.as_ref().map_or("none", MatchedPath::as_str);
 
     // A handler that panics shares nothing half-written with others: what is kept is kept by the store.
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let handled = AssertUnwindSafe(handled).catch_unwind();
     let handled = if tracing::enabled!(Level::DEBUG) {
         let span = tracing::debug_span!("request", request = id, method, route);
         handled.instrument(span).await
     } else {
         handled.await
     };
-    let mut response = handled.unwrap_or_else(|_| broken(measured));
+    let mut response = match handled {
+        Ok(Ok(response)) => response,
+        Err(_) => broken(measured),
+    };
 
     let elapsed = started.elapsed();
     if measured {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
@@ -13,7 +12,7 @@ use crate::api::consentproof::envelope::ApiError;
 use crate::api::consentproof::{consent, policies, webhooks};
 use crate::api::health;
 use crate::body::BodyRoom;
-use crate::observe::{RequestIds, observe};
+use crate::observe::{Observe, RequestIds};
 use crate::problem::Problem;
 
 /// What handlers share.
@@ -42,7 +41,7 @@ pub fn router(app: App) -> Router {
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(shared.clone(), observe))
+        .layer(Observe(shared.clone()))
         .with_state(shared)
 }
 

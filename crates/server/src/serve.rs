@@ -5,7 +5,7 @@
 //! silence. Knows nothing of Abide: whatever serves HTTP here can use it.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,6 +15,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use axum::routing::future::RouteFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,10 +33,9 @@ pub struct Limits {
     pub connections: usize,
     /// Time for the head of a request, counted from the opening of the connection or the end of the answer before.
     pub head: Duration,
-    /// Bytes of a request's head.
+    /// Bytes of a request's head. It has 100 headers at most, as hyper has it: a number of our own would cost each
+    /// request.
     pub head_bytes: usize,
-    /// Headers of a request.
-    pub headers: usize,
     /// Time for a caller to take some more of an answer.
     pub write: Duration,
     /// Time for requests under way to end once a shutdown was asked for.
@@ -48,7 +48,6 @@ impl Default for Limits {
             connections: 4_096,
             head: Duration::from_secs(10),
             head_bytes: 64 * 1024,
-            headers: 100,
             write: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
@@ -76,8 +75,9 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(limits.head_bytes)
-        .max_headers(limits.headers)
-        .keep_alive(true);
+        .keep_alive(true)
+        // Answers are small: copied into one piece they take the cheaper system call.
+        .writev(false);
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -123,15 +123,27 @@ async fn connection(
     // Small answers must not wait for more bytes; where it cannot be set they still arrive.
     let _ = stream.stream.set_nodelay(true);
     let serving = http.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    tokio::select! {
-        // An error here is the caller's: a broken head, a closed socket. There is nobody to tell.
-        _ = serving.as_mut() => return,
-        // The sender is dropped, never used.
-        _ = stopping.changed() => {}
+    // The sender is dropped, never used. Once it has this task to wake, a look at the flag is enough.
+    let (stop, mut is_asked) = (stopping.clone(), false);
+    let stopped = async move { stopping.changed().await };
+    tokio::pin!(serving, stopped);
+    // An error here is the caller's: a broken head, a closed socket. There is nobody to tell.
+    let ended = poll_fn(|context| {
+        if serving.as_mut().poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        let is_stopped = if is_asked {
+            stop.has_changed().is_err()
+        } else {
+            is_asked = true;
+            stopped.as_mut().poll(context).is_ready()
+        };
+        if is_stopped { Poll::Ready(false) } else { Poll::Pending }
+    });
+    if !ended.await {
+        serving.as_mut().graceful_shutdown();
+        let _ = serving.await;
     }
-    serving.as_mut().graceful_shutdown();
-    let _ = serving.await;
 }
 
 fn report(ended: Result<(), JoinError>) {
@@ -184,19 +196,6 @@ impl AsyncWrite for Impatient {
         self.judge(context, wrote)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.judge(context, wrote)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
@@ -212,10 +211,9 @@ struct Routed(Router);
 impl hyper::service::Service<Request<Incoming>> for Routed {
     type Response = Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = RouteFuture<Infallible>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let mut router = self.0.clone();
-        Box::pin(router.call(request.map(Body::new)))
+        self.0.clone().call(request.map(Body::new))
     }
 }

@@ -100,6 +100,8 @@ CREATE TABLE consents (
   purpose INTEGER NOT NULL,
   version INTEGER NOT NULL,
   latest INTEGER NOT NULL,
+  -- The newest decision that can be in force now or later; `next_candidate` leads on from it.
+  candidate INTEGER,
   in_force INTEGER,
   state TEXT CHECK (state = 'GRANTED' OR state = 'DENIED' OR state = 'PENDING' OR state = 'CLAIMED'
     OR state = 'OBJECTED' OR state = 'OBJECTION_UPHELD'),
@@ -115,7 +117,8 @@ CREATE TABLE consents (
 ) STRICT;
 CREATE INDEX consents_changing ON consents (next_change_at) WHERE next_change_at IS NOT NULL;
 
--- Immutable. `previous` chains a record's decisions, newest first.
+-- Immutable. `previous` chains a record's decisions, newest first. `next_candidate` chains those that could be in force at
+-- some time when this one was recorded.
 CREATE TABLE decisions (
   decision INTEGER PRIMARY KEY,
   organization INTEGER NOT NULL,
@@ -131,6 +134,7 @@ CREATE TABLE decisions (
   valid_from INTEGER,
   valid_until INTEGER,
   previous INTEGER,
+  next_candidate INTEGER,
   recorded_by TEXT NOT NULL,
   -- Its number in the organization's feed, without gaps: the one writer gives it as it inserts.
   log_index INTEGER NOT NULL,

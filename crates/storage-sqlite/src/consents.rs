@@ -149,8 +149,8 @@ fn record_batch(
     let mut consents = Vec::with_capacity(new.len());
     let mut created = Vec::new();
     let mut others = Vec::new();
-    for new in new {
-        let recorded = write_decision(tx, by, new, now)?;
+    for (place, new) in new.iter().enumerate() {
+        let recorded = write_decision(tx, by, new, now).map_err(|error| at_place(error, place))?;
         match recorded.event {
             Some(EventKind::ConsentCreated) => created.push(recorded.view.clone()),
             Some(kind) => others.push((kind, recorded.view.clone())),
@@ -326,7 +326,7 @@ fn existing(
     let may_grant = shown.granted()
         || shown.state == Some(PermissionState::Pending)
         || (row.standing.next_change_at.is_some()
-            && grants_in_time(&ledger::history(tx, row.latest)?, now));
+            && grants_in_time(&ledger::candidates(tx, row.candidate)?, now));
     Ok(Existing { shown, decided, may_grant })
 }
 
@@ -423,15 +423,13 @@ fn advance_due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> StorageResult<u32
         let taken = match judge_again(tx, row, now) {
             Ok(Some(taken)) => taken,
             Ok(None) => {
-                ledger::stop_changing(tx, consent)?;
+                ledger::set_next_change(tx, &row, None)?;
                 continue;
             }
             // One that cannot be read holds up nobody else's. Nothing of it is written yet.
             Err(StorageError::Damaged(place)) => {
                 tracing::error!(%consent, place, "a permission whose time has come cannot be judged");
-                tx.sql("UPDATE consents SET next_change_at = ? WHERE consent = ?")?
-                    .execute([now.plus_millis(JUDGE_AGAIN).as_millis(), consent.key()])
-                    .map_err(database)?;
+                ledger::set_next_change(tx, &row, Some(now.plus_millis(JUDGE_AGAIN)))?;
                 continue;
             }
             Err(other) => return Err(other),

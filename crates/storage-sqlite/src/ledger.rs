@@ -1,14 +1,15 @@
 //! Rows of the ledger: reading a consent record, taking a decision into it, judging it anew when its time comes.
 
-use abide_core::Timestamp;
 use abide_core::access::Caller;
 use abide_core::consent::hash::commitment;
 use abide_core::consent::{
-    Candidate, Change, ConsentView, LawfulBasis, PermissionState, Standing, Validity, decide,
+    Candidate, Change, ConsentView, LawfulBasis, MAX_CANDIDATES, Needed, PermissionState, Standing,
+    Validity, decide,
 };
 use abide_core::event::EventKind;
 use abide_core::ids::{ConsentId, DecisionId, OrganizationId, PolicyId, PurposeId, SubjectId};
 use abide_core::json::JsonObject;
+use abide_core::{Refusal, Timestamp};
 use abide_storage::StorageResult;
 use abide_storage::sealing::{OrganizationKeys, Place, SealingKey};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::people;
 use crate::rows::{actor_text, at, damaged, database, id, maybe_at, maybe_id, maybe_named, named};
 use crate::tx::Tx;
+use crate::writer::refused;
 
 /// A consent record: where one (subject, purpose) stands.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,8 @@ pub(crate) struct ConsentRow {
     /// Decisions so far; 0 for a record not yet written.
     pub(crate) version: u32,
     pub(crate) latest: Option<DecisionId>,
+    /// The newest decision that can be in force now or later.
+    pub(crate) candidate: Option<DecisionId>,
     pub(crate) standing: Standing,
     pub(crate) created_at: Timestamp,
 }
@@ -71,15 +75,16 @@ mod column {
     pub(super) const PURPOSE: usize = 3;
     pub(super) const VERSION: usize = 4;
     pub(super) const LATEST: usize = 5;
-    pub(super) const IN_FORCE: usize = 6;
-    pub(super) const STATE: usize = 7;
-    pub(super) const OBTAINED_AT: usize = 8;
-    pub(super) const VALID_FROM: usize = 9;
-    pub(super) const VALID_UNTIL: usize = 10;
-    pub(super) const NEXT_CHANGE_AT: usize = 11;
-    pub(super) const ANNOUNCED: usize = 12;
-    pub(super) const WITHDRAWN_AT: usize = 13;
-    pub(super) const CREATED_AT: usize = 14;
+    pub(super) const CANDIDATE: usize = 6;
+    pub(super) const IN_FORCE: usize = 7;
+    pub(super) const STATE: usize = 8;
+    pub(super) const OBTAINED_AT: usize = 9;
+    pub(super) const VALID_FROM: usize = 10;
+    pub(super) const VALID_UNTIL: usize = 11;
+    pub(super) const NEXT_CHANGE_AT: usize = 12;
+    pub(super) const ANNOUNCED: usize = 13;
+    pub(super) const WITHDRAWN_AT: usize = 14;
+    pub(super) const CREATED_AT: usize = 15;
 }
 
 impl ConsentRow {
@@ -98,6 +103,7 @@ impl ConsentRow {
             purpose,
             version: 0,
             latest: None,
+            candidate: None,
             standing: Standing::default(),
             created_at: now,
         }
@@ -125,6 +131,7 @@ impl ConsentRow {
             purpose: id(row, column::PURPOSE)?,
             version: row.get(column::VERSION)?,
             latest: Some(id(row, column::LATEST)?),
+            candidate: maybe_id(row, column::CANDIDATE)?,
             standing: Standing {
                 in_force,
                 next_change_at: maybe_at(row, column::NEXT_CHANGE_AT)?,
@@ -138,16 +145,22 @@ impl ConsentRow {
 
 /// The record of a person and purpose.
 pub(crate) fn of_person(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     subject: SubjectId,
     purpose: PurposeId,
 ) -> StorageResult<Option<ConsentRow>> {
-    tx.connection()
-        .prepare_cached("SELECT * FROM consents WHERE subject = ? AND purpose = ?")
-        .and_then(|mut statement| {
-            statement.query_row([subject.key(), purpose.key()], ConsentRow::read).optional()
-        })
-        .map_err(database)
+    if let Some(row) = tx.caches.records.get(&(subject, purpose)) {
+        return Ok(Some(row));
+    }
+    let found = tx
+        .sql("SELECT * FROM consents WHERE subject = ? AND purpose = ?")?
+        .query_row([subject.key(), purpose.key()], ConsentRow::read)
+        .optional()
+        .map_err(database)?;
+    if let Some(row) = found {
+        tx.caches.records.insert((subject, purpose), row);
+    }
+    Ok(found)
 }
 
 /// A record of an organization by its id.
@@ -191,11 +204,16 @@ pub(crate) fn due_for_change(
         .map_err(database)
 }
 
-/// Time changes nothing more about this record: its person was erased.
-pub(crate) fn stop_changing(tx: &Tx<'_>, consent: ConsentId) -> StorageResult<()> {
-    tx.sql("UPDATE consents SET next_change_at = NULL WHERE consent = ?")?
-        .execute([consent.key()])
+/// Sets when time next changes a record; never, where its person was erased.
+pub(crate) fn set_next_change(
+    tx: &mut Tx<'_>,
+    row: &ConsentRow,
+    at: Option<Timestamp>,
+) -> StorageResult<()> {
+    tx.sql("UPDATE consents SET next_change_at = ? WHERE consent = ?")?
+        .execute(params![at.map(Timestamp::as_millis), row.id.key()])
         .map_err(database)?;
+    tx.caches.records.remove(&(row.subject, row.purpose));
     Ok(())
 }
 
@@ -324,17 +342,12 @@ pub(crate) fn take(
         obtained_at: new.obtained_at,
         validity: new.validity,
     };
-    let change = if row.standing.needs_history(&candidate) {
-        let mut candidates = history(tx, row.latest)?;
-        candidates.push(candidate);
-        decide(&row.standing, &candidates, now)
-    } else {
-        decide(&row.standing, &[candidate], now)
-    };
-    insert_decision(tx, by, key, &row, &new, state)?;
+    let (change, chain) = judge(tx, &row, candidate, now)?;
+    insert_decision(tx, by, key, &row, &chain, &new, state)?;
     let next = ConsentRow {
         version: row.version + 1,
         latest: Some(new.decision),
+        candidate: chain.first,
         standing: change.standing,
         ..row
     };
@@ -353,6 +366,42 @@ pub(crate) fn take(
     Ok(Taken { view, event: change.event })
 }
 
+/// A record's candidates once a decision is taken: the first, and what follows the new one.
+struct Chain {
+    first: Option<DecisionId>,
+    next: Option<DecisionId>,
+}
+
+/// Judges a record with a new decision, reading no more of the older ones than it takes.
+fn judge(
+    tx: &Tx<'_>,
+    row: &ConsentRow,
+    new: Candidate,
+    now: Timestamp,
+) -> StorageResult<(Change, Chain)> {
+    let alone = Chain { first: Some(new.decision), next: None };
+    match row.standing.needed_for(&new, now) {
+        Needed::NewAlone => Ok((decide(&row.standing, &[new], now), alone)),
+        Needed::Nothing => {
+            let unchanged = Change { standing: row.standing, event: None };
+            Ok((unchanged, Chain { first: row.candidate, next: None }))
+        }
+        Needed::Candidates => {
+            let mut candidates = candidates(tx, row.candidate)?;
+            let left = new.leaves(&candidates, now);
+            if left.len() >= MAX_CANDIDATES && new.validity != Validity::default() {
+                let problem = format!(
+                    "cannot be taken: {MAX_CANDIDATES} decisions of this record wait for their time or for others to end"
+                );
+                return refused(Refusal::field("valid_until", problem));
+            }
+            let chain = Chain { next: left.first().map(|one| one.decision), ..alone };
+            candidates.push(new);
+            Ok((decide(&row.standing, &candidates, now), chain))
+        }
+    }
+}
+
 /// Judges a record anew because its time has come.
 pub(crate) fn judge_again(
     tx: &mut Tx<'_>,
@@ -360,7 +409,7 @@ pub(crate) fn judge_again(
     row: ConsentRow,
     now: Timestamp,
 ) -> StorageResult<Taken> {
-    let Change { standing, event } = decide(&row.standing, &history(tx, row.latest)?, now);
+    let Change { standing, event } = decide(&row.standing, &candidates(tx, row.candidate)?, now);
     let next = ConsentRow { standing, ..row };
     // Read before anything is written: a record that cannot be read is left as it was.
     let view = view_with(tx.connection(), key, &next)?;
@@ -373,6 +422,7 @@ fn insert_decision(
     by: &Caller,
     key: &SealingKey,
     row: &ConsentRow,
+    chain: &Chain,
     new: &ConsentView,
     state: PermissionState,
 ) -> StorageResult<()> {
@@ -403,8 +453,8 @@ fn insert_decision(
     let log_index = tx.next_decision_index(row.organization)?;
     tx.sql(
         "INSERT INTO decisions (decision, organization, consent, subject, policy, basis, state, obtained_at, \
-         recorded_at, valid_from, valid_until, previous, recorded_by, log_index, sealed, commitment) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         recorded_at, valid_from, valid_until, previous, next_candidate, recorded_by, log_index, sealed, commitment) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         new.decision.key(),
@@ -419,6 +469,7 @@ fn insert_decision(
         new.validity.from.map(Timestamp::as_millis),
         new.validity.until.map(Timestamp::as_millis),
         row.latest.map(abide_core::ids::Id::key),
+        chain.next.map(abide_core::ids::Id::key),
         recorded_by,
         log_index,
         sealed,
@@ -437,18 +488,18 @@ enum RowPlace {
     Known,
 }
 
-fn write_row(tx: &Tx<'_>, row: &ConsentRow, place: RowPlace) -> StorageResult<()> {
+fn write_row(tx: &mut Tx<'_>, row: &ConsentRow, place: RowPlace) -> StorageResult<()> {
     let held = row.standing.in_force;
     let statement = match place {
         RowPlace::New => {
             "INSERT INTO consents (version, latest, in_force, state, obtained_at, valid_from, valid_until, \
-         next_change_at, announced, withdrawn_at, consent, organization, subject, purpose, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+         next_change_at, announced, withdrawn_at, consent, organization, subject, purpose, created_at, candidate) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
         }
         RowPlace::Known => {
             "UPDATE consents SET version = ?1, latest = ?2, in_force = ?3, state = ?4, obtained_at = ?5, \
-         valid_from = ?6, valid_until = ?7, next_change_at = ?8, announced = ?9, withdrawn_at = ?10 \
-         WHERE consent = ?11 AND organization = ?12 AND subject = ?13 AND purpose = ?14 AND created_at = ?15"
+         valid_from = ?6, valid_until = ?7, next_change_at = ?8, announced = ?9, withdrawn_at = ?10, \
+         candidate = ?16 WHERE consent = ?11 AND organization = ?12 AND subject = ?13 AND purpose = ?14 AND created_at = ?15"
         }
     };
     tx.sql(statement)?
@@ -468,20 +519,22 @@ fn write_row(tx: &Tx<'_>, row: &ConsentRow, place: RowPlace) -> StorageResult<()
             row.subject.key(),
             row.purpose.key(),
             row.created_at.as_millis(),
+            row.candidate.map(abide_core::ids::Id::key),
         ])
         .map_err(database)?;
+    tx.caches.records.insert((row.subject, row.purpose), *row);
     Ok(())
 }
 
-/// Every decision of a record, newest first, along the chain.
-pub(crate) fn history(tx: &Tx<'_>, latest: Option<DecisionId>) -> StorageResult<Vec<Candidate>> {
+/// The decisions of a record that can be in force now or later, newest first, and perhaps some that cannot any more.
+pub(crate) fn candidates(tx: &Tx<'_>, first: Option<DecisionId>) -> StorageResult<Vec<Candidate>> {
     let mut candidates = Vec::new();
-    let mut next = latest;
+    let mut next = first;
     let mut statement = tx.sql(
-        "SELECT state, obtained_at, valid_from, valid_until, previous FROM decisions WHERE decision = ?",
+        "SELECT state, obtained_at, valid_from, valid_until, next_candidate FROM decisions WHERE decision = ?",
     )?;
     while let Some(decision) = next {
-        let (candidate, previous) = statement
+        let (candidate, following) = statement
             .query_row([decision.key()], |row| {
                 let candidate = Candidate {
                     decision,
@@ -492,11 +545,11 @@ pub(crate) fn history(tx: &Tx<'_>, latest: Option<DecisionId>) -> StorageResult<
                         until: maybe_at(row, "valid_until")?,
                     },
                 };
-                Ok((candidate, maybe_id(row, "previous")?))
+                Ok((candidate, maybe_id(row, "next_candidate")?))
             })
             .map_err(database)?;
         candidates.push(candidate);
-        next = previous;
+        next = following;
     }
     Ok(candidates)
 }
@@ -518,6 +571,7 @@ mod tests {
             ("purpose", column::PURPOSE),
             ("version", column::VERSION),
             ("latest", column::LATEST),
+            ("candidate", column::CANDIDATE),
             ("in_force", column::IN_FORCE),
             ("state", column::STATE),
             ("obtained_at", column::OBTAINED_AT),

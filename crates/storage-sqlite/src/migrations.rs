@@ -1,32 +1,66 @@
-//! The schema's versions: forward only, embedded, applied at open. `user_version` says how many were applied.
+//! The schema's versions: forward only, embedded, applied at open. `user_version` says how many were applied, and a
+//! hash of each stands beside it, so that a store made by another text of the same name is not taken for ours.
 
-use rusqlite::{Connection, TransactionBehavior};
+use abide_core::consent::hash::sha256;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 /// Every migration, in order. A released one is never edited.
 pub(crate) const EACH: &[(&str, &str)] =
     &[("0001_begin.sql", include_str!("../migrations/0001_begin.sql"))];
 
-/// The store was written by a later version of Abide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooNew {
-    /// The version found.
-    pub(crate) found: usize,
+/// Why a store cannot be brought to this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It was written by a later version of Abide, which knew so many migrations.
+    TooNew(usize),
+    /// A migration was another one when it was applied here.
+    Altered(&'static str),
 }
 
 /// Brings a store to the newest version; each migration is one transaction.
-pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), TooNew>> {
+pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), Unfit>> {
     let applied: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let applied = applied as usize;
     if applied > EACH.len() {
-        return Ok(Err(TooNew { found: applied }));
+        return Ok(Err(Unfit::TooNew(applied)));
+    }
+    if let Some(name) = altered(connection, &EACH[..applied])? {
+        return Ok(Err(Unfit::Altered(name)));
     }
     for (number, (_, statements)) in EACH.iter().enumerate().skip(applied) {
         let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        step.execute_batch(statements)?;
-        step.pragma_update(None, "user_version", number as u32 + 1)?;
+        apply(&step, number, statements)?;
         step.commit()?;
     }
     Ok(Ok(()))
+}
+
+fn apply(step: &Transaction<'_>, number: usize, statements: &str) -> rusqlite::Result<()> {
+    step.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, sha256 BLOB NOT NULL) STRICT",
+    )?;
+    step.execute_batch(statements)?;
+    step.execute(
+        "INSERT INTO migrations (number, sha256) VALUES (?, ?)",
+        params![number as i64, sha256(statements.as_bytes())],
+    )?;
+    step.pragma_update(None, "user_version", number as u32 + 1)
+}
+
+/// The first of the applied migrations that is not the one we know.
+fn altered(
+    connection: &Connection,
+    applied: &[(&'static str, &'static str)],
+) -> rusqlite::Result<Option<&'static str>> {
+    let is_noted = connection.table_exists(None, "migrations")?;
+    for (number, (name, statements)) in applied.iter().enumerate() {
+        let ours = params![number as i64, sha256(statements.as_bytes())];
+        let look = "SELECT 1 FROM migrations WHERE number = ? AND sha256 = ?";
+        if !is_noted || !connection.prepare(look)?.exists(ours)? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -39,10 +73,11 @@ mod tests {
         assert_eq!(folder.count(), EACH.len(), "a file is not listed");
         for applied in 0..=EACH.len() {
             let mut connection = Connection::open_in_memory().unwrap();
-            for (_, statements) in &EACH[..applied] {
-                connection.execute_batch(statements).unwrap();
+            for (number, (_, statements)) in EACH[..applied].iter().enumerate() {
+                let step = connection.transaction().unwrap();
+                apply(&step, number, statements).unwrap();
+                step.commit().unwrap();
             }
-            connection.pragma_update(None, "user_version", applied as u32).unwrap();
             assert_eq!(migrate(&mut connection).unwrap(), Ok(()), "from {applied}");
             assert_eq!(migrate(&mut connection).unwrap(), Ok(()), "again from {applied}");
         }
@@ -52,7 +87,18 @@ mod tests {
     fn a_store_of_a_later_version_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.pragma_update(None, "user_version", EACH.len() as u32 + 1).unwrap();
-        assert_eq!(migrate(&mut connection).unwrap(), Err(TooNew { found: EACH.len() + 1 }));
+        assert_eq!(migrate(&mut connection).unwrap(), Err(Unfit::TooNew(EACH.len() + 1)));
+    }
+
+    #[test]
+    fn a_store_made_by_another_text_of_a_migration_is_refused() {
+        let name = EACH[0].0;
+        for tamper in ["UPDATE migrations SET sha256 = x'00'", "DROP TABLE migrations"] {
+            let mut connection = Connection::open_in_memory().unwrap();
+            migrate(&mut connection).unwrap().unwrap();
+            connection.execute_batch(tamper).unwrap();
+            assert_eq!(migrate(&mut connection).unwrap(), Err(Unfit::Altered(name)), "{tamper}");
+        }
     }
 
     /// I15: the database has neither a clock nor dice; times and random bytes arrive as values.

@@ -14,8 +14,10 @@ use abide_storage::{Doorbell, IdSource, Metrics, StorageError};
 use arc_swap::ArcSwapOption;
 use parking_lot::RwLock;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::checkpoint::Checkpoints;
+use crate::migrations::Unfit;
 use crate::readers::Readers;
 use crate::rows::database;
 use crate::shared::Shared;
@@ -59,6 +61,12 @@ pub enum OpenError {
         "the store has schema version {0}, which this version of Abide does not know; use a newer one"
     )]
     TooNew(usize),
+    /// It was made by a version of Abide that was never released.
+    #[error(
+        "the store was made by an unreleased version of Abide: its migration {0} was another one; begin with an empty data \
+         folder"
+    )]
+    Altered(&'static str),
     /// The key file does not fit, or the database is broken.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -215,13 +223,17 @@ fn configure(connection: &Connection) -> Result<(), OpenError> {
     // Zeroes what an erased key leaves behind in its page, without reading pages only for that.
     set("secure_delete", &"fast")?;
     connection.set_prepared_statement_cache_capacity(128);
+    // No plan hangs on a bound value. Without this SQLite compiles a statement anew wherever a value bound before may
+    // have shaped its plan, and it takes clearing the bindings, as the cache of statements does, for such a value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(broken)?;
     Ok(())
 }
 
 fn prepare(connection: &mut Connection, masters: &MasterKeys) -> Result<(), OpenError> {
-    migrations::migrate(connection)
-        .map_err(broken)?
-        .map_err(|too_new| OpenError::TooNew(too_new.found))?;
+    migrations::migrate(connection).map_err(broken)?.map_err(|unfit| match unfit {
+        Unfit::TooNew(found) => OpenError::TooNew(found),
+        Unfit::Altered(name) => OpenError::Altered(name),
+    })?;
     keys::check_masters(connection, masters)?;
     Ok(())
 }

@@ -15,6 +15,7 @@ use abide_storage::{StorageError, StorageResult};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::endpoints::EndpointSet;
+use crate::ledger::ConsentRow;
 use crate::rows::{actor_text, database};
 use crate::shared::Shared;
 use crate::writer::{After, Counted};
@@ -24,6 +25,8 @@ use crate::writer::{After, Counted};
 pub(crate) struct Caches {
     /// People by blind index of their reference.
     pub(crate) people: Recent<(OrganizationId, [u8; 16]), Arc<Person>>,
+    /// Consent records as they were last written or read.
+    pub(crate) records: Recent<(SubjectId, PurposeId), ConsentRow>,
     pub(crate) purposes: Recent<(OrganizationId, String), PurposeId>,
     pub(crate) open_policies: Recent<(OrganizationId, PolicyId), ()>,
     pub(crate) endpoint_sets: HashMap<OrganizationId, Arc<EndpointSet>>,

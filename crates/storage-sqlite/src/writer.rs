@@ -16,7 +16,7 @@
 //! report success.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ const BATCH_CALLS: usize = 1_024;
 /// After batches below this size nothing is waited for.
 const SMALL_BATCH: usize = 8;
 /// A batch of this size is worth its commit, and not waited for.
-const WORTH_COMMITTING: usize = 32;
+const WORTH_COMMITTING: usize = 64;
 const WINDOW_PER_CALL: Duration = Duration::from_micros(10);
 const LONGEST_WINDOW: Duration = Duration::from_millis(3);
 
@@ -133,8 +133,7 @@ pub(crate) struct Writer {
     calls: parking_lot::RwLock<Option<Sender<Box<dyn Call>>>>,
     queued: Arc<AtomicUsize>,
     commits: Arc<AtomicI64>,
-    broken: Arc<OnceLock<String>>,
-    disk_full: Arc<AtomicBool>,
+    health: Arc<Health>,
     thread: parking_lot::Mutex<Option<thread::JoinHandle<()>>>,
 }
 
@@ -144,28 +143,18 @@ impl Writer {
         let (sender, receiver) = bounded(QUEUE_CALLS);
         let commits = Arc::new(AtomicI64::new(0));
         let counted = Arc::clone(&commits);
-        let broken = Arc::new(OnceLock::new());
-        let told = Arc::clone(&broken);
-        let disk_full = Arc::new(AtomicBool::new(false));
-        let full = Arc::clone(&disk_full);
+        let health = Arc::new(Health::default());
+        let told = Arc::clone(&health);
         let thread = thread::Builder::new().name("abide-writer".to_owned()).spawn(move || {
             let caches = Caches::default();
-            let of = Loop {
-                connection,
-                shared,
-                caches,
-                commits: counted,
-                broken: told,
-                disk_full: full,
-            };
+            let of = Loop { connection, shared, caches, commits: counted, health: told };
             of.run(&receiver);
         })?;
         Ok(Self {
             calls: parking_lot::RwLock::new(Some(sender)),
             queued: Arc::default(),
             commits,
-            broken,
-            disk_full,
+            health,
             thread: parking_lot::Mutex::new(Some(thread)),
         })
     }
@@ -207,10 +196,9 @@ impl Writer {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Why nothing is written, if so: for good, or as long as the disk is full.
+    /// Why nothing is written, if so: for good, or until a call succeeds.
     pub(crate) fn broken(&self) -> Option<&str> {
-        let full = || self.disk_full.load(Ordering::Relaxed).then_some("the disk is full");
-        self.broken.get().map(String::as_str).or_else(full)
+        self.health.broken()
     }
 
     /// Lets the queued calls finish, then ends the thread.
@@ -227,15 +215,51 @@ fn closed() -> StorageError {
     StorageError::Unavailable("the store is closed".to_owned())
 }
 
+/// Whether the writer gets its work done.
+#[derive(Default)]
+struct Health {
+    /// Set for good by a commit after which nothing can be trusted to be written.
+    broken: OnceLock<String>,
+    /// From a commit that found the disk full to the next that did not.
+    disk_full: AtomicBool,
+    /// Calls that the database failed, since the last that it did not.
+    failed_in_a_row: AtomicU32,
+}
+
+/// A call may fail by a fault of its own; so many in a row, and nothing but failures, are the database's.
+const FAILED_IN_A_ROW: u32 = 5;
+
+impl Health {
+    fn broken(&self) -> Option<&str> {
+        if let Some(why) = self.broken.get() {
+            return Some(why);
+        }
+        if self.disk_full.load(Ordering::Relaxed) {
+            return Some("the disk is full");
+        }
+        (self.failed_in_a_row.load(Ordering::Relaxed) >= FAILED_IN_A_ROW)
+            .then_some("the database fails every call; the log says how")
+    }
+
+    fn ran(&self, ran: Ran) {
+        match ran {
+            Ran::Failed => {
+                // It stays where it is rather than begin again from zero.
+                let count = self.failed_in_a_row.load(Ordering::Relaxed);
+                self.failed_in_a_row.store(count.saturating_add(1), Ordering::Relaxed);
+            }
+            Ran::Well => self.failed_in_a_row.store(0, Ordering::Relaxed),
+            Ran::Refused => {}
+        }
+    }
+}
+
 struct Loop {
     connection: Connection,
     shared: Arc<Shared>,
     caches: Caches,
     commits: Arc<AtomicI64>,
-    /// Set for good by a commit after which nothing can be trusted to be written.
-    broken: Arc<OnceLock<String>>,
-    /// From a commit that found the disk full to the next that did not.
-    disk_full: Arc<AtomicBool>,
+    health: Arc<Health>,
 }
 
 impl Loop {
@@ -251,7 +275,7 @@ impl Loop {
     }
 
     fn commit(&mut self, batch: &mut Vec<Box<dyn Call>>) {
-        if let Some(why) = self.broken.get() {
+        if let Some(why) = self.health.broken.get() {
             return settle_all(batch, &StorageError::Unavailable(why.clone()));
         }
         let begun = Instant::now();
@@ -260,13 +284,16 @@ impl Loop {
         match self.transaction(batch) {
             Ok(after) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
-                self.disk_full.store(false, Ordering::Relaxed);
+                self.health.disk_full.store(false, Ordering::Relaxed);
                 finish(&self.shared, after, std::mem::take(batch));
             }
             Err(Undone::InDoubt(error)) => self.leave_in_doubt(batch, &error),
             Err(failure) if batch.len() == 1 => {
                 tracing::error!(error = %failure, "a call could not be committed");
                 let failed_by_itself = matches!(failure, Undone::Call);
+                if !failed_by_itself {
+                    self.health.ran(Ran::Failed);
+                }
                 for call in batch.drain(..) {
                     call.settle((!failed_by_itself).then(|| failure.as_error()));
                 }
@@ -284,7 +311,7 @@ impl Loop {
     fn leave_in_doubt(&mut self, batch: &mut Vec<Box<dyn Call>>, error: &rusqlite::Error) {
         let calls = batch.len();
         if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
-            self.disk_full.store(true, Ordering::Relaxed);
+            self.health.disk_full.store(true, Ordering::Relaxed);
             tracing::error!(
                 calls,
                 "a commit failed: the disk is full; what became of its calls is not known"
@@ -296,7 +323,7 @@ impl Loop {
                 "a commit failed; what became of its calls is not known, and nothing is written until the next start"
             );
             // Only this thread sets it, once.
-            let _ = self.broken.set(why);
+            let _ = self.health.broken.set(why);
         }
         settle_all(batch, &StorageError::Unknown(error.to_string()));
     }
@@ -323,6 +350,7 @@ impl Loop {
             let noted = after.len();
             let mut tx = Tx::new(&self.connection, &self.shared, &mut self.caches, &mut after);
             let ran = call.run(&mut tx);
+            self.health.ran(ran);
             if ran != Ran::Well {
                 if self.connection.total_changes() != before {
                     return Err(Undone::Call);

@@ -51,6 +51,7 @@ conforms! {
         a_refused_call_leaves_nothing,
         a_second_withdrawal_changes_nothing,
         a_withdrawal_ends_what_waits_for_its_time,
+        answers_for_a_time_are_bounded,
         particulars_leave_what_waits_for_its_time,
         an_older_decision_recorded_late_changes_history_only,
         a_clock_set_back_does_not_undo_a_withdrawal,

@@ -10,4 +10,4 @@ pub use decision::{
     ConsentPatch, ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput,
     SubjectState, Validity,
 };
-pub use permission::{Candidate, Change, Standing, decide, grants_in_time};
+pub use permission::{Candidate, Change, MAX_CANDIDATES, Needed, Standing, decide, grants_in_time};

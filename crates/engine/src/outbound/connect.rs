@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::alarm::Alarm;
 use super::stream::Stream;
 use super::target::Origin;
 use super::{Guard, Host, Resolve, Scheme, SendError, Target};
@@ -29,6 +30,7 @@ pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Driver,
     origin: Arc<Origin>,
+    alarm: Option<Alarm>,
 }
 
 /// hyper's half of the connection, until it has ended: it is never polled after that, and its socket closes at once.
@@ -50,6 +52,11 @@ impl Connection {
         self.sender.is_ready()
     }
 
+    /// Can it carry another request, as far as was heard?
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
     async fn over(stream: Stream, origin: Arc<Origin>) -> Result<Connection, SendError> {
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(READ_BUFFER)
@@ -57,7 +64,17 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|why| SendError::from_exchange(&why))?;
-        Ok(Connection { sender, driver: Driver(Some(Box::pin(driver))), origin })
+        Ok(Connection { sender, driver: Driver(Some(Box::pin(driver))), origin, alarm: None })
+    }
+
+    /// Keeps an alarm for the next send.
+    pub(super) fn keep(&mut self, alarm: Alarm) {
+        self.alarm = Some(alarm);
+    }
+
+    /// The alarm of the send before.
+    pub(super) fn take_alarm(&mut self) -> Option<Alarm> {
+        self.alarm.take()
     }
 
     pub(super) fn leads_to(&self, target: &Target) -> bool {

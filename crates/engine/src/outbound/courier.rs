@@ -8,8 +8,9 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::connect::Connector;
 use super::{Answer, Arrival, ByteBudget, Connection, Guard, Resolve, SendError, Target, TlsRoots};
 use super::{answer, tls};
@@ -93,19 +94,24 @@ impl Courier {
     ) -> Answered {
         let started = Instant::now();
         let until = started + deadline;
+        let mut alarm = Alarm::of(slot, until);
         let mut attempt = Attempt {
             courier: self,
             target,
             until,
             arrival: Arrival::NotArrived,
             reused: false,
-            slot,
+            slot: &mut *slot,
         };
-        let result = match timeout_at(until, attempt.run(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(SendError::Timeout(attempt.arrival)),
+        let result = match alarm.before(until, attempt.run(request)).await {
+            Some(result) => result,
+            None => Err(SendError::Timeout(attempt.arrival)),
         };
-        Answered { result, reused: attempt.reused, elapsed: started.elapsed() }
+        let reused = attempt.reused;
+        if let Some(connection) = slot {
+            connection.keep(alarm);
+        }
+        Answered { result, reused, elapsed: started.elapsed() }
     }
 }
 
@@ -124,7 +130,7 @@ impl Attempt<'_> {
     /// future, it is closed.
     async fn run(&mut self, request: WireRequest) -> Result<Answer, SendError> {
         let mut request = to_http(self.target, request);
-        if let Some(mut connection) = self.idle().await {
+        if let Some(mut connection) = self.idle() {
             self.reused = true;
             match self.exchange(&mut connection, request).await {
                 Ok(answer) => return Ok(self.finish(connection, answer).await),
@@ -143,9 +149,9 @@ impl Attempt<'_> {
         }
     }
 
-    async fn idle(&mut self) -> Option<Connection> {
-        let mut connection = self.slot.take().filter(|idle| idle.leads_to(self.target))?;
-        connection.is_open().await.then_some(connection)
+    /// The connection of the send before. A close that came since is met by the exchange, which gives the request back.
+    fn idle(&mut self) -> Option<Connection> {
+        self.slot.take().filter(|idle| idle.leads_to(self.target) && idle.is_ready())
     }
 
     async fn exchange(
@@ -172,7 +178,7 @@ impl Attempt<'_> {
     }
 
     async fn finish(&mut self, mut connection: Connection, answer: Answer) -> Answer {
-        if !answer.truncated && connection.is_open().await {
+        if !answer.truncated && (connection.is_ready() || connection.is_open().await) {
             *self.slot = Some(connection);
         }
         answer

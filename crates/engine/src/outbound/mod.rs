@@ -8,6 +8,7 @@
 //! Nothing here knows what a delivery is. What an answer means is the dialect's to say; what a [`SendError`] leads to
 //! is core's. `clippy.toml` bans dialling and looking up names anywhere else.
 
+mod alarm;
 mod answer;
 mod budget;
 mod connect;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use abide_core::Refusal;
 use abide_storage::suite::{Dice, masters};
-use abide_storage::{StorageError, StorageResult};
+use abide_storage::{Storage, StorageError, StorageResult};
 
 use super::refused;
 use crate::rows::database;
@@ -108,7 +108,28 @@ fn futures_poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Pol
 #[tokio::test]
 async fn i1_a_closed_store_refuses() {
     let store = SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
-    abide_storage::Storage::close(&*store);
+    Storage::close(&*store);
     let answer = store.write(1, |tx| mark(tx, 1)).await;
     assert!(matches!(answer, Err(StorageError::Unavailable(_))), "{answer:?}");
+}
+
+/// A store whose every call fails says so, until one succeeds. A refused call proves nothing.
+#[tokio::test]
+async fn a_store_that_fails_every_call_says_so() {
+    let store = SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
+    let failing = || {
+        store.write(1, |tx| {
+            tx.sql("SELECT lease FROM no_such_table")?;
+            Ok(())
+        })
+    };
+    for failed in 0..super::FAILED_IN_A_ROW {
+        assert_eq!(Storage::broken(&*store), None, "after {failed}");
+        failing().await.unwrap_err();
+        let refused = store.write(1, |_| refused::<()>(Refusal::NotFound("it"))).await;
+        assert!(matches!(refused, Err(StorageError::Refused(_))));
+    }
+    assert!(Storage::broken(&*store).is_some());
+    store.write(1, |tx| mark(tx, 1)).await.unwrap();
+    assert_eq!(Storage::broken(&*store), None);
 }

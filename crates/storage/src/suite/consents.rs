@@ -1,7 +1,7 @@
 //! The ledger: what a decision makes, and that a refused one makes nothing.
 
 use abide_core::consent::{
-    ConsentPatch, LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity,
+    ConsentPatch, LawfulBasis, MAX_CANDIDATES, NewDecision, PermissionState, SubjectInput, Validity,
 };
 use abide_core::event::{EventBody, EventKind};
 use abide_core::ids::PolicyId;
@@ -170,6 +170,39 @@ pub async fn particulars_leave_what_waits_for_its_time(store: &dyn Storage) {
     ok(store.consents().advance_due(at(100), 10).await);
     let begun = ok(store.consents().get(world.organization, made.id).await).expect("the record");
     assert!(begun.granted());
+}
+
+/// P37: answers given for a time again and again cost no more each time. Those that may all come back into force are
+/// bounded, which hinders neither a refusal nor a withdrawal.
+pub async fn answers_for_a_time_are_bounded(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let consents = store.consents();
+    let for_a_time = |name, from: Option<i64>, until: i64| NewDecision {
+        validity: Validity { from: from.map(at), until: Some(at(until)) },
+        ..grant(name, "marketing")
+    };
+    let renewals = MAX_CANDIDATES as i64 + 50;
+    for now in 0..renewals {
+        let renewed = world.record(for_a_time("ada", None, 10_000 + now), at(now)).await;
+        assert!(renewed.granted());
+    }
+    // Each shorter than the one before, so that each comes back once the next has ended.
+    for now in 0..MAX_CANDIDATES as i64 {
+        world.record(for_a_time("bob", None, 10_000 - now), at(now)).await;
+    }
+    let before = world.everything().await;
+    let one_more = for_a_time("bob", None, 5_000);
+    refusal(consents.record(&world.by, one_more.clone(), at(300)).await);
+    let batch = vec![denial("eve", "marketing"), one_more.clone()];
+    let refused = refusal(consents.record_batch(&world.by, batch, at(300)).await);
+    assert!(refused.starts_with("`consents[1].valid_until`"), "{refused}");
+    assert_eq!(world.everything().await, before);
+    let denied = world.record(denial("bob", "marketing"), at(400)).await;
+    assert!(!denied.granted());
+    assert!(world.record(one_more, at(401)).await.granted());
+    assert_eq!(ok(consents.advance_due(at(5_000), 10).await), 1);
+    let ended = ok(consents.get(world.organization, denied.id).await).expect("bob's record");
+    assert_eq!(ended.state, Some(PermissionState::Denied));
 }
 
 /// P37: a decision older than the one in force is kept and told to nobody.
