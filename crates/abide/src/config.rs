@@ -168,6 +168,30 @@ fn known_keys() -> Vec<String> {
     flags.get_arguments().map(|flag| flag.get_id().to_string()).collect()
 }
 
+/// Variables that begin as ours do and that nothing reads: slips of the pen, most likely. Those that Kubernetes sets for
+/// a service called `abide` are none.
+pub(crate) fn unknown_variables(
+    given: impl Iterator<Item = std::ffi::OsString>,
+    command: &clap::Command,
+) -> Vec<String> {
+    fn known(command: &clap::Command, into: &mut Vec<String>) {
+        let variables = command.get_arguments().filter_map(clap::Arg::get_env);
+        into.extend(variables.filter_map(|name| name.to_str().map(str::to_owned)));
+        command.get_subcommands().for_each(|under| known(under, into));
+    }
+    let mut names = Vec::new();
+    known(command, &mut names);
+    let is_unknown = |name: &String| {
+        name.strip_prefix("ABIDE_").is_some_and(|rest| {
+            !rest.starts_with("PORT_") && !rest.starts_with("SERVICE_") && !names.contains(name)
+        })
+    };
+    let mut unknown: Vec<_> =
+        given.filter_map(|name| name.into_string().ok()).filter(is_unknown).collect();
+    unknown.sort_unstable();
+    unknown
+}
+
 /// `abide-data` → `abide-data.key`, wherever `abide-data` is and however it is spelled.
 pub(crate) fn beside(data: &Path, ending: &str) -> Result<PathBuf, Usage> {
     let nameless = || {
@@ -270,6 +294,23 @@ mod tests {
         }
         let gone = ConfigFile { config: Some(folder.path().join("none.toml")) };
         assert!(ServeSettings::default().settle(&gone).unwrap_err().0.contains("none.toml"));
+    }
+
+    #[test]
+    fn a_variable_that_nothing_reads_is_found() {
+        let command = ServeSettings::augment_args(clap::Command::new("abide"));
+        let given = [
+            "ABIDE_LISTEN",
+            "ABIDE_LISTENS",
+            "ABIDE_",
+            "PATH",
+            "abide_dev",
+            "ABIDE_SERVICE_HOST",
+            "ABIDE_PORT_80_TCP",
+            "ABIDE_PORT",
+        ];
+        let unknown = unknown_variables(given.into_iter().map(Into::into), &command);
+        assert_eq!(unknown, ["ABIDE_", "ABIDE_LISTENS", "ABIDE_PORT"]);
     }
 
     #[test]

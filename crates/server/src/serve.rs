@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, unconstrained};
 use tokio::time::{Sleep, sleep};
 use tower_service::Service as _;
 
@@ -125,7 +125,7 @@ async fn connection(
     let serving = http.serve_connection(TokioIo::new(stream), service);
     // The sender is dropped, never used. Once it has this task to wake, a look at the flag is enough.
     let (stop, mut is_asked) = (stopping.clone(), false);
-    let stopped = async move { stopping.changed().await };
+    let stopped = unconstrained(async move { stopping.changed().await });
     tokio::pin!(serving, stopped);
     // An error here is the caller's: a broken head, a closed socket. There is nobody to tell.
     let ended = poll_fn(|context| {

@@ -46,7 +46,7 @@ struct DeliveryRow {
     standing: DeliveryId,
 }
 
-fn load(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>> {
+fn load(tx: &Tx<'_, '_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>> {
     tx.sql("SELECT * FROM deliveries WHERE delivery = ?")?
         .query_row([delivery.key()], |row| {
             Ok(DeliveryRow {
@@ -68,7 +68,11 @@ fn load(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>>
 }
 
 /// Opens an attempt, or says what became of the delivery.
-pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> StorageResult<Opened> {
+pub(crate) fn open(
+    tx: &mut Tx<'_, '_>,
+    open: OpenAttempt,
+    now: Timestamp,
+) -> StorageResult<Opened> {
     let Some(row) = load(tx, open.delivery)? else {
         return Err(damaged("deliveries.delivery"));
     };
@@ -113,7 +117,7 @@ fn source_of(endpoint: &EndpointFacts, event: &Event) -> Source {
 }
 
 fn open_in_lane(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     row: &DeliveryRow,
     open: &OpenAttempt,
     endpoint: &EndpointFacts,
@@ -160,7 +164,7 @@ fn open_in_lane(
     reason = "one row's worth of facts, gathered by its three callers"
 )]
 fn opened(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     row: &DeliveryRow,
     open: &OpenAttempt,
     endpoint: &EndpointFacts,
@@ -210,7 +214,7 @@ fn trigger_of(run: Run, number_in_run: u32) -> &'static str {
 
 /// The event's consent as it is now, with a signature time later than any drawn for it before (I6).
 fn latest(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     row: &DeliveryRow,
     event: &Event,
     now: Timestamp,
@@ -233,7 +237,7 @@ fn latest(
 }
 
 /// Whether the event is all that it was: a batch has lost the parts of people erased since.
-fn is_whole(tx: &Tx<'_>, event: &Event) -> StorageResult<bool> {
+fn is_whole(tx: &Tx<'_, '_>, event: &Event) -> StorageResult<bool> {
     let EventBody::Batch(batch) = &event.body else { return Ok(true) };
     let parts: i64 = tx
         .sql("SELECT count(*) FROM event_parts WHERE event = ?")?
@@ -242,7 +246,7 @@ fn is_whole(tx: &Tx<'_>, event: &Event) -> StorageResult<bool> {
     Ok(parts == batch.consents.len() as i64)
 }
 
-fn first_body(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<[u8; 32]>> {
+fn first_body(tx: &Tx<'_, '_>, delivery: DeliveryId) -> StorageResult<Option<[u8; 32]>> {
     tx.sql(
         "SELECT body_sha256 FROM attempts WHERE delivery = ? AND body_sha256 IS NOT NULL ORDER BY number LIMIT 1",
     )?
@@ -251,20 +255,20 @@ fn first_body(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<[u8; 32
     .map_err(database)
 }
 
-fn moved(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Opened> {
+fn moved(tx: &Tx<'_, '_>, delivery: DeliveryId) -> StorageResult<Opened> {
     load(tx, delivery)?
         .map(|row| Opened::Moved(row.state))
         .ok_or_else(|| damaged("deliveries.delivery"))
 }
 
-fn erased(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Opened> {
+fn erased(tx: &Tx<'_, '_>, delivery: DeliveryId) -> StorageResult<Opened> {
     end(tx, delivery, DeliveryState::Erased, Some(Reason::SubjectErased))?;
     Ok(Opened::Moved(DeliveryState::Erased))
 }
 
 /// Moves a row that rests with this node to a final state.
 fn end(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     delivery: DeliveryId,
     state: DeliveryState,
     reason: Option<Reason>,
@@ -279,7 +283,7 @@ fn end(
 }
 
 /// Records what a node reports.
-pub(crate) fn report(tx: &mut Tx<'_>, report: &Report, now: Timestamp) -> StorageResult<()> {
+pub(crate) fn report(tx: &mut Tx<'_, '_>, report: &Report, now: Timestamp) -> StorageResult<()> {
     for finished in &report.finished {
         finish(tx, finished, now)?;
     }
@@ -298,7 +302,7 @@ pub(crate) fn report(tx: &mut Tx<'_>, report: &Report, now: Timestamp) -> Storag
 
 /// Ends the attempt that was opened for a row given back, if there is one: the newest under its lease without an end.
 fn end_opened(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     row: &DeliveryRow,
     given: &GivenBack,
     current: bool,
@@ -343,7 +347,7 @@ fn end_opened(
     }
 }
 
-fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> StorageResult<()> {
+fn give_back_of(tx: &mut Tx<'_, '_>, row: &DeliveryRow, given: &GivenBack) -> StorageResult<()> {
     match given.to {
         GiveBack::Parked | GiveBack::Due(_) => give_back(tx, row, given.to),
         GiveBack::Stopped => {
@@ -366,7 +370,7 @@ fn give_back_of(tx: &mut Tx<'_>, row: &DeliveryRow, given: &GivenBack) -> Storag
 }
 
 /// Whether everyone whom the delivery's event is about was erased.
-fn is_erased(tx: &mut Tx<'_>, row: &DeliveryRow) -> StorageResult<bool> {
+fn is_erased(tx: &mut Tx<'_, '_>, row: &DeliveryRow) -> StorageResult<bool> {
     tx.sql(
         "SELECT coalesce( \
          (SELECT subjects.wrapped_key IS NULL FROM subjects WHERE subject = ?1), \
@@ -377,7 +381,7 @@ fn is_erased(tx: &mut Tx<'_>, row: &DeliveryRow) -> StorageResult<bool> {
     .map_err(database)
 }
 
-fn give_back(tx: &Tx<'_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<()> {
+fn give_back(tx: &Tx<'_, '_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<()> {
     let (state, due_at) = match to {
         GiveBack::Due(at) => ("pending", at),
         GiveBack::Parked | GiveBack::Stopped | GiveBack::Unreadable => {
@@ -392,7 +396,7 @@ fn give_back(tx: &Tx<'_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<()> 
     Ok(())
 }
 
-fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> StorageResult<()> {
+fn finish(tx: &mut Tx<'_, '_>, finished: &FinishedAttempt, now: Timestamp) -> StorageResult<()> {
     // The plain way of a success: one update that checks the lease, one insert.
     if finished.decided.trigger == Trigger::OutcomeDelivered
         && finished.number == 1
@@ -443,7 +447,7 @@ fn finish(tx: &mut Tx<'_>, finished: &FinishedAttempt, now: Timestamp) -> Storag
 }
 
 /// Whether this very attempt has its end already: the record of an attempt never changes.
-fn is_recorded(tx: &Tx<'_>, finished: &FinishedAttempt) -> StorageResult<bool> {
+fn is_recorded(tx: &Tx<'_, '_>, finished: &FinishedAttempt) -> StorageResult<bool> {
     tx.sql(
         "SELECT 1 FROM attempts WHERE delivery = ? AND number = ? AND lease = ? AND ending IS NOT NULL",
     )?
@@ -453,7 +457,7 @@ fn is_recorded(tx: &Tx<'_>, finished: &FinishedAttempt) -> StorageResult<bool> {
 
 /// Moves the row as decided, by core's table.
 fn settle(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     row: &DeliveryRow,
     endpoint: &EndpointFacts,
     finished: &FinishedAttempt,
@@ -504,7 +508,7 @@ fn settle(
 }
 
 fn seal_answer(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     row: &DeliveryRow,
     finished: &FinishedAttempt,
 ) -> StorageResult<Option<Vec<u8>>> {
@@ -522,7 +526,7 @@ fn seal_answer(
     })
 }
 
-fn is_batch(tx: &Tx<'_>, event: EventId) -> StorageResult<bool> {
+fn is_batch(tx: &Tx<'_, '_>, event: EventId) -> StorageResult<bool> {
     tx.sql("SELECT 1 FROM events WHERE event = ? AND batch IS NOT NULL")?
         .exists([event.key()])
         .map_err(database)
@@ -530,7 +534,7 @@ fn is_batch(tx: &Tx<'_>, event: EventId) -> StorageResult<bool> {
 
 /// Writes an attempt's end over its opening. One reported twice, because the first answer was lost, stays as it was.
 fn insert_attempt(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     finished: &FinishedAttempt,
     trigger: &str,
     answer: Option<&[u8]>,

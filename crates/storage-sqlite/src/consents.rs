@@ -122,7 +122,7 @@ fn size_of(new: &NewDecision) -> usize {
 }
 
 fn record_one(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     new: &NewDecision,
     now: Timestamp,
@@ -136,7 +136,7 @@ fn record_one(
 }
 
 fn record_batch(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     new: &[NewDecision],
     now: Timestamp,
@@ -175,14 +175,19 @@ fn at_place(error: StorageError, place: usize) -> StorageError {
     }
 }
 
-fn record(tx: &mut Tx<'_>, by: &Caller, new: &NewDecision, now: Timestamp) -> StorageResult<Taken> {
+fn record(
+    tx: &mut Tx<'_, '_>,
+    by: &Caller,
+    new: &NewDecision,
+    now: Timestamp,
+) -> StorageResult<Taken> {
     judge(tx, by.organization, new, now)?;
     write_decision(tx, by, new, now)
 }
 
 /// Refuses what cannot be recorded, reading only.
 fn judge(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     new: &NewDecision,
     now: Timestamp,
@@ -195,7 +200,7 @@ fn judge(
 }
 
 fn write_decision(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     new: &NewDecision,
     now: Timestamp,
@@ -211,6 +216,10 @@ fn write_decision(
         .ip_address
         .clone()
         .or_else(|| new.metadata.as_ref().and_then(|metadata| metadata.text_at("ip_address")));
+    let obtained_at = match new.obtained_at {
+        Some(at) => at,
+        None => not_before(tx, &row, now)?,
+    };
     let view = ConsentView {
         id: row.id,
         version: row.version + 1,
@@ -232,7 +241,7 @@ fn write_decision(
         }),
         metadata: new.metadata.clone(),
         ip_address,
-        obtained_at: new.obtained_at.unwrap_or_else(|| not_before(&row, now)),
+        obtained_at,
         recorded_at: now,
         validity: new.validity,
         created_at: row.created_at,
@@ -241,14 +250,20 @@ fn write_decision(
     ledger::take(tx, by, &person.key, row, view, now)
 }
 
-/// When a decision without a time of its own was taken: now, and not before the one in force, which it follows, though
-/// the clock was set back since.
-fn not_before(row: &ConsentRow, now: Timestamp) -> Timestamp {
-    row.standing.in_force.map_or(now, |held| held.obtained_at.max(now))
+/// When a decision without a time of its own was taken: now, and not before the one in force or one that waits for its
+/// time, which it follows, though the clock was set back since.
+fn not_before(tx: &Tx<'_, '_>, row: &ConsentRow, now: Timestamp) -> StorageResult<Timestamp> {
+    let in_force = row.standing.in_force.map(|held| held.obtained_at);
+    let waiting = match row.standing.next_change_at {
+        Some(_) => ledger::candidates(tx, row.candidate)?,
+        None => Vec::new(),
+    };
+    let taken = waiting.iter().map(|one| one.obtained_at).chain(in_force);
+    Ok(taken.fold(now, Timestamp::max))
 }
 
 fn find_or_create_purpose(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     name: &str,
     now: Timestamp,
@@ -280,7 +295,7 @@ fn find_or_create_purpose(
 }
 
 fn policy_is_open(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     policy: PolicyId,
 ) -> StorageResult<()> {
@@ -313,7 +328,7 @@ struct Existing {
 
 /// Not found when the record does not exist or its person was erased.
 fn existing(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     consent: ConsentId,
     now: Timestamp,
@@ -358,7 +373,7 @@ fn patched(shown: &ConsentView, decided: PermissionState, patch: &ConsentPatch) 
 
 /// Records a decision on an existing record, telling what follows.
 fn follow(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     shown: &ConsentView,
     new: &NewDecision,
@@ -387,7 +402,7 @@ fn follow(
 }
 
 fn publish_consent(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     kind: EventKind,
     view: ConsentView,
@@ -409,13 +424,17 @@ fn publish_consent(
 const JUDGE_AGAIN: i64 = 3_600_000;
 
 /// Judges a record whose time has come; `None` when its person was erased.
-fn judge_again(tx: &mut Tx<'_>, row: ConsentRow, now: Timestamp) -> StorageResult<Option<Taken>> {
+fn judge_again(
+    tx: &mut Tx<'_, '_>,
+    row: ConsentRow,
+    now: Timestamp,
+) -> StorageResult<Option<Taken>> {
     let keys = tx.keys(row.organization)?;
     let Some(key) = people::key_of(tx.connection(), &keys, row.subject)? else { return Ok(None) };
     ledger::judge_again(tx, &key, row, now).map(Some)
 }
 
-fn advance_due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> StorageResult<u32> {
+fn advance_due(tx: &mut Tx<'_, '_>, now: Timestamp, limit: u32) -> StorageResult<u32> {
     let due = ledger::due_for_change(tx, now, limit)?;
     let judged = due.len() as u32;
     for row in due {

@@ -220,7 +220,12 @@ fn look(
     Ok(Found { due, blocked, more, next_due_at })
 }
 
-fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, now: Timestamp) -> StorageResult<DuePage> {
+fn take(
+    tx: &mut Tx<'_, '_>,
+    lease: LeaseId,
+    found: &Found,
+    now: Timestamp,
+) -> StorageResult<DuePage> {
     let mut page =
         DuePage { more: found.more, next_due_at: found.next_due_at, ..DuePage::default() };
     let mut known: HashMap<EndpointId, EndpointFacts> = HashMap::new();
@@ -261,7 +266,7 @@ fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, now: Timestamp) -> Stora
 
 /// An endpoint's facts, read once per call.
 fn known_facts<'a>(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     known: &'a mut HashMap<EndpointId, EndpointFacts>,
     endpoint: EndpointId,
 ) -> StorageResult<&'a EndpointFacts> {
@@ -305,7 +310,7 @@ pub(crate) fn stopped(endpoint: &EndpointFacts, standing: DeliveryId) -> Option<
 }
 
 /// Holds or cancels a waiting row.
-pub(crate) fn stop_row(tx: &Tx<'_>, delivery: DeliveryId, stop: Stop) -> StorageResult<()> {
+pub(crate) fn stop_row(tx: &Tx<'_, '_>, delivery: DeliveryId, stop: Stop) -> StorageResult<()> {
     let (state, reason) = match stop {
         Stop::Hold(reason) => ("held", reason),
         Stop::Cancel(reason) => ("cancelled", reason),
@@ -319,14 +324,14 @@ pub(crate) fn stop_row(tx: &Tx<'_>, delivery: DeliveryId, stop: Stop) -> Storage
     Ok(())
 }
 
-fn is_due(tx: &Tx<'_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<bool> {
+fn is_due(tx: &Tx<'_, '_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<bool> {
     tx.sql("SELECT 1 FROM deliveries WHERE delivery = ? AND state = 'pending' AND due_at <= ?")?
         .exists([delivery.key(), now.as_millis()])
         .map_err(database)
 }
 
 fn claim_parked(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     lease: LeaseId,
     endpoint: EndpointId,
     limit: u32,
@@ -360,7 +365,7 @@ fn claim_parked(
     Ok(claimed)
 }
 
-fn claim_row(tx: &Tx<'_>, delivery: DeliveryId, lease: LeaseId) -> StorageResult<bool> {
+fn claim_row(tx: &Tx<'_, '_>, delivery: DeliveryId, lease: LeaseId) -> StorageResult<bool> {
     let claimed = tx
         .sql(
             "UPDATE deliveries SET state = 'claimed', lease = ?, due_at = NULL \
@@ -393,7 +398,7 @@ fn distinct_endpoints(connection: &Connection, walk: &str) -> StorageResult<Vec<
         .map_err(database)
 }
 
-fn release_held(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> StorageResult<u32> {
+fn release_held(tx: &mut Tx<'_, '_>, limit: u32, now: Timestamp) -> StorageResult<u32> {
     let mut moved = 0;
     for endpoint in distinct_endpoints(tx.connection(), HELD_ENDPOINTS)? {
         let facts = facts(tx.connection(), endpoint)?;
@@ -434,7 +439,7 @@ fn release_held(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> StorageResult<u3
 }
 
 /// Parked rows of stopped endpoints follow their endpoint: nobody else would meet them.
-fn stop_parked(tx: &Tx<'_>, limit: u32) -> StorageResult<u32> {
+fn stop_parked(tx: &Tx<'_, '_>, limit: u32) -> StorageResult<u32> {
     let mut moved = 0;
     for endpoint in distinct_endpoints(tx.connection(), PARKED_ENDPOINTS)? {
         let facts = facts(tx.connection(), endpoint)?;

@@ -65,7 +65,10 @@ pub(crate) struct EndpointSet {
 }
 
 /// The set that fan-out goes by. It lives in the writer, which also makes every change to it, so it is never stale.
-pub(crate) fn endpoint_set(tx: &mut Tx<'_>, of: OrganizationId) -> StorageResult<Arc<EndpointSet>> {
+pub(crate) fn endpoint_set(
+    tx: &mut Tx<'_, '_>,
+    of: OrganizationId,
+) -> StorageResult<Arc<EndpointSet>> {
     if let Some(set) = tx.caches.endpoint_sets.get(&of) {
         return Ok(Arc::clone(set));
     }
@@ -320,7 +323,7 @@ impl Endpoints for SqliteStore {
 }
 
 fn live(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     organization: OrganizationId,
     endpoint: EndpointId,
 ) -> StorageResult<EndpointView> {
@@ -329,7 +332,7 @@ fn live(
 }
 
 fn change(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     endpoint: EndpointId,
     patch: &EndpointPatch,
@@ -369,7 +372,7 @@ fn change(
 /// Sets the state. A stop that cancels draws a line: every delivery up to it is cancelled, though rows follow only as
 /// they are met, and stays so when the endpoint is started again.
 fn set_state(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     endpoint: EndpointId,
     state: EndpointState,
     now: Timestamp,
@@ -389,7 +392,7 @@ fn set_state(
 
 /// Bumps the set's version and the endpoint's, and sees that the engine hears of it.
 fn changed(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     endpoint: EndpointId,
     now: Timestamp,

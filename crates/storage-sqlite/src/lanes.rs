@@ -2,6 +2,7 @@
 
 use abide_core::Timestamp;
 use abide_core::delivery::Reason;
+use abide_core::endpoint::EndpointState;
 use abide_core::ids::{DeliveryId, EndpointId, EventId, Id, SubjectId};
 use abide_core::lane::{AttemptEnd, AttemptId, Entry, Lane, OpenAttempt};
 use abide_storage::StorageResult;
@@ -30,7 +31,7 @@ pub(crate) fn version_of(event: EventId) -> u64 {
 
 /// Reads a lane.
 pub(crate) fn load(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     endpoint: EndpointId,
     subject: SubjectId,
 ) -> StorageResult<Option<StoredLane>> {
@@ -71,7 +72,7 @@ pub(crate) fn load(
 }
 
 fn store(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     endpoint: EndpointId,
     subject: SubjectId,
     stored: &StoredLane,
@@ -105,7 +106,7 @@ fn store(
 /// A new event in the lane: the version wanted rises, and `delivery` supersedes the one that waited, unless that one
 /// has the open attempt; then its outcome decides.
 pub(crate) fn want(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     endpoint: EndpointId,
     subject: SubjectId,
     event: EventId,
@@ -129,7 +130,11 @@ pub(crate) fn want(
 }
 
 /// Ends a delivery because `by` carries the state; a final one stays.
-pub(crate) fn supersede(tx: &Tx<'_>, delivery: DeliveryId, by: DeliveryId) -> StorageResult<()> {
+pub(crate) fn supersede(
+    tx: &Tx<'_, '_>,
+    delivery: DeliveryId,
+    by: DeliveryId,
+) -> StorageResult<()> {
     tx.sql(
         "UPDATE deliveries SET state = 'superseded', superseded_by = ?, reason = ?, lease = NULL, due_at = NULL \
          WHERE delivery = ? AND state IN ('hot', 'pending', 'claimed', 'parked', 'held')",
@@ -139,7 +144,7 @@ pub(crate) fn supersede(tx: &Tx<'_>, delivery: DeliveryId, by: DeliveryId) -> St
     Ok(())
 }
 
-fn is_leased(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<bool> {
+fn is_leased(tx: &Tx<'_, '_>, delivery: DeliveryId) -> StorageResult<bool> {
     tx.sql("SELECT 1 FROM deliveries WHERE delivery = ? AND state IN ('hot', 'claimed')")?
         .exists([delivery.key()])
         .map_err(database)
@@ -159,7 +164,7 @@ pub(crate) enum Entered {
 
 /// Opens an attempt in its delivery's lane.
 pub(crate) fn enter(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     endpoint: EndpointId,
     subject: SubjectId,
     attempt: AttemptId,
@@ -206,7 +211,7 @@ pub(crate) enum Closed {
 /// Closes an attempt: wakes the delivery that waited for it, and sees that an unknown end is followed by one more
 /// sending of the current state (I7). The outcome of one that is not open comes late: it closes nothing.
 pub(crate) fn close(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     endpoint: &EndpointFacts,
     subject: SubjectId,
     attempt: AttemptId,
@@ -235,7 +240,7 @@ pub(crate) fn close(
 
 /// A delivery of the lane has ended for good without the receiver's word: nothing waits any more.
 pub(crate) fn ended(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     endpoint: EndpointId,
     subject: SubjectId,
     delivery: DeliveryId,
@@ -246,7 +251,7 @@ pub(crate) fn ended(
     Ok(())
 }
 
-fn wake(tx: &mut Tx<'_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<()> {
+fn wake(tx: &mut Tx<'_, '_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<()> {
     let woken = tx
         .sql("UPDATE deliveries SET due_at = ? WHERE delivery = ? AND state = 'pending' AND due_at > ?")?
         .execute(params![now.as_millis(), delivery.key(), now.as_millis()])
@@ -259,7 +264,7 @@ fn wake(tx: &mut Tx<'_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<
 
 /// One more delivery of the lane's newest event.
 fn send_again(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     endpoint: &EndpointFacts,
     subject: SubjectId,
     event: EventId,
@@ -271,10 +276,11 @@ fn send_again(
         .query_row([event.key()], |row| id(row, "organization"))
         .map_err(database)?;
     let told = DeliveryOf { organization, event, subject: Some(subject) };
-    let start = if endpoint.state == abide_core::endpoint::EndpointState::Active {
+    let start = if endpoint.state == EndpointState::Active {
         Start::Pending
     } else {
-        Start::Held(Reason::EndpointPaused)
+        let is_gone = endpoint.state == EndpointState::Gone;
+        Start::Held(if is_gone { Reason::EndpointGone } else { Reason::EndpointPaused })
     };
     insert_delivery(tx, &told, endpoint.id, delivery, start, now)?;
     tx.sql("UPDATE deliveries SET repeats = 1 WHERE delivery = ?")?

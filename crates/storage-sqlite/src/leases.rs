@@ -56,7 +56,7 @@ impl Leases for SqliteStore {
     }
 }
 
-fn open(tx: &Tx<'_>, holder: i64, now: Timestamp) -> StorageResult<LeaseId> {
+fn open(tx: &Tx<'_, '_>, holder: i64, now: Timestamp) -> StorageResult<LeaseId> {
     let lease: Id<Lease> = tx.id(now);
     // Hot rows are found by a scan of the keys written under their lease. The lease before the last has been out of
     // use since the last was opened, so its range can be closed; the last one may still be written under.

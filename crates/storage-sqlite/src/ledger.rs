@@ -145,7 +145,7 @@ impl ConsentRow {
 
 /// The record of a person and purpose.
 pub(crate) fn of_person(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     subject: SubjectId,
     purpose: PurposeId,
 ) -> StorageResult<Option<ConsentRow>> {
@@ -190,7 +190,7 @@ pub(crate) fn all_of(
 
 /// Records whose standing time changes by `now`.
 pub(crate) fn due_for_change(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     now: Timestamp,
     limit: u32,
 ) -> StorageResult<Vec<ConsentRow>> {
@@ -206,7 +206,7 @@ pub(crate) fn due_for_change(
 
 /// Sets when time next changes a record; never, where its person was erased.
 pub(crate) fn set_next_change(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     row: &ConsentRow,
     at: Option<Timestamp>,
 ) -> StorageResult<()> {
@@ -316,7 +316,7 @@ impl Shown {
 }
 
 /// What a decision decided.
-pub(crate) fn decided(tx: &Tx<'_>, decision: DecisionId) -> StorageResult<PermissionState> {
+pub(crate) fn decided(tx: &Tx<'_, '_>, decision: DecisionId) -> StorageResult<PermissionState> {
     tx.sql("SELECT state FROM decisions WHERE decision = ?")?
         .query_row([decision.key()], |row| named(row, "state", PermissionState::parse))
         .map_err(database)
@@ -328,7 +328,7 @@ fn decision_place(decision: DecisionId) -> Place {
 
 /// Takes a new decision, described by `new`, into its record: writes it, its place in the feed, and the record.
 pub(crate) fn take(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     key: &SealingKey,
     row: ConsentRow,
@@ -374,7 +374,7 @@ struct Chain {
 
 /// Judges a record with a new decision, reading no more of the older ones than it takes.
 fn judge(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     row: &ConsentRow,
     new: Candidate,
     now: Timestamp,
@@ -389,13 +389,17 @@ fn judge(
         Needed::Candidates => {
             let mut candidates = candidates(tx, row.candidate)?;
             let left = new.leaves(&candidates, now);
-            if left.len() >= MAX_CANDIDATES && new.validity != Validity::default() {
+            let chain = if candidates.iter().any(|one| one.outdoes(&new, now)) {
+                Chain { first: row.candidate, next: None }
+            } else if left.len() >= MAX_CANDIDATES && new.validity != Validity::default() {
                 let problem = format!(
-                    "cannot be taken: {MAX_CANDIDATES} decisions of this record wait for their time or for others to end"
+                    "cannot be taken: this record has {MAX_CANDIDATES} decisions given for a time; record one without \
+                     `valid_from` and `valid_until` first"
                 );
                 return refused(Refusal::field("valid_until", problem));
-            }
-            let chain = Chain { next: left.first().map(|one| one.decision), ..alone };
+            } else {
+                Chain { next: left.first().map(|one| one.decision), ..alone }
+            };
             candidates.push(new);
             Ok((decide(&row.standing, &candidates, now), chain))
         }
@@ -404,7 +408,7 @@ fn judge(
 
 /// Judges a record anew because its time has come.
 pub(crate) fn judge_again(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     key: &SealingKey,
     row: ConsentRow,
     now: Timestamp,
@@ -418,7 +422,7 @@ pub(crate) fn judge_again(
 }
 
 fn insert_decision(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     key: &SealingKey,
     row: &ConsentRow,
@@ -488,7 +492,7 @@ enum RowPlace {
     Known,
 }
 
-fn write_row(tx: &mut Tx<'_>, row: &ConsentRow, place: RowPlace) -> StorageResult<()> {
+fn write_row(tx: &mut Tx<'_, '_>, row: &ConsentRow, place: RowPlace) -> StorageResult<()> {
     let held = row.standing.in_force;
     let statement = match place {
         RowPlace::New => {
@@ -527,7 +531,10 @@ fn write_row(tx: &mut Tx<'_>, row: &ConsentRow, place: RowPlace) -> StorageResul
 }
 
 /// The decisions of a record that can be in force now or later, newest first, and perhaps some that cannot any more.
-pub(crate) fn candidates(tx: &Tx<'_>, first: Option<DecisionId>) -> StorageResult<Vec<Candidate>> {
+pub(crate) fn candidates(
+    tx: &Tx<'_, '_>,
+    first: Option<DecisionId>,
+) -> StorageResult<Vec<Candidate>> {
     let mut candidates = Vec::new();
     let mut next = first;
     let mut statement = tx.sql(

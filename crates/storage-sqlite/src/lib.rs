@@ -25,6 +25,7 @@ mod publish;
 mod readers;
 mod rows;
 mod shared;
+mod statements;
 mod subjects;
 mod tx;
 mod writer;
@@ -62,7 +63,7 @@ impl SqliteStore {
     async fn write<T, F>(&self, bytes: usize, work: F) -> StorageResult<T>
     where
         T: Send + 'static,
-        F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+        F: FnMut(&mut Tx<'_, '_>) -> StorageResult<T> + Send + 'static,
     {
         self.writer.call(bytes, work).await
     }

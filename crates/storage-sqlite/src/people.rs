@@ -24,7 +24,7 @@ pub(crate) struct Found {
 
 /// The person with that reference, created where new; an e-mail address that is new for the person is kept.
 pub(crate) fn find_or_create(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     input: &SubjectInput,
     now: Timestamp,
@@ -45,7 +45,7 @@ pub(crate) fn find_or_create(
 }
 
 fn find(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     keys: &OrganizationKeys,
     blind: [u8; 16],
@@ -75,7 +75,7 @@ fn find(
 }
 
 fn create(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     keys: &OrganizationKeys,
     blind: [u8; 16],
@@ -96,7 +96,7 @@ fn create(
 }
 
 fn keep_email(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     keys: &OrganizationKeys,
     found: &Found,
@@ -121,7 +121,7 @@ fn keep_email(
 }
 
 fn insert_identifier(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     person: &Person,
     kind: &str,

@@ -53,13 +53,17 @@ fn live(
         .map_err(database)
 }
 
-fn existing(tx: &Tx<'_>, organization: OrganizationId, policy: PolicyId) -> StorageResult<Policy> {
+fn existing(
+    tx: &Tx<'_, '_>,
+    organization: OrganizationId,
+    policy: PolicyId,
+) -> StorageResult<Policy> {
     live(tx.connection(), organization, policy)?
         .ok_or(StorageError::Refused(Refusal::NotFound("the policy")))
 }
 
 fn tell(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     by: &Caller,
     kind: EventKind,
     policy: &Policy,

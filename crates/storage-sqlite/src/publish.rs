@@ -25,7 +25,11 @@ use crate::tx::Tx;
 use crate::writer::{After, Counted};
 
 /// Writes an event with its place in the feed, and a delivery to every endpoint that wants it.
-pub(crate) fn publish(tx: &mut Tx<'_>, event: &Arc<Event>, now: Timestamp) -> StorageResult<()> {
+pub(crate) fn publish(
+    tx: &mut Tx<'_, '_>,
+    event: &Arc<Event>,
+    now: Timestamp,
+) -> StorageResult<()> {
     let bytes = insert_event(tx, event)?;
     tx.count(Counted::Accepted);
     fan_out(tx, event, bytes, now)
@@ -33,7 +37,7 @@ pub(crate) fn publish(tx: &mut Tx<'_>, event: &Arc<Event>, now: Timestamp) -> St
 
 /// The events of a batch's created consents: one, or several where one would be too large to send (P16).
 pub(crate) fn publish_batch(
-    tx: &mut Tx<'_>,
+    tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     batch: BatchId,
     created: &[ConsentView],
@@ -56,7 +60,7 @@ pub(crate) fn publish_batch(
 }
 
 /// Writes the event; answers about how many bytes its body takes in memory.
-fn insert_event(tx: &mut Tx<'_>, event: &Event) -> StorageResult<usize> {
+fn insert_event(tx: &mut Tx<'_, '_>, event: &Event) -> StorageResult<usize> {
     let (mut told, mut batch, mut sealed) = (None, None, None);
     let bytes = match &event.body {
         EventBody::Consent(view) => {
@@ -107,7 +111,7 @@ fn size_of(view: &ConsentView) -> usize {
 }
 
 /// A batch event is about several people: each part is told by its own person's decision.
-fn insert_parts(tx: &Tx<'_>, event: &Event, batch: &BatchView) -> StorageResult<()> {
+fn insert_parts(tx: &Tx<'_, '_>, event: &Event, batch: &BatchView) -> StorageResult<()> {
     for (position, view) in batch.consents.iter().enumerate() {
         tx.sql(
             "INSERT INTO event_parts (event, position, subject, consent, decision, version, state, withdrawn_at) \
@@ -132,7 +136,12 @@ fn policy_place(event: i64) -> Place {
     Place { table: "events", column: "sealed", row: event }
 }
 
-fn fan_out(tx: &mut Tx<'_>, event: &Arc<Event>, bytes: usize, now: Timestamp) -> StorageResult<()> {
+fn fan_out(
+    tx: &mut Tx<'_, '_>,
+    event: &Arc<Event>,
+    bytes: usize,
+    now: Timestamp,
+) -> StorageResult<()> {
     let set = endpoint_set(tx, event.organization)?;
     let wanting: Vec<&EndpointFacts> =
         set.endpoints.iter().filter(|endpoint| endpoint.queues(event.kind)).collect();
@@ -196,7 +205,7 @@ pub(crate) struct DeliveryOf {
 
 /// Writes a delivery of an event.
 pub(crate) fn insert_delivery(
-    tx: &Tx<'_>,
+    tx: &Tx<'_, '_>,
     of: &DeliveryOf,
     endpoint: EndpointId,
     delivery: DeliveryId,

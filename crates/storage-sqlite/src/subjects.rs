@@ -38,7 +38,12 @@ impl Subjects for SqliteStore {
     }
 }
 
-fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased> {
+fn erase(
+    tx: &mut Tx<'_, '_>,
+    by: &Caller,
+    reference: &str,
+    now: Timestamp,
+) -> StorageResult<Erased> {
     let keys = tx.keys(by.organization)?;
     let blind = keys.index_key.blind(REFERENCE, reference).0;
     let subject: Option<SubjectId> = tx

@@ -12,12 +12,13 @@ use abide_core::ids::{AuditEntry, Id, Kind, OrganizationId, PolicyId, PurposeId,
 use abide_core::shell::draw;
 use abide_storage::sealing::{OrganizationKeys, SubjectKey};
 use abide_storage::{StorageError, StorageResult};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::endpoints::EndpointSet;
 use crate::ledger::ConsentRow;
 use crate::rows::{actor_text, database};
 use crate::shared::Shared;
+use crate::statements::{Kept, Statements};
 use crate::writer::{After, Counted};
 
 /// People, purposes and endpoint sets that the writer remembers. Hints for speed, bounded, never the truth.
@@ -88,30 +89,30 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
 }
 
 /// A running call.
-pub(crate) struct Tx<'a> {
-    connection: &'a Connection,
+pub(crate) struct Tx<'a, 'c> {
+    statements: &'a Statements<'c>,
     pub(crate) shared: &'a Arc<Shared>,
     pub(crate) caches: &'a mut Caches,
     after: &'a mut Vec<After>,
 }
 
-impl<'a> Tx<'a> {
+impl<'a, 'c> Tx<'a, 'c> {
     pub(crate) fn new(
-        connection: &'a Connection,
+        statements: &'a Statements<'c>,
         shared: &'a Arc<Shared>,
         caches: &'a mut Caches,
         after: &'a mut Vec<After>,
     ) -> Self {
-        Self { connection, shared, caches, after }
+        Self { statements, shared, caches, after }
     }
 
     /// A prepared statement, kept for the next use.
-    pub(crate) fn sql(&self, statement: &str) -> StorageResult<CachedStatement<'a>> {
-        self.connection.prepare_cached(statement).map_err(database)
+    pub(crate) fn sql(&self, statement: &'static str) -> StorageResult<Kept<'a, 'c>> {
+        self.statements.take(statement).map_err(database)
     }
 
-    pub(crate) fn connection(&self) -> &'a Connection {
-        self.connection
+    pub(crate) fn connection(&self) -> &'c Connection {
+        self.statements.connection()
     }
 
     /// Notes what to do once this is committed.
@@ -139,7 +140,7 @@ impl<'a> Tx<'a> {
         if let Some(keys) = self.caches.organizations.get(&of) {
             return Ok(Arc::clone(keys));
         }
-        let keys = crate::keys::organization_keys(self.connection, self.shared, of)?;
+        let keys = crate::keys::organization_keys(self.connection(), self.shared, of)?;
         self.caches.organizations.insert(of, Arc::clone(&keys));
         Ok(keys)
     }
@@ -160,7 +161,7 @@ impl<'a> Tx<'a> {
 
     fn feed_heads(&mut self, of: OrganizationId) -> StorageResult<&mut FeedHeads> {
         if !self.caches.feeds.contains_key(&of) {
-            let head = |statement: &str| -> StorageResult<i64> {
+            let head = |statement: &'static str| -> StorageResult<i64> {
                 let last: Option<i64> = self
                     .sql(statement)?
                     .query_row([of.key()], |row| row.get(0))

@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::shared::Shared;
+use crate::statements::Statements;
 use crate::tx::{Caches, Tx};
 
 /// Calls that may wait.
@@ -68,7 +69,7 @@ pub(crate) enum Counted {
 /// A call in the queue.
 trait Call: Send {
     /// Runs it within the transaction.
-    fn run(&mut self, tx: &mut Tx<'_>) -> Ran;
+    fn run(&mut self, tx: &mut Tx<'_, '_>) -> Ran;
     /// Answers it: with its result, or with why there is none.
     fn settle(self: Box<Self>, failure: Option<StorageError>);
     /// The runtime that its caller waits in.
@@ -80,9 +81,9 @@ trait Call: Send {
 enum Ran {
     /// Its result stands, if the commit does.
     Well,
-    /// The command was refused.
+    /// The command was refused, or failed by itself.
     Refused,
-    /// It failed.
+    /// The database failed it.
     Failed,
 }
 
@@ -98,15 +99,15 @@ struct Work<T, F> {
 impl<T, F> Call for Work<T, F>
 where
     T: Send,
-    F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send,
+    F: FnMut(&mut Tx<'_, '_>) -> StorageResult<T> + Send,
 {
-    fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
+    fn run(&mut self, tx: &mut Tx<'_, '_>) -> Ran {
         let result = catch_unwind(AssertUnwindSafe(|| (self.run)(tx)))
             .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())));
         let ran = match &result {
             Ok(_) => Ran::Well,
-            Err(StorageError::Refused(_)) => Ran::Refused,
-            Err(_) => Ran::Failed,
+            Err(StorageError::Unavailable(_)) => Ran::Failed,
+            Err(_) => Ran::Refused,
         };
         self.result = Some(result);
         ran
@@ -147,7 +148,15 @@ impl Writer {
         let told = Arc::clone(&health);
         let thread = thread::Builder::new().name("abide-writer".to_owned()).spawn(move || {
             let caches = Caches::default();
-            let of = Loop { connection, shared, caches, commits: counted, health: told };
+            let statements = Statements::new(&connection);
+            let of = Loop {
+                connection: &connection,
+                statements: &statements,
+                shared,
+                caches,
+                commits: counted,
+                health: told,
+            };
             of.run(&receiver);
         })?;
         Ok(Self {
@@ -163,7 +172,7 @@ impl Writer {
     pub(crate) async fn call<T, F>(&self, bytes: usize, work: F) -> StorageResult<T>
     where
         T: Send + 'static,
-        F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+        F: FnMut(&mut Tx<'_, '_>) -> StorageResult<T> + Send + 'static,
     {
         if self.queued.fetch_add(bytes, Ordering::Relaxed) > QUEUE_BYTES {
             self.queued.fetch_sub(bytes, Ordering::Relaxed);
@@ -254,15 +263,16 @@ impl Health {
     }
 }
 
-struct Loop {
-    connection: Connection,
+struct Loop<'s, 'c> {
+    connection: &'c Connection,
+    statements: &'s Statements<'c>,
     shared: Arc<Shared>,
     caches: Caches,
     commits: Arc<AtomicI64>,
     health: Arc<Health>,
 }
 
-impl Loop {
+impl Loop<'_, '_> {
     fn run(mut self, calls: &Receiver<Box<dyn Call>>) {
         let mut batch = Vec::with_capacity(BATCH_CALLS);
         let mut last = 0;
@@ -289,9 +299,10 @@ impl Loop {
             }
             Err(Undone::InDoubt(error)) => self.leave_in_doubt(batch, &error),
             Err(failure) if batch.len() == 1 => {
-                tracing::error!(error = %failure, "a call could not be committed");
+                // One that failed by itself is told to its caller, who knows what to log of it.
                 let failed_by_itself = matches!(failure, Undone::Call);
                 if !failed_by_itself {
+                    tracing::error!(error = %failure, "a call could not be committed");
                     self.health.ran(Ran::Failed);
                 }
                 for call in batch.drain(..) {
@@ -342,17 +353,22 @@ impl Loop {
         done
     }
 
+    fn run_alone(&self, statement: &'static str) -> rusqlite::Result<()> {
+        self.statements.take(statement)?.execute([]).map(drop)
+    }
+
     fn try_transaction(&mut self, batch: &mut [Box<dyn Call>]) -> Result<Vec<After>, Undone> {
-        run_cached(&self.connection, "BEGIN IMMEDIATE")?;
+        self.run_alone("BEGIN IMMEDIATE")?;
         let mut after = Vec::new();
         for call in batch.iter_mut() {
             let before = self.connection.total_changes();
             let noted = after.len();
-            let mut tx = Tx::new(&self.connection, &self.shared, &mut self.caches, &mut after);
+            let mut tx = Tx::new(self.statements, &self.shared, &mut self.caches, &mut after);
             let ran = call.run(&mut tx);
             self.health.ran(ran);
             if ran != Ran::Well {
-                if self.connection.total_changes() != before {
+                // SQLite may have rolled all back by itself, and then counts no change.
+                if self.connection.is_autocommit() || self.connection.total_changes() != before {
                     return Err(Undone::Call);
                 }
                 after.truncate(noted);
@@ -361,7 +377,7 @@ impl Loop {
         if let Some(delay) = self.shared.commit_delay {
             injected_delay(delay);
         }
-        match run_cached(&self.connection, "COMMIT") {
+        match self.run_alone("COMMIT") {
             Ok(()) => Ok(after),
             // Still open: it had not begun to write.
             Err(error) if !self.connection.is_autocommit() => Err(Undone::Database(error)),
@@ -420,11 +436,6 @@ fn count(shared: &Shared, counted: Counted) {
 )]
 fn injected_delay(delay: Duration) {
     thread::sleep(delay);
-}
-
-fn run_cached(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(statement)?.execute([])?;
-    Ok(())
 }
 
 fn gather(calls: &Receiver<Box<dyn Call>>, batch: &mut Vec<Box<dyn Call>>, last: usize) {

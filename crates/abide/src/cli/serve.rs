@@ -3,10 +3,11 @@
 use std::process;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, CommandFactory as _};
 use tokio::net::TcpListener;
 
-use crate::config::{ConfigFile, Place, PlaceSettings, ServeSettings, Serving};
+use super::Cli;
+use crate::config::{ConfigFile, Place, PlaceSettings, ServeSettings, Serving, unknown_variables};
 use crate::node::Node;
 use crate::signals::Signals;
 use crate::terminal::{complain, say};
@@ -30,6 +31,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let serving = options.serving.settle(&options.config)?;
     let place = options.place.settle(&options.config)?;
     logging::start(&serving.log)?;
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let unknown = unknown_variables(names, &Cli::command());
+    if !unknown.is_empty() {
+        tracing::warn!(variables = unknown.join(", "), "nothing reads these variables");
+    }
     let mut signals = Signals::catch()?;
     let node = start(&serving, &place);
     let node = tokio::select! {

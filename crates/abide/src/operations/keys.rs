@@ -44,7 +44,7 @@ pub(super) async fn create(
     ground: &Ground,
     by: &Caller,
     name: String,
-    scopes: Vec<Scope>,
+    mut scopes: Vec<Scope>,
 ) -> anyhow::Result<MintedKey> {
     let length = name.chars().count();
     ensure!(
@@ -52,6 +52,8 @@ pub(super) async fn create(
         "a key's name has 1 to 100 characters, none of them a control character"
     );
     ensure!(!scopes.is_empty(), "a key without a scope would open nothing");
+    scopes.sort_unstable();
+    scopes.dedup();
     let secret = KeySecret::mint(&draw(&*ground.chance));
     let new = NewKey { name, scopes, secret: secret.hash() };
     let key = ground.storage.accounts().create_key(by, new, ground.clock.now()).await?;

@@ -51,9 +51,18 @@ fn p30_keys_work_from_their_making_to_their_revoking() {
 fn a_key_holds_the_scopes_it_was_given() {
     let site = Site::new();
     let server = site.serve();
-    let scoped =
-        ["keys", "create", "--name", "r", "--json", "--scopes", "consent:read,webhooks:read"];
+    let scoped = [
+        "keys",
+        "create",
+        "--name",
+        "r",
+        "--json",
+        "--scopes",
+        "webhooks:read,consent:read,webhooks:read",
+    ];
     let reader = server.api(&json(&site.ask(&scoped)));
+    let listed = json(&site.ask(&["keys", "list", "--json"]));
+    assert_eq!(listed[1]["scopes"], serde_json::json!(["consent:read", "webhooks:read"]));
     assert_eq!(reader.get("/v1/webhooks").0, 200);
     let consent = serde_json::json!({"subject_id": "a", "consent_type": "b", "granted": true});
     assert_eq!(reader.post("/v1/consent", &consent).0, 403);

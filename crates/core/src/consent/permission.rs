@@ -52,7 +52,7 @@ pub enum Needed {
 impl Candidate {
     /// Whether `other` cannot be in force at `now` or later because of this one: it has run out, or this one was taken
     /// later and can be in force whenever the other could.
-    fn outdoes(&self, other: &Self, now: Timestamp) -> bool {
+    pub fn outdoes(&self, other: &Self, now: Timestamp) -> bool {
         if other.validity.until.is_some_and(|until| until <= now) {
             return true;
         }
@@ -328,7 +328,7 @@ mod tests {
                 let expected = decide(&whole, &every, at(now));
                 prop_assert_eq!(judged.event, expected.event, "at {}", now);
                 prop_assert_eq!(judged.standing.in_force, expected.standing.in_force, "at {}", now);
-                if needed != Needed::Nothing {
+                if needed != Needed::Nothing && !kept.iter().any(|one| one.outdoes(&new, at(now))) {
                     let left = match needed {
                         Needed::NewAlone => &[],
                         _ => new.leaves(&kept, at(now)),

@@ -8,6 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Connection;
@@ -40,7 +41,9 @@ impl Alarm {
         if self.0.deadline() > until {
             self.0.as_mut().reset(until);
         }
-        while self.0.as_mut().poll(context).is_ready() {
+        // Unconstrained: work that never comes to an end by itself, though it uses up its share of each turn, is what a
+        // deadline is for.
+        while pin!(unconstrained(self.0.as_mut())).poll(context).is_ready() {
             if self.0.deadline() >= until {
                 return Poll::Ready(());
             }

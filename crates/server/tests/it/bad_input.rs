@@ -61,8 +61,26 @@ async fn operations(world: &World) -> Vec<Operation> {
     };
     let at_consent = format!("/v1/consent/{consent_id}");
     let at_webhook = format!("/v1/webhooks/{webhook_id}");
-    let change =
-        only(&consent, &["subject_email", "policy_id", "granted", "metadata", "ip_address"]);
+    let particulars =
+        ["subject_email", "policy_id", "granted", "metadata", "ip_address", "user_agent"];
+    let change = only(&consent, &particulars);
+    let withdrawal = only(&consent, &["metadata", "ip_address", "user_agent"]);
+    // In the vendor's own words.
+    let vendors = [
+        "userReference",
+        "userEmail",
+        "policyVersionId",
+        "consentType",
+        "consentGiven",
+        "metadata",
+        "ipAddress",
+        "userAgent",
+        "obtainedAt",
+        "validFrom",
+        "validUntil",
+    ];
+    let vendors: Vec<_> =
+        vendors.into_iter().zip(&consent).map(|(name, (_, json))| (name, json.clone())).collect();
     let retitle = only(&policy, &["title", "effective_date", "is_active"]);
     let replace = only(&webhook, &["url", "events", "description", "is_active"]);
     vec![
@@ -70,12 +88,8 @@ async fn operations(world: &World) -> Vec<Operation> {
         operation(Method::POST, "/v1/consent/batch", &consent, ("{\"consents\":[{", "}]}")),
         operation(Method::POST, "/v1/consent/batch", &[("consents", "[]".to_owned())], object),
         operation(Method::PATCH, &at_consent, &change, object),
-        operation(
-            Method::POST,
-            &format!("{at_consent}/withdraw"),
-            &only(&consent, &["metadata"]),
-            object,
-        ),
+        operation(Method::POST, &format!("{at_consent}/withdraw"), &withdrawal, object),
+        operation(Method::POST, "/api/v1/consent", &vendors, object),
         operation(Method::POST, "/v1/policies", &policy, object),
         operation(Method::PATCH, &format!("/v1/policies/{policy_id}"), &retitle, object),
         operation(Method::POST, "/v1/webhooks", &webhook, object),

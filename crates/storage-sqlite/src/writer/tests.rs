@@ -23,14 +23,14 @@ enum Poison {
     Refuses,
 }
 
-fn mark(tx: &Tx<'_>, key: i64) -> StorageResult<()> {
+fn mark(tx: &Tx<'_, '_>, key: i64) -> StorageResult<()> {
     tx.sql("INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (?, 1, 1, 1)")?
         .execute([key])
         .map_err(database)?;
     Ok(())
 }
 
-fn marks(tx: &Tx<'_>) -> StorageResult<Vec<i64>> {
+fn marks(tx: &Tx<'_, '_>) -> StorageResult<Vec<i64>> {
     tx.sql("SELECT lease FROM leases ORDER BY lease")?
         .query_map([], |row| row.get(0))
         .and_then(Iterator::collect)

@@ -190,6 +190,13 @@ pub async fn answers_for_a_time_are_bounded(store: &dyn Storage) {
     for now in 0..MAX_CANDIDATES as i64 {
         world.record(for_a_time("bob", None, 10_000 - now), at(now)).await;
     }
+    // Written down from the newest to the oldest, as an import may: none of them can come into force.
+    world.record(for_a_time("dan", None, 10_000), at(900)).await;
+    for older in 0..MAX_CANDIDATES as i64 + 50 {
+        let obtained_at = Some(at(800 - older));
+        world.record(NewDecision { obtained_at, ..denial("dan", "marketing") }, at(900)).await;
+    }
+    assert!(world.record(for_a_time("dan", None, 9_000), at(901)).await.granted());
     let before = world.everything().await;
     let one_more = for_a_time("bob", None, 5_000);
     refusal(consents.record(&world.by, one_more.clone(), at(300)).await);
@@ -224,6 +231,14 @@ pub async fn a_clock_set_back_does_not_undo_a_withdrawal(store: &dyn Storage) {
     let again = world.record(grant("ada", "marketing"), at(500)).await;
     assert!(again.granted());
     assert!(!world.record(denial("ada", "marketing"), at(100)).await.granted());
+    // One that waits for its time, too.
+    let validity = Validity { from: Some(at(20_000)), until: None };
+    let later =
+        world.record(NewDecision { validity, ..grant("bob", "marketing") }, at(10_000)).await;
+    ok(store.consents().withdraw(&world.by, later.id, None, at(1_000)).await);
+    ok(store.consents().advance_due(at(20_000), 10).await);
+    let then = ok(store.consents().get(world.organization, later.id).await).expect("the record");
+    assert_eq!(then.state, Some(PermissionState::Denied));
 }
 
 /// P37: a grant ends with its validity, and what was granted before it is in force again.

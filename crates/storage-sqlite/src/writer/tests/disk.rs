@@ -74,7 +74,7 @@ async fn kept(store: &SqliteStore) -> StorageResult<Vec<i64>> {
 /// ran in all.
 async fn failing_batch(
     store: &SqliteStore,
-    fail: impl Fn(&mut crate::tx::Tx<'_>) -> StorageResult<()> + Send + 'static,
+    fail: impl Fn(&mut crate::tx::Tx<'_, '_>) -> StorageResult<()> + Send + 'static,
 ) -> ([StorageResult<()>; 3], u32) {
     let ran = Arc::new(AtomicU32::new(0));
     let run = || {
