@@ -74,17 +74,14 @@ fn keep_apart(place: &Place) -> anyhow::Result<()> {
     let (Ok(data), Ok(parent)) = (place.data.canonicalize(), parent.canonicalize()) else {
         return Ok(());
     };
-    ensure!(!parent.starts_with(data), "{}", not_apart(place));
-    Ok(())
-}
-
-fn not_apart(place: &Place) -> String {
-    format!(
+    ensure!(
+        !parent.starts_with(data),
         "the master key file {} must not lie in the data folder {}: each backup of the folder would hold the key. Move it \
          out, and say where it is with --master-key",
         place.key_file.display(),
         place.data.display()
-    )
+    );
+    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

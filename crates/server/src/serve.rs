@@ -5,7 +5,7 @@
 //! silence. Knows nothing of Abide: whatever serves HTTP here can use it.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet, unconstrained};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Sleep, sleep};
 use tower_service::Service as _;
 
@@ -123,27 +123,15 @@ async fn connection(
     // Small answers must not wait for more bytes; where it cannot be set they still arrive.
     let _ = stream.stream.set_nodelay(true);
     let serving = http.serve_connection(TokioIo::new(stream), service);
-    // The sender is dropped, never used. Once it has this task to wake, a look at the flag is enough.
-    let (stop, mut is_asked) = (stopping.clone(), false);
-    let stopped = unconstrained(async move { stopping.changed().await });
-    tokio::pin!(serving, stopped);
-    // An error here is the caller's: a broken head, a closed socket. There is nobody to tell.
-    let ended = poll_fn(|context| {
-        if serving.as_mut().poll(context).is_ready() {
-            return Poll::Ready(true);
-        }
-        let is_stopped = if is_asked {
-            stop.has_changed().is_err()
-        } else {
-            is_asked = true;
-            stopped.as_mut().poll(context).is_ready()
-        };
-        if is_stopped { Poll::Ready(false) } else { Poll::Pending }
-    });
-    if !ended.await {
-        serving.as_mut().graceful_shutdown();
-        let _ = serving.await;
+    tokio::pin!(serving);
+    tokio::select! {
+        // An error here is the caller's: a broken head, a closed socket. There is nobody to tell.
+        _ = serving.as_mut() => return,
+        // The sender is dropped, never used.
+        _ = stopping.changed() => {}
     }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
 }
 
 fn report(ended: Result<(), JoinError>) {

@@ -127,7 +127,8 @@ fn record_one(
     new: &NewDecision,
     now: Timestamp,
 ) -> StorageResult<ConsentView> {
-    let recorded = record(tx, by, new, now)?;
+    judge(tx, by.organization, new, now)?;
+    let recorded = write_decision(tx, by, new, now)?;
     tx.audit(by, "consent.record", &recorded.view.id.to_string(), now)?;
     if let Some(kind) = recorded.event {
         publish_consent(tx, by.organization, kind, recorded.view.clone(), now)?;
@@ -173,16 +174,6 @@ fn at_place(error: StorageError, place: usize) -> StorageError {
         }
         other => other,
     }
-}
-
-fn record(
-    tx: &mut Tx<'_, '_>,
-    by: &Caller,
-    new: &NewDecision,
-    now: Timestamp,
-) -> StorageResult<Taken> {
-    judge(tx, by.organization, new, now)?;
-    write_decision(tx, by, new, now)
 }
 
 /// Refuses what cannot be recorded, reading only.

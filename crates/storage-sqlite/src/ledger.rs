@@ -380,25 +380,25 @@ fn judge(
     now: Timestamp,
 ) -> StorageResult<(Change, Chain)> {
     let alone = Chain { first: Some(new.decision), next: None };
+    let as_before = Chain { first: row.candidate, next: None };
     match row.standing.needed_for(&new, now) {
         Needed::NewAlone => Ok((decide(&row.standing, &[new], now), alone)),
-        Needed::Nothing => {
-            let unchanged = Change { standing: row.standing, event: None };
-            Ok((unchanged, Chain { first: row.candidate, next: None }))
-        }
+        Needed::Nothing => Ok((Change { standing: row.standing, event: None }, as_before)),
         Needed::Candidates => {
             let mut candidates = candidates(tx, row.candidate)?;
-            let left = new.leaves(&candidates, now);
-            let chain = if candidates.iter().any(|one| one.outdoes(&new, now)) {
-                Chain { first: row.candidate, next: None }
-            } else if left.len() >= MAX_CANDIDATES && new.validity != Validity::default() {
-                let problem = format!(
-                    "cannot be taken: this record has {MAX_CANDIDATES} decisions given for a time; record one without \
-                     `valid_from` and `valid_until` first"
-                );
-                return refused(Refusal::field("valid_until", problem));
-            } else {
-                Chain { next: left.first().map(|one| one.decision), ..alone }
+            let chain = match new.joins(&candidates, now) {
+                None => as_before,
+                Some(left) => {
+                    let is_bound = new.validity != Validity::default();
+                    if is_bound && left.len() >= MAX_CANDIDATES {
+                        let problem = format!(
+                            "cannot be taken: this record has {MAX_CANDIDATES} decisions given for a time; record one \
+                             without `valid_from` and `valid_until` first"
+                        );
+                        return refused(Refusal::field("valid_until", problem));
+                    }
+                    Chain { next: left.first().map(|one| one.decision), ..alone }
+                }
             };
             candidates.push(new);
             Ok((decide(&row.standing, &candidates, now), chain))

@@ -253,9 +253,7 @@ impl Health {
     fn ran(&self, ran: Ran) {
         match ran {
             Ran::Failed => {
-                // It stays where it is rather than begin again from zero.
-                let count = self.failed_in_a_row.load(Ordering::Relaxed);
-                self.failed_in_a_row.store(count.saturating_add(1), Ordering::Relaxed);
+                self.failed_in_a_row.fetch_add(1, Ordering::Relaxed);
             }
             Ran::Well => self.failed_in_a_row.store(0, Ordering::Relaxed),
             Ran::Refused => {}

@@ -70,8 +70,9 @@ pub trait Storage: Send + Sync {
     fn metrics(&self) -> &std::sync::Arc<Metrics>;
     /// Names the engine to the store. Until then deliveries are written pending.
     fn attach(&self, room: std::sync::Arc<dyn Room>, committed: std::sync::Arc<dyn Committed>);
-    /// Why the store cannot write, in words for an operator; `None` while it works. A full disk passes once there is room;
-    /// after anything else every write is answered with [`StorageError::Unavailable`] until the next start.
+    /// Why the store cannot write, in words for an operator; `None` while it works. A full disk, and calls that all fail,
+    /// pass with the next write that succeeds; after a failed commit of any other kind every write is answered with
+    /// [`StorageError::Unavailable`] until the next start.
     fn broken(&self) -> Option<String>;
     /// Writes what is queued, closes files, refuses further calls. Blocks until done.
     fn close(&self);

@@ -52,7 +52,7 @@ pub enum Needed {
 impl Candidate {
     /// Whether `other` cannot be in force at `now` or later because of this one: it has run out, or this one was taken
     /// later and can be in force whenever the other could.
-    pub fn outdoes(&self, other: &Self, now: Timestamp) -> bool {
+    fn outdoes(&self, other: &Self, now: Timestamp) -> bool {
         if other.validity.until.is_some_and(|until| until <= now) {
             return true;
         }
@@ -63,19 +63,22 @@ impl Candidate {
             (Some(_), None) => false,
             (Some(own), Some(others)) => own >= others,
         };
-        self.is_later_than(other) && from_the_beginning && to_the_end
+        self.rank() > other.rank() && from_the_beginning && to_the_end
     }
 
-    /// Ties go to the one recorded last (D26).
-    fn is_later_than(&self, other: &Self) -> bool {
-        (self.obtained_at, self.decision) > (other.obtained_at, other.decision)
+    /// The decision taken last goes before; ties go to the one recorded last (D26).
+    fn rank(&self) -> (Timestamp, DecisionId) {
+        (self.obtained_at, self.decision)
     }
 
-    /// What must still be read beside this one, of candidates in the order newest first: all from the first on that can
-    /// be in force at `now` or later.
-    pub fn leaves<'a>(&self, others: &'a [Self], now: Timestamp) -> &'a [Self] {
+    /// What must be read after this one from now on, of a record's candidates so far in the order newest first: all from
+    /// the first on that it does not outdo. `None` where one of them outdoes it: then it is no candidate itself.
+    pub fn joins<'a>(&self, others: &'a [Self], now: Timestamp) -> Option<&'a [Self]> {
+        if others.iter().any(|one| one.outdoes(self, now)) {
+            return None;
+        }
         let front = others.iter().take_while(|one| self.outdoes(one, now)).count();
-        &others[front..]
+        Some(&others[front..])
     }
 }
 
@@ -114,12 +117,7 @@ pub struct Change {
 /// [`Standing::needed_for`] asks for, and the new one.
 pub fn decide(before: &Standing, candidates: &[Candidate], now: Timestamp) -> Change {
     let in_force = in_force_at(candidates, now);
-    let next_change_at = candidates
-        .iter()
-        .flat_map(|candidate| [candidate.validity.from, candidate.validity.until])
-        .flatten()
-        .filter(|at| *at > now)
-        .min();
+    let next_change_at = changes_after(candidates, now).min();
     let event = event_of(before, in_force.as_ref());
     let withdrawn_at = match (event, in_force.map(|held| held.state)) {
         (Some(EventKind::ConsentWithdrawn), _) => Some(now),
@@ -134,15 +132,19 @@ fn in_force_at(candidates: &[Candidate], at: Timestamp) -> Option<Candidate> {
     candidates
         .iter()
         .filter(|candidate| candidate.validity.holds(at))
-        .max_by_key(|candidate| (candidate.obtained_at, candidate.decision))
+        .max_by_key(|candidate| candidate.rank())
         .copied()
+}
+
+/// When time alone can change which of them is in force.
+fn changes_after(candidates: &[Candidate], now: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let bounds = candidates.iter().flat_map(|one| [one.validity.from, one.validity.until]);
+    bounds.flatten().filter(move |at| *at > now)
 }
 
 /// Whether a record with these decisions, all of them, grants at `now` or will at a later time without a further word.
 pub fn grants_in_time(candidates: &[Candidate], now: Timestamp) -> bool {
-    let bounds = candidates.iter().flat_map(|one| [one.validity.from, one.validity.until]);
-    let later = bounds.flatten().filter(|at| *at > now);
-    std::iter::once(now).chain(later).any(|at| {
+    std::iter::once(now).chain(changes_after(candidates, now)).any(|at| {
         in_force_at(candidates, at).is_some_and(|held| held.state == PermissionState::Granted)
     })
 }
@@ -328,11 +330,12 @@ mod tests {
                 let expected = decide(&whole, &every, at(now));
                 prop_assert_eq!(judged.event, expected.event, "at {}", now);
                 prop_assert_eq!(judged.standing.in_force, expected.standing.in_force, "at {}", now);
-                if needed != Needed::Nothing && !kept.iter().any(|one| one.outdoes(&new, at(now))) {
-                    let left = match needed {
-                        Needed::NewAlone => &[],
-                        _ => new.leaves(&kept, at(now)),
-                    };
+                let left = match needed {
+                    Needed::NewAlone => Some(&[][..]),
+                    Needed::Nothing => None,
+                    Needed::Candidates => new.joins(&kept, at(now)),
+                };
+                if let Some(left) = left {
                     kept = [&[new], left].concat();
                 }
                 (short, whole) = (judged.standing, expected.standing);
