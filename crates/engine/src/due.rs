@@ -14,9 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use crate::hub::Hub;
-use crate::job::Job;
 use crate::pulse::Loop;
-use crate::room::Place;
 
 /// What wakes the due loop, and which endpoints it leaves out.
 #[derive(Debug)]
@@ -112,20 +110,17 @@ async fn claim_all(hub: &Arc<Hub>) -> StorageResult<Option<Timestamp>> {
         if hub.is_draining() {
             return Ok(None);
         }
-        let limit = hub.room.free().min(hub.options.page as usize);
-        if limit == 0 {
+        let places = hub.room.places(hub.options.page as usize);
+        if places.left() == 0 {
             return Ok(Some(now.plus_millis(NO_ROOM_WAIT)));
         }
         let hold = hub.leases.current();
         let full = hub.due.full();
         let deliveries = hub.storage.deliveries();
-        let page = deliveries.claim_due(hold.id, &full, limit as u32, now).await?;
+        let page = deliveries.claim_due(hold.id, &full, places.left() as u32, now).await?;
         let DuePage { claimed, parked, stopped, more, next_due_at } = page;
         let moved = claimed.len() + parked as usize + stopped as usize;
-        for row in claimed {
-            let job = Job::by_id(row.id, Arc::clone(&hold), Place::taken(&hub.room));
-            hub.enqueue(row.endpoint, job);
-        }
+        hub.enqueue_claimed(claimed, &hold, places);
         if parked > 0 {
             for endpoint in full {
                 hub.registry.find_or_add(endpoint).note_parked(hub);

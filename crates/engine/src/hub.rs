@@ -7,6 +7,7 @@ use std::time::Duration;
 use abide_core::ids::EndpointId;
 use abide_core::shell::{Chance, Clock};
 use abide_dialects::Dialect;
+use abide_storage::deliveries::Claimed;
 use abide_storage::{Storage, StorageResult};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -17,7 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::erasures::Erased;
 use crate::facts::Facts;
 use crate::job::Job;
-use crate::leases::LeaseBook;
+use crate::leases::{Hold, LeaseBook};
 use crate::line::Known;
 use crate::outbound::Courier;
 use crate::parked::ParkedLine;
@@ -25,7 +26,7 @@ use crate::pools::Pools;
 use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::reporter::Reporter;
-use crate::room::RoomBook;
+use crate::room::{Place, Places, RoomBook};
 
 /// The engine behind its tasks.
 pub(crate) struct Hub {
@@ -67,6 +68,20 @@ impl Hub {
         // An endpoint is retired at most once between two looks at the registry.
         while let Err(returned) = self.registry.find_or_add(endpoint).push(self, job) {
             job = returned;
+        }
+    }
+
+    /// Puts claimed deliveries into their lines, each in a place that was taken for it.
+    pub(crate) fn enqueue_claimed(
+        self: &Arc<Self>,
+        claimed: Vec<Claimed>,
+        hold: &Arc<Hold>,
+        mut places: Places,
+    ) {
+        for row in claimed {
+            // No more are claimed than there are places; one that was is in memory all the same.
+            let place = places.next().unwrap_or_else(|| Place::taken(&self.room));
+            self.enqueue(row.endpoint, Job::by_id(row.id, Arc::clone(hold), place));
         }
     }
 

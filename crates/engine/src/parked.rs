@@ -13,9 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::endpoint::Endpoint;
 use crate::hub::Hub;
-use crate::job::Job;
 use crate::pulse::Loop;
-use crate::room::Place;
 
 /// Endpoints in line for a page of their parked rows, by time. Each stands in it at most once.
 #[derive(Default)]
@@ -119,7 +117,8 @@ async fn claim_page(hub: &Arc<Hub>, endpoint: &Arc<Endpoint>) {
         }
         (wanted, line.parked.times)
     };
-    let limit = wanted.min(hub.room.free());
+    let places = hub.room.places(wanted);
+    let limit = places.left();
     let hold = hub.leases.current();
     if limit == 0 {
         hub.parked.ask(endpoint, now.plus_millis(AGAIN_MILLIS));
@@ -135,10 +134,7 @@ async fn claim_page(hub: &Arc<Hub>, endpoint: &Arc<Endpoint>) {
         }
     };
     let all = claimed.len() < limit;
-    for row in claimed {
-        let job = Job::by_id(row.id, Arc::clone(&hold), Place::taken(&hub.room));
-        hub.enqueue(row.endpoint, job);
-    }
+    hub.enqueue_claimed(claimed, &hold, places);
     let mut line = endpoint.line.lock();
     line.parked.asked = false;
     if all && line.parked.times == times {

@@ -22,6 +22,13 @@ pub(crate) struct RoomBook {
 #[derive(Debug)]
 pub(crate) struct Place(Arc<RoomBook>);
 
+/// Places taken before it is known how many deliveries will come for them: of those that are claimed from the store.
+#[derive(Debug)]
+pub(crate) struct Places {
+    book: Arc<RoomBook>,
+    left: usize,
+}
+
 /// A slot's room: the places of its deliveries and their bytes.
 struct Reserved {
     book: Arc<RoomBook>,
@@ -38,9 +45,20 @@ impl RoomBook {
         self.deliveries.load(Ordering::Relaxed)
     }
 
-    /// How many more deliveries there is room for.
-    pub(crate) fn free(&self) -> usize {
-        self.limit.saturating_sub(self.deliveries())
+    /// Takes as many places as are free, at most so many. Counting what is free and taking it after the store has
+    /// answered would go beyond the limit: others take places meanwhile.
+    pub(crate) fn places(self: &Arc<Self>, wanted: usize) -> Places {
+        let mut left = 0;
+        self.change(|held| {
+            left = wanted.min(self.limit.saturating_sub(held));
+            Some(held + left)
+        });
+        Places { book: Arc::clone(self), left }
+    }
+
+    /// Answers whether `change` found a new number.
+    fn change(&self, change: impl FnMut(usize) -> Option<usize>) -> bool {
+        self.deliveries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok()
     }
 
     /// Whether endpoints must make do with short queues, so that a few slow ones do not fill the memory of all.
@@ -50,23 +68,39 @@ impl RoomBook {
 
     /// A body and what is rendered of it take about twice its bytes.
     fn reserve(self: &Arc<Self>, deliveries: usize, bytes: usize) -> Option<Reserved> {
-        let before = self.deliveries.fetch_add(deliveries, Ordering::Relaxed);
-        let share = if before + deliveries <= self.limit {
-            self.budget.try_take(bytes.saturating_mul(2))
-        } else {
-            None
-        };
-        if let Some(share) = share {
-            return Some(Reserved { book: Arc::clone(self), deliveries, _bytes: share });
+        let fits = |held: usize| Some(held + deliveries).filter(|all| *all <= self.limit);
+        if !self.change(fits) {
+            return None;
         }
-        self.deliveries.fetch_sub(deliveries, Ordering::Relaxed);
-        None
+        let Some(share) = self.budget.try_take(bytes.saturating_mul(2)) else {
+            self.deliveries.fetch_sub(deliveries, Ordering::Relaxed);
+            return None;
+        };
+        Some(Reserved { book: Arc::clone(self), deliveries, _bytes: share })
+    }
+}
+
+impl Places {
+    /// How many are left.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// One of them.
+    pub(crate) fn next(&mut self) -> Option<Place> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Place(Arc::clone(&self.book)))
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.book.deliveries.fetch_sub(self.left, Ordering::Relaxed);
     }
 }
 
 impl Place {
-    /// Takes a place, also beyond the limit: for a delivery that is in memory already, or was just claimed within
-    /// [`RoomBook::free`].
+    /// Takes a place, also beyond the limit: for a delivery that is in memory already.
     pub(crate) fn taken(book: &Arc<RoomBook>) -> Self {
         book.deliveries.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(book))
@@ -133,11 +167,32 @@ mod tests {
         let first = book.reserve(6, 100).unwrap();
         assert!(book.reserve(5, 1).is_none(), "too many deliveries");
         assert!(book.reserve(1, 401).is_none(), "too many bytes");
-        assert_eq!(book.free(), 4);
+        assert_eq!(book.deliveries(), 6);
         let place = Place::taken(&book);
         assert!(book.is_scarce());
         drop((first, place));
-        assert_eq!((book.free(), book.budget.free()), (10, 1000));
+        assert_eq!((book.deliveries(), book.budget.free()), (0, 1000));
         assert!(!book.is_scarce());
+    }
+
+    /// I9: places are taken before anything comes for them, so whoever comes meanwhile finds none; what is not needed
+    /// comes back.
+    #[test]
+    fn places_are_taken_before_they_are_filled() {
+        let book = Arc::new(RoomBook::new(10, ByteBudget::new(1000)));
+        let slot = book.reserve(7, 1).unwrap();
+        let mut places = book.places(5);
+        assert_eq!((places.left(), book.deliveries()), (3, 10));
+        assert!(book.reserve(1, 1).is_none());
+        assert_eq!(book.places(5).left(), 0);
+        let filled = places.next().unwrap();
+        drop(places);
+        assert_eq!(book.deliveries(), 8);
+        drop((slot, filled));
+        assert_eq!(book.deliveries(), 0);
+        let mut two = book.places(2);
+        assert!(
+            (two.next().is_some(), two.next().is_some()) == (true, true) && two.next().is_none()
+        );
     }
 }
