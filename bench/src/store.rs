@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller, Scope};
-use abide_core::endpoint::EventFilter;
+use abide_core::endpoint::{EndpointAuth, EventFilter, Overrides};
 use abide_core::shell::{Chance, draw};
-use abide_dialects::Dialect as _;
 use abide_dialects::consentproof::ConsentProof;
+use abide_dialects::{Dialect as _, SecretForm};
 use abide_storage::accounts::NewKey;
 use abide_storage::endpoints::NewEndpoint;
 use abide_storage::sealing::{MasterKeys, Secret};
@@ -62,8 +62,10 @@ pub(crate) async fn make_organizations(
             url: url.clone(),
             events: EventFilter::All,
             description: None,
-            secret: Secret::from(ConsentProof.new_secret(&draw(&*chance))),
+            secret: Secret::from(ConsentProof.new_secret(SecretForm::Shared, &draw(&*chance))),
             rules: ConsentProof.rules(),
+            auth: EndpointAuth::default(),
+            overrides: Overrides::default(),
         };
         store.endpoints().create(&by, endpoint, now).await?;
     }

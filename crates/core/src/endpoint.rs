@@ -1,8 +1,15 @@
 //! Endpoints: where events are told, what of them, and what happens while one is stopped.
 
+mod auth;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::EventKind;
+use crate::refusal::Refusal;
+
+pub use auth::{
+    Authorization, ClientAuth, ClientCertificate, EndpointAuth, FixedHeader, ShownAuth,
+};
 
 /// Whether an endpoint is sent anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,4 +104,42 @@ pub struct DeliveryRules {
     pub queue_while_stopped: bool,
     /// Whether deliveries waiting when the endpoint is stopped are held for its return or cancelled.
     pub hold_waiting: bool,
+}
+
+/// What an endpoint's owner sets in place of the dialect's usual values.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Overrides {
+    /// Seconds before the second attempt, the third, and so on, each from the end of the attempt before; what the dialect
+    /// does after its last delay stays. None: one attempt.
+    pub retry_delays: Option<Vec<u32>>,
+    /// Seconds that one attempt may take, from look-up to the end of the answer.
+    pub deadline_seconds: Option<u32>,
+}
+
+/// The most attempts that an endpoint's own schedule makes, after the first.
+pub const MAX_RETRY_DELAYS: usize = 50;
+/// The longest delay of an endpoint's own schedule, in seconds: 30 days.
+pub const MAX_RETRY_DELAY: u32 = 30 * 24 * 3600;
+/// The longest that one attempt may take, in seconds (SW-14).
+pub const MAX_DEADLINE: u32 = 30;
+
+impl Overrides {
+    /// Judges what an owner sets.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if let Some(delays) = &self.retry_delays {
+            let sound = delays.len() <= MAX_RETRY_DELAYS
+                && delays.iter().all(|delay| (1..=MAX_RETRY_DELAY).contains(delay));
+            if !sound {
+                let problem = format!(
+                    "must hold at most {MAX_RETRY_DELAYS} delays of 1 to {MAX_RETRY_DELAY} seconds"
+                );
+                return Err(Refusal::field("retry_delays", problem));
+            }
+        }
+        if self.deadline_seconds.is_some_and(|seconds| !(1..=MAX_DEADLINE).contains(&seconds)) {
+            let problem = format!("must be 1 to {MAX_DEADLINE} seconds");
+            return Err(Refusal::field("deadline_seconds", problem));
+        }
+        Ok(())
+    }
 }

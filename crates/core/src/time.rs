@@ -18,6 +18,9 @@ const LATEST: i64 = 253_402_207_200_000;
 pub struct TimestampProblem;
 
 impl Timestamp {
+    /// The last instant there is.
+    pub const MAX: Self = Self(LATEST);
+
     /// An instant from milliseconds since the epoch, held within what can be written as text.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(0, LATEST))
@@ -38,6 +41,12 @@ impl Timestamp {
         let instant: jiff::Timestamp = text.parse().map_err(|_| TimestampProblem)?;
         let millis = instant.as_millisecond();
         if (0..=LATEST).contains(&millis) { Ok(Self(millis)) } else { Err(TimestampProblem) }
+    }
+
+    /// Reads the date of an HTTP header (RFC 9110, section 5.6.7), in its preferred form: `Mon, 15 Jan 2024 10:30:00 GMT`.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let instant = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        Some(Self::from_millis(instant.as_millisecond()))
     }
 
     /// `2024-01-15T10:30:00Z`: the form of ConsentProof (P3). Digits below the second are dropped.
@@ -77,6 +86,16 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn http_dates_are_read() {
+        let read = |text| Timestamp::parse_http_date(text).map(Timestamp::to_seconds_text);
+        let expected = Some("2024-01-15T10:30:00Z".to_owned());
+        assert_eq!(read("Mon, 15 Jan 2024 10:30:00 GMT"), expected);
+        for bad in ["", "120", "Mon, 15 Jan 2024", "2024-01-15T10:30:00Z", "never"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn the_two_texts_of_an_instant() {

@@ -13,8 +13,9 @@ use abide_core::consent::{ConsentView, SubjectState};
 use abide_core::delivery::{Outcome, Schedule};
 use abide_core::endpoint::DeliveryRules;
 use abide_core::event::{Event, EventKind};
-use abide_core::ids::EndpointId;
+use abide_core::ids::{EndpointId, EventId};
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 pub use dialects::consentproof;
 pub use wire::{Answer, Received, Rejection, Verified, WireRequest};
@@ -46,11 +47,21 @@ pub trait Dialect: Send + Sync {
     /// Whether this kind of event can be told in this dialect.
     fn applies(&self, kind: EventKind) -> bool;
 
-    /// A new signing secret, made of 32 random bytes.
-    fn new_secret(&self, random: &[u8; 32]) -> String;
+    /// The forms that its secrets take, the usual one first.
+    fn secret_forms(&self) -> &'static [SecretForm];
 
-    /// Judges a secret that somebody brings along; the error says what is allowed.
+    /// A new signing secret in one of its forms, made of 32 random bytes.
+    fn new_secret(&self, form: SecretForm, random: &[u8; 32]) -> String;
+
+    /// Judges a secret that somebody brings along, in any of its forms; the error says what is allowed.
     fn check_secret(&self, secret: &str) -> Result<(), &'static str>;
+
+    /// What anybody may know of a secret: the key that verifies its signatures, in the form that receivers take.
+    /// `None` where the secret itself verifies.
+    fn public_key(&self, secret: &str) -> Option<String>;
+
+    /// How many of an endpoint's live secrets sign a request.
+    fn signed_by(&self) -> SignedBy;
 
     /// The part of the body that is the same for every endpoint. A pure function of its source, so that a retry of a
     /// snapshot gives the same bytes.
@@ -94,13 +105,51 @@ pub struct Rendered {
     pub body: Bytes,
 }
 
+/// What a signing secret is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretForm {
+    /// One secret that both sides hold.
+    Shared,
+    /// A private key; receivers hold the public one.
+    KeyPair,
+}
+
+impl SecretForm {
+    /// Every form.
+    pub const ALL: [Self; 2] = [Self::Shared, Self::KeyPair];
+
+    /// The public name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::KeyPair => "key_pair",
+        }
+    }
+
+    /// Reads the public name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.as_str() == text)
+    }
+}
+
+/// What becomes of a secret that was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedBy {
+    /// A request carries one signature: the newest secret's, from the moment it is made.
+    Newest,
+    /// A request carries a signature of every live secret, so that receivers can change over in their own time.
+    EveryLive,
+}
+
 /// What differs from attempt to attempt and from endpoint to endpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct Signing<'a> {
+    /// The event that is told: the same on every attempt.
+    pub event: EventId,
     /// The endpoint's id.
     pub endpoint: EndpointId,
-    /// Its secret, as shown when it was made.
-    pub secret: &'a str,
+    /// Its live secrets as shown when they were made, the newest first; never empty.
+    pub secrets: &'a [Zeroizing<String>],
     /// The signature time: drawn with the state for `Latest` and `Lane`, else the time of sending.
     pub at: Timestamp,
     /// Sixteen random bytes, new for each attempt.

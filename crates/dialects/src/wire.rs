@@ -16,7 +16,7 @@ pub struct WireRequest {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The `Retry-After` header in seconds, where it is a number of seconds.
+    /// The `Retry-After` header in seconds from now, whether given as a number or as a date.
     pub retry_after: Option<u32>,
     /// The body, cut at 64 KiB.
     pub body: Bytes,

@@ -72,8 +72,9 @@ impl Engine {
         let room = Arc::new(RoomBook::new(options.queue_deliveries, budget.clone()));
         let courier = Courier::new(guard, resolver, roots, budget).map_err(StartError::Tls)?;
         let began = Instant::now();
+        let own = options.longest_own_deadline;
         let deadlines = dialects.iter().map(|dialect| dialect.deadline());
-        let pulse = Pulse::new(began, deadlines.max().unwrap_or_default(), &options);
+        let pulse = Pulse::new(began, deadlines.fold(own, Ord::max), &options);
         let started = storage.leases().start(clock.now()).await?;
         pulse.confirmed(began);
         let hub = Arc::new(Hub {

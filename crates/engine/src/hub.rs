@@ -101,7 +101,7 @@ impl Hub {
 
     /// Loads an endpoint's facts.
     pub(crate) async fn load(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> StorageResult<()> {
-        let known = match self.storage.endpoints().sending(endpoint.id).await? {
+        let known = match self.storage.endpoints().sending(endpoint.id, self.clock.now()).await? {
             Some(row) => {
                 Known::Facts(Arc::new(Facts::of(row, self.dialects, self.courier.guard())))
             }

@@ -40,7 +40,7 @@ pub(crate) async fn open(
 ) -> Opened {
     let before = Instant::now();
     let now = hub.clock.now();
-    let longest = hub.options.opened_valid + dialect.deadline();
+    let longest = hub.options.opened_valid + facts.deadline;
     let wanted = OpenAttempt {
         delivery: job.delivery,
         lease: job.hold.id,
@@ -65,6 +65,7 @@ pub(crate) async fn open(
         return Opened::Back(soon(hub));
     }
     let terms = Terms {
+        event: opening.event.id,
         number: opening.number,
         number_in_run: opening.number_in_run,
         run: opening.run,

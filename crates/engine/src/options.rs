@@ -31,6 +31,8 @@ pub struct Options {
     pub lease_every: Duration,
     /// No send starts when its `open_attempt` began longer ago.
     pub opened_valid: Duration,
+    /// The longest deadline that an endpoint's owner may set in place of the dialect's.
+    pub longest_own_deadline: Duration,
     /// While deliveries wait, no worker may stand still for so much longer than the longest attempt takes.
     pub worker_slack: Duration,
     /// How often changes of endpoints and erasures are looked for when no doorbell rings.
@@ -75,6 +77,7 @@ impl Default for Options {
             heartbeat_valid: Duration::from_secs(7),
             lease_every: Duration::from_mins(1),
             opened_valid: Duration::from_secs(2),
+            longest_own_deadline: Duration::from_secs(30),
             worker_slack: Duration::from_secs(15),
             look_every: Duration::from_millis(500),
             look_valid: Duration::from_secs(2),

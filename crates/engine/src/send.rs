@@ -8,7 +8,7 @@ use std::time::Duration;
 use abide_core::Timestamp;
 use abide_core::delivery::{Outcome, Run, decide};
 use abide_core::endpoint::Source;
-use abide_core::ids::EndpointId;
+use abide_core::ids::{EndpointId, EventId};
 use abide_core::shell::draw;
 use abide_dialects::{Dialect, Rendered, Signing};
 use abide_storage::deliveries::{Ending, FinishedAttempt, GiveBack, Sent};
@@ -40,6 +40,7 @@ pub(crate) struct Flight {
 /// What one attempt carries besides its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms {
+    pub(crate) event: EventId,
     pub(crate) number: u32,
     pub(crate) number_in_run: u32,
     pub(crate) run: Run,
@@ -50,14 +51,20 @@ pub(crate) struct Terms {
     pub(crate) first_sha256: Option<[u8; 32]>,
 }
 
-const FIRST: Terms = Terms {
-    number: 1,
-    number_in_run: 1,
-    run: Run::First,
-    signed_at: None,
-    object_version: 0,
-    first_sha256: None,
-};
+impl Terms {
+    /// Of the first attempt of a snapshot.
+    fn first(event: EventId) -> Self {
+        Self {
+            event,
+            number: 1,
+            number_in_run: 1,
+            run: Run::First,
+            signed_at: None,
+            object_version: 0,
+            first_sha256: None,
+        }
+    }
+}
 
 impl Flight {
     pub(crate) fn new(hub: &Arc<Hub>, endpoint: EndpointId, job: Job) -> Self {
@@ -136,7 +143,8 @@ pub(crate) async fn send(
         Some(event) if facts.source == Source::Snapshot => {
             let event = Arc::clone(event);
             let Rendering { rendered, sha256, .. } = event.rendering(dialect);
-            attempt.make(flight, rendered, *sha256, FIRST, connection).await
+            let terms = Terms::first(event.event.id);
+            attempt.make(flight, rendered, *sha256, terms, connection).await
         }
         _ => match Box::pin(opening::open(hub, facts, dialect, flight.job())).await {
             opening::Opened::Ready(ready) => {
@@ -171,8 +179,9 @@ impl Attempt<'_> {
         let signed = dialect.sign(
             rendered,
             &Signing {
+                event: terms.event,
                 endpoint: flight.endpoint,
-                secret: facts.secret.reveal(),
+                secrets: facts.secrets_at(signed_at),
                 at: signed_at,
                 token,
             },
@@ -196,7 +205,8 @@ impl Attempt<'_> {
         let read = match &facts.target {
             Ok(target) => {
                 flight.takes_off();
-                Read::of(dialect, post(hub, connection, target, request, dialect.deadline()).await)
+                let answered = post(hub, connection, target, request, facts.deadline).await;
+                Read::of(dialect, answered, hub.clock.now())
             }
             Err(_) => Read::never_sent("forbidden_url"),
         };
@@ -205,7 +215,7 @@ impl Attempt<'_> {
             read.outcome,
             terms.run,
             terms.number_in_run,
-            &dialect.schedule(),
+            &facts.schedule,
             hub.clock.now(),
             draw,
         );
@@ -259,7 +269,7 @@ struct Read {
 }
 
 impl Read {
-    fn of(dialect: &dyn Dialect, answered: Answered) -> Self {
+    fn of(dialect: &dyn Dialect, answered: Answered, now: Timestamp) -> Self {
         let took = answered.elapsed;
         let answer = match answered.result {
             Ok(answer) => answer,
@@ -273,7 +283,7 @@ impl Read {
         };
         let outcome = dialect.classify(&abide_dialects::Answer {
             status: answer.status,
-            retry_after: answer.retry_after.as_deref().and_then(|text| text.trim().parse().ok()),
+            retry_after: answer.retry_after.as_deref().and_then(|text| wished(text, now)),
             body: answer.body.clone(),
         });
         let kept = match outcome {
@@ -304,6 +314,15 @@ impl Read {
     }
 }
 
+/// Seconds from now that a `Retry-After` asks for, as a number or as a date; a date that has passed asks for none.
+fn wished(text: &str, now: Timestamp) -> Option<u32> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| {
+        let millis = Timestamp::parse_http_date(text)?.millis_since(now).max(0);
+        u32::try_from((millis + 999) / 1000).ok()
+    })
+}
+
 /// `None` when a header is none that HTTP allows: a fault of the dialect.
 fn to_outbound(request: abide_dialects::WireRequest) -> Option<WireRequest> {
     let mut headers = Vec::with_capacity(request.headers.len());
@@ -312,4 +331,26 @@ fn to_outbound(request: abide_dialects::WireRequest) -> Option<WireRequest> {
         headers.push((name, HeaderValue::try_from(value).ok()?));
     }
     Some(WireRequest { headers, body: request.body, user_agent: UserAgent::Abide })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SW-13: a receiver may say when to come back in either form.
+    #[test]
+    fn sw13_retry_after_is_read_in_both_forms() {
+        let now = Timestamp::parse("2024-01-15T10:29:00.5Z").expect("a time");
+        for (text, expected) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Mon, 15 Jan 2024 10:30:00 GMT", Some(60)),
+            ("Mon, 15 Jan 2024 10:00:00 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(wished(text, now), expected, "{text:?}");
+        }
+    }
 }

@@ -184,19 +184,35 @@ CREATE TABLE endpoints (
   url TEXT NOT NULL,
   events TEXT NOT NULL,
   description TEXT,
-  secret BLOB NOT NULL,
   state TEXT NOT NULL CHECK (state = 'active' OR state = 'paused' OR state = 'gone' OR state = 'deleted'),
   source TEXT NOT NULL CHECK (source = 'snapshot' OR source = 'latest' OR source = 'lane'),
   queue_while_stopped INTEGER NOT NULL CHECK (queue_while_stopped IN (0, 1)),
   hold_waiting INTEGER NOT NULL CHECK (hold_waiting IN (0, 1)),
   version INTEGER NOT NULL,
   cancelled_through INTEGER NOT NULL DEFAULT 0,
+  -- How Abide proves itself there, sealed, and what may be shown of that.
+  auth BLOB,
+  auth_shown TEXT,
+  -- The owner's own values in place of the dialect's.
+  retry_delays TEXT,
+  deadline_seconds INTEGER,
+  replaced_secret_until INTEGER,
   changed INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX endpoints_of ON endpoints (organization, endpoint);
 CREATE INDEX endpoints_changed ON endpoints (changed);
+
+-- Signing secrets. The newest has no end; those it replaced go on signing beside it until theirs.
+CREATE TABLE endpoint_secrets (
+  secret INTEGER PRIMARY KEY,
+  endpoint INTEGER NOT NULL,
+  sealed BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  live_until INTEGER
+) STRICT;
+CREATE INDEX endpoint_secrets_of ON endpoint_secrets (endpoint);
 
 -- Deliveries of an event have the keys right after the event's. Hot rows stand in no index but the key.
 CREATE TABLE deliveries (

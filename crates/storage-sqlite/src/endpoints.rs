@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use abide_core::access::{Actor, Caller};
-use abide_core::endpoint::{DeliveryRules, EndpointState, EventFilter, Source};
+use abide_core::endpoint::{
+    DeliveryRules, EndpointAuth, EndpointState, EventFilter, Overrides, ShownAuth, Source,
+};
 use abide_core::event::EventKind;
 use abide_core::ids::{DeliveryId, Endpoint, EndpointId, OrganizationId};
 use abide_core::policy::text_field;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::endpoints::{EndpointPatch, EndpointView, NewEndpoint, SendingEndpoint};
-use abide_storage::sealing::{Place, Secret};
+use abide_storage::sealing::{OrganizationKeys, Place, Secret};
 use abide_storage::{Endpoints, Page, PageWanted, StorageError, StorageResult};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use zeroize::Zeroizing;
 
 use crate::SqliteStore;
-use crate::rows::{at, count, damaged, database, id, named, newest, news};
+use crate::endpoint_secrets;
+use crate::rows::{at, count, damaged, database, id, maybe_at, maybe_named, named, newest, news};
 use crate::tx::Tx;
 use crate::writer::After;
 
@@ -109,8 +113,54 @@ fn filter_of(text: &str) -> Option<EventFilter> {
     text.split(',').map(EventKind::parse).collect::<Option<_>>().map(EventFilter::Only)
 }
 
-fn secret_place(endpoint: EndpointId) -> Place {
-    Place { table: "endpoints", column: "secret", row: endpoint.key() }
+fn auth_place(endpoint: EndpointId) -> Place {
+    Place { table: "endpoints", column: "auth", row: endpoint.key() }
+}
+
+/// The columns `auth` and `auth_shown`: null where the signature is all there is.
+fn auth_columns(
+    keys: &OrganizationKeys,
+    endpoint: EndpointId,
+    auth: &EndpointAuth,
+) -> StorageResult<(Option<Vec<u8>>, Option<String>)> {
+    if auth.is_empty() {
+        return Ok((None, None));
+    }
+    let unwritten = |_| StorageError::Unavailable("endpoints.auth cannot be written".to_owned());
+    let text = Zeroizing::new(serde_json::to_vec(auth).map_err(unwritten)?);
+    let shown = serde_json::to_string(&auth.shown()).map_err(unwritten)?;
+    Ok((Some(keys.key.seal(&auth_place(endpoint), &text)), Some(shown)))
+}
+
+fn opened_auth(
+    keys: &OrganizationKeys,
+    endpoint: EndpointId,
+    sealed: Option<Vec<u8>>,
+) -> StorageResult<EndpointAuth> {
+    let Some(sealed) = sealed else { return Ok(EndpointAuth::default()) };
+    let text = keys.key.open(&auth_place(endpoint), &sealed).map(Zeroizing::new);
+    let auth = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
+    auth.ok_or_else(|| damaged("endpoints.auth"))
+}
+
+fn shown_auth(text: &str) -> Option<ShownAuth> {
+    serde_json::from_str(text).ok()
+}
+
+fn delays_text(overrides: &Overrides) -> Option<String> {
+    let delays = overrides.retry_delays.as_ref()?;
+    Some(delays.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
+}
+
+fn delays_of(text: &str) -> Option<Vec<u32>> {
+    text.split_terminator(',').map(|delay| delay.parse().ok()).collect()
+}
+
+fn overrides_of(row: &Row<'_>) -> rusqlite::Result<Overrides> {
+    Ok(Overrides {
+        retry_delays: maybe_named(row, "retry_delays", delays_of)?,
+        deadline_seconds: row.get("deadline_seconds")?,
+    })
 }
 
 fn view_of(row: &Row<'_>) -> rusqlite::Result<EndpointView> {
@@ -121,6 +171,9 @@ fn view_of(row: &Row<'_>) -> rusqlite::Result<EndpointView> {
         events: named(row, "events", filter_of)?,
         description: row.get("description")?,
         state: named(row, "state", EndpointState::parse)?,
+        auth: maybe_named(row, "auth_shown", shown_auth)?.unwrap_or_default(),
+        overrides: overrides_of(row)?,
+        replaced_secret_until: maybe_at(row, "replaced_secret_until")?,
         version: row.get("version")?,
         created_at: at(row, "created_at")?,
         updated_at: at(row, "updated_at")?,
@@ -155,15 +208,17 @@ impl Endpoints for SqliteStore {
         now: Timestamp,
     ) -> StorageResult<EndpointView> {
         check_description(new.description.as_deref())?;
+        new.overrides.check()?;
         let by = *by;
         self.write(1_024, move |tx| {
             let id = tx.id::<Endpoint>(now);
             let keys = tx.keys(by.organization)?;
-            let secret = keys.key.seal(&secret_place(id), new.secret.reveal().as_bytes());
+            let (auth, auth_shown) = auth_columns(&keys, id, &new.auth)?;
             tx.sql(
-                "INSERT INTO endpoints (endpoint, organization, dialect, url, events, description, secret, state, \
-                 source, queue_while_stopped, hold_waiting, version, changed, created_at, updated_at) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, 1, 0, ?, ?)",
+                "INSERT INTO endpoints (endpoint, organization, dialect, url, events, description, state, \
+                 source, queue_while_stopped, hold_waiting, auth, auth_shown, retry_delays, \
+                 deadline_seconds, version, changed, created_at, updated_at) \
+                 VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?)",
             )?
             .execute(params![
                 id.key(),
@@ -172,14 +227,18 @@ impl Endpoints for SqliteStore {
                 new.url,
                 filter_text(&new.events),
                 new.description,
-                secret,
                 new.rules.source.as_str(),
                 new.rules.queue_while_stopped,
                 new.rules.hold_waiting,
+                auth,
+                auth_shown,
+                delays_text(&new.overrides),
+                new.overrides.deadline_seconds,
                 now.as_millis(),
                 now.as_millis(),
             ])
             .map_err(database)?;
+            endpoint_secrets::add(tx, &keys, id, &new.secret, now)?;
             changed(tx, by.organization, id, now)?;
             tx.audit(&by, "endpoint.create", &id.to_string(), now)?;
             live(tx, by.organization, id)
@@ -190,14 +249,15 @@ impl Endpoints for SqliteStore {
     async fn list(
         &self,
         organization: OrganizationId,
-        dialect: &str,
+        dialect: Option<&str>,
         page: PageWanted,
     ) -> StorageResult<Page<EndpointView>> {
-        let dialect = dialect.to_owned();
+        let dialect = dialect.map(str::to_owned);
         self.read(move |connection, _| {
             let total = connection
                 .prepare_cached(
-                    "SELECT count(*) FROM endpoints WHERE organization = ? AND dialect = ? AND state != 'deleted'",
+                    "SELECT count(*) FROM endpoints WHERE organization = ?1 AND dialect = ifnull(?2, dialect) \
+                     AND state != 'deleted'",
                 )
                 .and_then(|mut statement| {
                     statement.query_row(params![organization.key(), dialect], count)
@@ -205,8 +265,8 @@ impl Endpoints for SqliteStore {
                 .map_err(database)?;
             let items = connection
                 .prepare_cached(
-                    "SELECT * FROM endpoints WHERE organization = ? AND dialect = ? AND state != 'deleted' \
-                     ORDER BY endpoint DESC LIMIT ? OFFSET ?",
+                    "SELECT * FROM endpoints WHERE organization = ? AND dialect = ifnull(?, dialect) \
+                     AND state != 'deleted' ORDER BY endpoint DESC LIMIT ? OFFSET ?",
                 )
                 .and_then(|mut statement| {
                     statement
@@ -238,8 +298,51 @@ impl Endpoints for SqliteStore {
         now: Timestamp,
     ) -> StorageResult<EndpointView> {
         check_description(patch.description.as_ref().and_then(|text| text.as_deref()))?;
+        if let Some(overrides) = &patch.overrides {
+            overrides.check()?;
+        }
         let by = *by;
         self.write(1_024, move |tx| change(tx, &by, endpoint, &patch, now)).await
+    }
+
+    async fn rotate_secret(
+        &self,
+        by: &Caller,
+        endpoint: EndpointId,
+        new: Secret,
+        others_until: Timestamp,
+        now: Timestamp,
+    ) -> StorageResult<EndpointView> {
+        let by = *by;
+        self.write(512, move |tx| {
+            live(tx, by.organization, endpoint)?;
+            let keys = tx.keys(by.organization)?;
+            endpoint_secrets::replace(tx, &keys, endpoint, &new, others_until, now)?;
+            changed(tx, by.organization, endpoint, now)?;
+            tx.audit(&by, "endpoint.rotate_secret", &endpoint.to_string(), now)?;
+            live(tx, by.organization, endpoint)
+        })
+        .await
+    }
+
+    async fn end_replaced_secrets(
+        &self,
+        by: &Caller,
+        endpoint: EndpointId,
+        now: Timestamp,
+    ) -> StorageResult<EndpointView> {
+        let by = *by;
+        self.write(64, move |tx| {
+            let before = live(tx, by.organization, endpoint)?;
+            if before.replaced_secret_until.is_none_or(|until| until <= now) {
+                return Ok(before);
+            }
+            endpoint_secrets::end_replaced(tx, endpoint, now)?;
+            changed(tx, by.organization, endpoint, now)?;
+            tx.audit(&by, "endpoint.end_replaced_secrets", &endpoint.to_string(), now)?;
+            live(tx, by.organization, endpoint)
+        })
+        .await
     }
 
     async fn delete(&self, by: &Caller, endpoint: EndpointId, now: Timestamp) -> StorageResult<()> {
@@ -253,34 +356,40 @@ impl Endpoints for SqliteStore {
         .await
     }
 
-    async fn sending(&self, endpoint: EndpointId) -> StorageResult<Option<SendingEndpoint>> {
+    async fn sending(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+    ) -> StorageResult<Option<SendingEndpoint>> {
         self.read(move |connection, shared| {
-            type Wire = (EndpointFacts, String, String, Vec<u8>);
+            type Wire = (EndpointFacts, String, String, Option<Vec<u8>>, Overrides);
             let found: Option<Wire> = connection
                 .prepare_cached("SELECT * FROM endpoints WHERE endpoint = ?")
                 .and_then(|mut statement| {
                     statement
                         .query_row([endpoint.key()], |row| {
                             let facts = EndpointFacts::read(row)?;
-                            Ok((facts, row.get("dialect")?, row.get("url")?, row.get("secret")?))
+                            Ok((
+                                facts,
+                                row.get("dialect")?,
+                                row.get("url")?,
+                                row.get("auth")?,
+                                overrides_of(row)?,
+                            ))
                         })
                         .optional()
                 })
                 .map_err(database)?;
-            let Some((facts, dialect, url, sealed)) = found else { return Ok(None) };
+            let Some((facts, dialect, url, auth, overrides)) = found else { return Ok(None) };
             let keys = crate::keys::organization_keys(connection, shared, facts.organization)?;
-            let secret = keys
-                .key
-                .open(&secret_place(endpoint), &sealed)
-                .ok()
-                .and_then(|secret| String::from_utf8(secret).ok())
-                .ok_or_else(|| damaged("endpoints.secret"))?;
             Ok(Some(SendingEndpoint {
                 id: endpoint,
                 organization: facts.organization,
                 dialect,
                 url,
-                secret: Secret::from(secret),
+                secrets: endpoint_secrets::live(connection, &keys, endpoint, now)?,
+                auth: opened_auth(&keys, endpoint, auth)?,
+                overrides,
                 state: facts.state,
                 rules: facts.rules,
                 version: facts.version,
@@ -348,14 +457,33 @@ fn change(
             Some(false) if before.state == EndpointState::Active => EndpointState::Paused,
             Some(false) | None => before.state,
         },
+        overrides: patch.overrides.clone().unwrap_or_else(|| before.overrides.clone()),
         ..before.clone()
     };
-    if after == before {
+    // Other credentials may look alike where they are shown: whoever sends some changes them.
+    if after == before && patch.auth.is_none() {
         return Ok(before);
     }
-    tx.sql("UPDATE endpoints SET url = ?, events = ?, description = ? WHERE endpoint = ?")?
-        .execute(params![after.url, filter_text(&after.events), after.description, endpoint.key()])
-        .map_err(database)?;
+    tx.sql(
+        "UPDATE endpoints SET url = ?, events = ?, description = ?, retry_delays = ?, deadline_seconds = ? \
+         WHERE endpoint = ?",
+    )?
+    .execute(params![
+        after.url,
+        filter_text(&after.events),
+        after.description,
+        delays_text(&after.overrides),
+        after.overrides.deadline_seconds,
+        endpoint.key()
+    ])
+    .map_err(database)?;
+    if let Some(auth) = &patch.auth {
+        let keys = tx.keys(by.organization)?;
+        let (sealed, shown) = auth_columns(&keys, endpoint, auth)?;
+        tx.sql("UPDATE endpoints SET auth = ?, auth_shown = ? WHERE endpoint = ?")?
+            .execute(params![sealed, shown, endpoint.key()])
+            .map_err(database)?;
+    }
     let action = match (before.state, after.state) {
         (EndpointState::Active, EndpointState::Paused) => "endpoint.pause",
         (before, EndpointState::Active) if before != EndpointState::Active => "endpoint.resume",

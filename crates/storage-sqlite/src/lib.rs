@@ -9,6 +9,7 @@ mod attempts;
 mod checkpoint;
 mod consents;
 mod deliveries;
+mod endpoint_secrets;
 mod endpoints;
 mod history;
 mod keys;

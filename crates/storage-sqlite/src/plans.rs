@@ -9,6 +9,7 @@ const SOURCES: &[&str] = &[
     include_str!("attempts.rs"),
     include_str!("consents.rs"),
     include_str!("deliveries.rs"),
+    include_str!("endpoint_secrets.rs"),
     include_str!("endpoints.rs"),
     include_str!("history.rs"),
     include_str!("keys.rs"),

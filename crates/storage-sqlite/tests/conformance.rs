@@ -85,6 +85,8 @@ conforms! {
         gone_stops_an_endpoint,
         an_event_goes_to_those_that_want_it,
         changes_are_counted_and_secrets_kept,
+        secrets_are_replaced_with_an_overlap,
+        auth_and_overrides_are_kept,
         the_engine_hears_of_changes;
     isolation:
         i13_no_id_opens_anothers_rows;

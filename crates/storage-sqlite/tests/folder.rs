@@ -7,7 +7,9 @@ use std::sync::Arc;
 use abide_core::access::{Actor, Caller};
 use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
 use abide_core::delivery::{Decided, DeliveryState, Trigger};
-use abide_core::endpoint::{DeliveryRules, EventFilter, Source};
+use abide_core::endpoint::{
+    DeliveryRules, EndpointAuth, EventFilter, FixedHeader, Overrides, Source,
+};
 use abide_core::event::{Event, EventBody};
 use abide_core::ids::{ConsentId, DeliveryId, LeaseId, OrganizationId};
 use abide_core::json::JsonObject;
@@ -60,6 +62,14 @@ fn endpoint() -> NewEndpoint {
             queue_while_stopped: false,
             hold_waiting: false,
         },
+        auth: EndpointAuth {
+            headers: vec![FixedHeader {
+                name: "x-key".to_owned(),
+                value: "header-secret-marker".to_owned(),
+            }],
+            ..EndpointAuth::default()
+        },
+        overrides: Overrides::default(),
     }
 }
 
@@ -193,9 +203,14 @@ async fn unsealed(store: &SqliteStore, organization: OrganizationId) -> String {
             store.history().event(organization, entry.id).await.expect(ANSWERS).expect("an event");
         all.push(format!("{event:?}"));
         for row in store.history().deliveries_of(organization, entry.id).await.expect(ANSWERS) {
-            let secret =
-                store.endpoints().sending(row.endpoint).await.expect(ANSWERS).expect("an endpoint");
-            all.push(format!("{row:?} {}", secret.secret.reveal()));
+            let secret = store
+                .endpoints()
+                .sending(row.endpoint, at(9))
+                .await
+                .expect(ANSWERS)
+                .expect("an endpoint");
+            let auth = serde_json::to_string(&secret.auth).expect(ANSWERS);
+            all.push(format!("{row:?} {} {auth}", secret.secrets[0].secret.reveal()));
         }
         for consent in consents_of(&event) {
             let record = store.consents().get(organization, consent).await.expect(ANSWERS);
@@ -235,8 +250,14 @@ async fn i11_a_rotated_store_opens_under_the_new_key_alone() {
         store.deliveries().report(report, at(1)).await.unwrap();
         let all = unsealed(&store, organization).await;
         let answer = format!("{:?}", b"answer-marker");
-        for marker in ["email-marker", "metadata-marker", "203.0.113.77", "secret-marker", &answer]
-        {
+        for marker in [
+            "email-marker",
+            "metadata-marker",
+            "203.0.113.77",
+            "secret-marker",
+            "header-secret-marker",
+            &answer,
+        ] {
             assert!(all.contains(marker), "{marker} is among what is opened");
         }
         before.push((by, ada, all));

@@ -2,7 +2,9 @@
 
 use abide_core::Timestamp;
 use abide_core::access::Caller;
-use abide_core::endpoint::{DeliveryRules, EndpointState, EventFilter};
+use abide_core::endpoint::{
+    DeliveryRules, EndpointAuth, EndpointState, EventFilter, Overrides, ShownAuth,
+};
 use abide_core::ids::{DeliveryId, EndpointId, OrganizationId};
 use async_trait::async_trait;
 
@@ -24,6 +26,10 @@ pub struct NewEndpoint {
     pub secret: Secret,
     /// The dialect's rules, kept with the endpoint.
     pub rules: DeliveryRules,
+    /// How Abide proves itself there beside its signature; stored sealed.
+    pub auth: EndpointAuth,
+    /// What is set in place of the dialect's usual values.
+    pub overrides: Overrides,
 }
 
 /// An endpoint as its owner sees it: without its secret (P5).
@@ -41,6 +47,12 @@ pub struct EndpointView {
     pub description: Option<String>,
     /// Whether it is sent anything; never `Deleted`.
     pub state: EndpointState,
+    /// How Abide proves itself there, without the credentials.
+    pub auth: ShownAuth,
+    /// What is set in place of the dialect's usual values.
+    pub overrides: Overrides,
+    /// When the last of the secrets that were replaced ceases to sign; `None` where none does any more.
+    pub replaced_secret_until: Option<Timestamp>,
     /// Counts its changes, from 1.
     pub version: u32,
     /// When it was created.
@@ -60,6 +72,10 @@ pub struct EndpointPatch {
     pub description: Option<Option<String>>,
     /// Active or paused.
     pub is_active: Option<bool>,
+    /// Another way to prove itself, in place of the whole of the one before.
+    pub auth: Option<EndpointAuth>,
+    /// Other values in place of the dialect's, all of them.
+    pub overrides: Option<Overrides>,
 }
 
 /// An endpoint as the engine needs it to send.
@@ -73,16 +89,29 @@ pub struct SendingEndpoint {
     pub dialect: String,
     /// Where to send.
     pub url: String,
-    /// The signing secret, opened.
-    pub secret: Secret,
+    /// Its live signing secrets, opened, in no order; never empty.
+    pub secrets: Vec<LiveSecret>,
     /// Whether it is sent anything.
     pub state: EndpointState,
     /// The dialect's rules.
     pub rules: DeliveryRules,
     /// Counts its changes.
     pub version: u32,
+    /// How Abide proves itself there beside its signature.
+    pub auth: EndpointAuth,
+    /// What is set in place of the dialect's usual values.
+    pub overrides: Overrides,
     /// Deliveries up to this one were cancelled by a stop or a deletion, though their rows may not show it yet.
     pub cancelled_through: DeliveryId,
+}
+
+/// A secret that signs.
+#[derive(Debug)]
+pub struct LiveSecret {
+    /// The secret, opened.
+    pub secret: Secret,
+    /// When it ceases to sign; `None` for the newest.
+    pub live_until: Option<Timestamp>,
 }
 
 /// Endpoints. Every change bumps the organization's endpoint-set version and rings the doorbell: after the answer no
@@ -97,11 +126,11 @@ pub trait Endpoints: Send + Sync {
         now: Timestamp,
     ) -> StorageResult<EndpointView>;
 
-    /// The endpoints of one dialect that are not deleted, newest first.
+    /// The endpoints that are not deleted, newest first; of one dialect where one is named.
     async fn list(
         &self,
         organization: OrganizationId,
-        dialect: &str,
+        dialect: Option<&str>,
         page: PageWanted,
     ) -> StorageResult<Page<EndpointView>>;
 
@@ -122,11 +151,35 @@ pub trait Endpoints: Send + Sync {
         now: Timestamp,
     ) -> StorageResult<EndpointView>;
 
+    /// Gives an endpoint another secret, which signs from the answer on. Those before it go on signing beside it until
+    /// `others_until`, or their own end where that is sooner; never again where that is now.
+    async fn rotate_secret(
+        &self,
+        by: &Caller,
+        endpoint: EndpointId,
+        new: Secret,
+        others_until: Timestamp,
+        now: Timestamp,
+    ) -> StorageResult<EndpointView>;
+
+    /// Ends every secret but the newest at once.
+    async fn end_replaced_secrets(
+        &self,
+        by: &Caller,
+        endpoint: EndpointId,
+        now: Timestamp,
+    ) -> StorageResult<EndpointView>;
+
     /// Deletes an endpoint: nothing more is sent, what waits is cancelled, its history stays.
     async fn delete(&self, by: &Caller, endpoint: EndpointId, now: Timestamp) -> StorageResult<()>;
 
-    /// For the engine: what it needs to send to an endpoint; `None` when there is no such row.
-    async fn sending(&self, endpoint: EndpointId) -> StorageResult<Option<SendingEndpoint>>;
+    /// For the engine, and for publishing public keys: what is needed to send to an endpoint as of `now`; `None` when there
+    /// is no such row.
+    async fn sending(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+    ) -> StorageResult<Option<SendingEndpoint>>;
 
     /// For the engine: endpoints changed after `cursor`, at most `limit` of them in order of their last change, and the
     /// cursor for the next look.

@@ -5,10 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
 
 use abide_core::Timestamp;
-use abide_core::ids::EndpointId;
+use abide_core::ids::{EndpointId, EventId};
 use abide_dialects::consentproof::ConsentProof;
 use abide_dialects::{Dialect as _, Rendered, Signing};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::program::{Lines, PATIENCE, Site, abide, end_of, lines_of, signal};
 use crate::receiver::SECRET;
@@ -48,7 +49,9 @@ fn signed(event: &str, secret: &str) -> String {
     let rendered = Rendered { body: body.clone().into() };
     let endpoint = EndpointId::from_key(1);
     let at = Timestamp::from_millis(0);
-    let wire = ConsentProof.sign(&rendered, &Signing { endpoint, secret, at, token: [0; 16] });
+    let (event_id, secrets) = (EventId::from_key(1), [Zeroizing::new(secret.to_owned())]);
+    let signing = Signing { event: event_id, endpoint, secrets: &secrets, at, token: [0; 16] };
+    let wire = ConsentProof.sign(&rendered, &signing);
     let headers: Vec<String> =
         wire.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();

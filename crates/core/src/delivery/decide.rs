@@ -81,8 +81,11 @@ mod tests {
     use super::*;
     use crate::delivery::schedule::Afterwards;
 
-    const TWO: Schedule =
-        Schedule { delays: &[60], afterwards: Afterwards::Fail, jitter_percent: 0 };
+    const TWO: Schedule = Schedule {
+        delays: std::borrow::Cow::Borrowed(&[60]),
+        afterwards: Afterwards::Fail,
+        jitter_percent: 0,
+    };
 
     #[test]
     fn i2_every_outcome_says_what_follows_and_why() {

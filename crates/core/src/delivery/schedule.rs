@@ -1,5 +1,7 @@
 //! When to try again: a list of delays, and what comes after it.
 
+use std::borrow::Cow;
+
 use crate::Timestamp;
 
 /// What follows when the listed delays are used up.
@@ -12,10 +14,10 @@ pub enum Afterwards {
 }
 
 /// A dialect's retry schedule. Each delay counts from the end of the attempt before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// Seconds before the second attempt, the third, and so on.
-    pub delays: &'static [u32],
+    pub delays: Cow<'static, [u32]>,
     /// What follows the last delay.
     pub afterwards: Afterwards,
     /// Share of a delay by which chance may lengthen it, in percent.
@@ -55,10 +57,13 @@ mod tests {
 
     use super::*;
 
-    const FINITE: Schedule =
-        Schedule { delays: &[60, 300], afterwards: Afterwards::Fail, jitter_percent: 0 };
+    const FINITE: Schedule = Schedule {
+        delays: Cow::Borrowed(&[60, 300]),
+        afterwards: Afterwards::Fail,
+        jitter_percent: 0,
+    };
     const ENDLESS: Schedule = Schedule {
-        delays: &[1, 5, 25],
+        delays: Cow::Borrowed(&[1, 5, 25]),
         afterwards: Afterwards::EverySeconds(3600),
         jitter_percent: 20,
     };

@@ -45,7 +45,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::wire::{Answer, Received, Rejection, Verified, WireRequest};
-use crate::{Content, Dialect, Rendered, Signing};
+use crate::{Content, Dialect, Rendered, SecretForm, SignedBy, Signing};
 
 /// The contract of ConsentProof's webhooks.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +63,7 @@ impl Dialect for ConsentProof {
 
     fn schedule(&self) -> Schedule {
         Schedule {
-            delays: &[60, 5 * 60, 30 * 60, 2 * 3600],
+            delays: Cow::Borrowed(&[60, 5 * 60, 30 * 60, 2 * 3600]),
             afterwards: Afterwards::Fail,
             jitter_percent: 0,
         }
@@ -77,7 +77,11 @@ impl Dialect for ConsentProof {
         true
     }
 
-    fn new_secret(&self, random: &[u8; 32]) -> String {
+    fn secret_forms(&self) -> &'static [SecretForm] {
+        &[SecretForm::Shared]
+    }
+
+    fn new_secret(&self, _form: SecretForm, random: &[u8; 32]) -> String {
         format!("whsec_{}", hex(random))
     }
 
@@ -86,6 +90,14 @@ impl Dialect for ConsentProof {
         let sound = (16..=256).contains(&secret.len())
             && secret.bytes().all(|byte| byte.is_ascii_graphic());
         if sound { Ok(()) } else { Err("must be 16 to 256 printable ASCII characters, no spaces") }
+    }
+
+    fn public_key(&self, _secret: &str) -> Option<String> {
+        None
+    }
+
+    fn signed_by(&self) -> SignedBy {
+        SignedBy::Newest
     }
 
     fn render(&self, content: &Content<'_>) -> Rendered {
@@ -100,10 +112,11 @@ impl Dialect for ConsentProof {
     }
 
     fn sign(&self, rendered: &Rendered, signing: &Signing<'_>) -> WireRequest {
+        let newest = signing.secrets.first().map_or("", |secret| secret.as_str());
         WireRequest {
             headers: vec![
                 ("content-type", "application/json".to_owned()),
-                ("x-signature", signature(&rendered.body, signing.secret)),
+                ("x-signature", signature(&rendered.body, newest)),
                 ("x-timestamp", signing.at.as_seconds().to_string()),
                 ("x-webhook-id", signing.endpoint.to_string()),
             ],

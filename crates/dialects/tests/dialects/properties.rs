@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use abide_core::Timestamp;
 use abide_core::delivery::Outcome;
-use abide_dialects::{Dialect, Received, Rejection, all, by_name};
+use abide_dialects::{Dialect, Received, Rejection, SecretForm, all, by_name};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -106,7 +106,8 @@ proptest! {
         for dialect in all().iter().filter(|dialect| dialect.applies(event.kind)) {
             let signing = signing(SECRET);
             let request = received(&dialect.sign(&render(*dialect, &event), &signing));
-            let refused = dialect.verify(&request, &dialect.new_secret(&random), signing.at);
+            let other = dialect.new_secret(usual(*dialect), &random);
+            let refused = dialect.verify(&request, &other, signing.at);
             prop_assert_eq!(refused, Err(Rejection::WrongSignature));
         }
     }
@@ -117,9 +118,12 @@ proptest! {
         let mut other = one;
         other[place / 8] ^= 1 << (place % 8);
         for dialect in all() {
-            let secret = dialect.new_secret(&one);
-            prop_assert_eq!(dialect.check_secret(&secret), Ok(()));
-            prop_assert_ne!(secret, dialect.new_secret(&other));
+            for form in dialect.secret_forms() {
+                let secret = dialect.new_secret(*form, &one);
+                prop_assert_eq!(dialect.check_secret(&secret), Ok(()));
+                prop_assert_eq!(dialect.public_key(&secret).is_some(), *form == SecretForm::KeyPair);
+                prop_assert_ne!(secret, dialect.new_secret(*form, &other));
+            }
         }
     }
 
@@ -134,4 +138,8 @@ proptest! {
             prop_assert_eq!(dialect.verify(&request, SECRET, now), Err(Rejection::WrongSignature));
         }
     }
+}
+
+fn usual(dialect: &dyn Dialect) -> SecretForm {
+    dialect.secret_forms()[0]
 }

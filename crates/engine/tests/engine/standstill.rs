@@ -17,6 +17,7 @@ use crate::world::{PATIENT, World};
 fn options() -> Options {
     Options {
         opened_valid: Duration::from_millis(100),
+        longest_own_deadline: Duration::ZERO,
         worker_slack: Duration::from_millis(400),
         ..Options::default()
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller};
 use abide_core::consent::{ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput};
-use abide_core::endpoint::EventFilter;
+use abide_core::endpoint::{EndpointAuth, EventFilter, Overrides};
 use abide_core::event::EventKind;
 use abide_core::ids::{EndpointId, EventId};
 use abide_core::shell::{Chance, Clock, draw};
@@ -270,6 +270,8 @@ async fn add_endpoint_at(
         description: None,
         secret: Secret::from(SECRET.to_owned()),
         rules: dialect.rules(),
+        auth: EndpointAuth::default(),
+        overrides: Overrides::default(),
     };
     store.endpoints().create(by, new, now).await.unwrap().id
 }

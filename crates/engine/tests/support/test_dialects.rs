@@ -2,6 +2,7 @@
 //!
 //! All sign alike: `x-signature` is the HMAC of `<x-signed-at>.<body>`, so that a test can tell the signed time.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use abide_core::Timestamp;
@@ -10,7 +11,8 @@ use abide_core::delivery::{Afterwards, Outcome, Schedule};
 use abide_core::endpoint::{DeliveryRules, Source};
 use abide_core::event::{EventBody, EventKind};
 use abide_dialects::{
-    Answer, Content, Dialect, Received, Rejection, Rendered, Signing, Verified, WireRequest,
+    Answer, Content, Dialect, Received, Rejection, Rendered, SecretForm, SignedBy, Signing,
+    Verified, WireRequest,
 };
 use aws_lc_rs::hmac;
 
@@ -84,7 +86,11 @@ impl Dialect for TestDialect {
     }
 
     fn schedule(&self) -> Schedule {
-        Schedule { delays: self.delays, afterwards: Afterwards::Fail, jitter_percent: 0 }
+        Schedule {
+            delays: Cow::Borrowed(self.delays),
+            afterwards: Afterwards::Fail,
+            jitter_percent: 0,
+        }
     }
 
     fn deadline(&self) -> Duration {
@@ -95,12 +101,24 @@ impl Dialect for TestDialect {
         true
     }
 
-    fn new_secret(&self, random: &[u8; 32]) -> String {
+    fn secret_forms(&self) -> &'static [SecretForm] {
+        &[SecretForm::Shared]
+    }
+
+    fn new_secret(&self, _form: SecretForm, random: &[u8; 32]) -> String {
         hex(random)
     }
 
     fn check_secret(&self, _secret: &str) -> Result<(), &'static str> {
         Ok(())
+    }
+
+    fn public_key(&self, _secret: &str) -> Option<String> {
+        None
+    }
+
+    fn signed_by(&self) -> SignedBy {
+        SignedBy::Newest
     }
 
     fn render(&self, content: &Content<'_>) -> Rendered {
@@ -134,7 +152,7 @@ impl Dialect for TestDialect {
 
     fn sign(&self, rendered: &Rendered, signing: &Signing<'_>) -> WireRequest {
         let at = signing.at.as_millis().to_string();
-        let signature = mac(signing.secret, &at, &rendered.body);
+        let signature = mac(&signing.secrets[0], &at, &rendered.body);
         WireRequest {
             headers: vec![("x-signed-at", at), ("x-signature", signature)],
             body: rendered.body.clone(),

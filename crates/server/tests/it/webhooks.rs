@@ -2,6 +2,7 @@
 
 use abide_core::endpoint::EndpointState;
 use abide_core::ids::EndpointId;
+use abide_core::shell::Clock as _;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -59,8 +60,8 @@ async fn p4_secrets_are_made_or_taken() {
     let reply = world.post("/v1/webhooks", &own).await;
     assert_eq!(reply.data()["secret"], "sixteen_letters!");
     let id: EndpointId = EndpointId::parse(reply.data()["id"].as_str().unwrap()).unwrap();
-    let sending = world.store.endpoints().sending(id).await.unwrap().unwrap();
-    assert_eq!(sending.secret.reveal(), "sixteen_letters!");
+    let sending = world.store.endpoints().sending(id, world.clock.now()).await.unwrap().unwrap();
+    assert_eq!(sending.secrets[0].secret.reveal(), "sixteen_letters!");
 
     let short = json!({"url": URL, "events": ["*"], "secret": "fifteen_letters"});
     let reply = world.post("/v1/webhooks", &short).await;
@@ -214,7 +215,7 @@ async fn p11_an_inactive_webhook_is_stopped() {
     let path = format!("/v1/webhooks/{id}");
     let state = async || {
         let id = EndpointId::parse(&id).unwrap();
-        world.store.endpoints().sending(id).await.unwrap().unwrap().state
+        world.store.endpoints().sending(id, world.clock.now()).await.unwrap().unwrap().state
     };
     world.patch(&path, &json!({"is_active": false})).await.data();
     assert_eq!(state().await, EndpointState::Paused);

@@ -36,6 +36,11 @@ impl Secret {
         &self.0
     }
 
+    /// The text, still wiped when dropped, for whoever must keep it open.
+    pub fn into_inner(self) -> Zeroizing<String> {
+        self.0
+    }
+
     /// What to keep of it.
     pub fn hash(&self) -> SecretHash {
         SecretHash::of(&self.0)

@@ -1,11 +1,12 @@
 //! Endpoints: what their changes do to events that come and deliveries that wait.
 
 use abide_core::delivery::{DeliveryState, Reason};
-use abide_core::endpoint::{EndpointState, EventFilter};
+use abide_core::endpoint::{Authorization, EndpointAuth, EndpointState, EventFilter, Overrides};
 use abide_core::event::EventKind;
 
 use super::world::{HOLD, RETRY, SKIP, World, at, grant, ok, refusal};
 use crate::endpoints::EndpointPatch;
+use crate::sealing::Secret;
 use crate::{PageWanted, Storage};
 
 /// P11: nothing new is queued for a paused endpoint, what waited is cancelled, and a quick resume brings neither back.
@@ -91,7 +92,7 @@ pub async fn a_deletion_cancels(store: &dyn Storage) {
     refusal(store.endpoints().change(&world.by, endpoint, EndpointPatch::default(), at(4)).await);
     world.record(grant("bob", "marketing"), at(5)).await;
     assert!(world.newest_deliveries().await.is_empty());
-    let sending = ok(store.endpoints().sending(endpoint).await).expect("the row stays");
+    let sending = ok(store.endpoints().sending(endpoint, at(9)).await).expect("the row stays");
     assert_eq!(sending.state, EndpointState::Deleted);
 }
 
@@ -138,21 +139,21 @@ pub async fn changes_are_counted_and_secrets_kept(store: &dyn Storage) {
         url: Some("https://example.com/other".to_owned()),
         events: Some(EventFilter::Only(vec![EventKind::PolicyCreated])),
         description: Some(None),
-        is_active: None,
+        ..EndpointPatch::default()
     };
     let changed = ok(store.endpoints().change(&world.by, made.id, patch, at(2)).await);
     assert_eq!((changed.version, changed.updated_at, &changed.description), (2, at(2), &None));
     let shown = ok(store.endpoints().get(world.organization, made.id).await);
     assert_eq!(shown.as_ref(), Some(&changed));
     assert!(!format!("{shown:?}").contains("whsec_marker"));
-    let sending = ok(store.endpoints().sending(made.id).await).expect("the endpoint");
+    let sending = ok(store.endpoints().sending(made.id, at(9)).await).expect("the endpoint");
     assert_eq!((sending.url.as_str(), sending.version), ("https://example.com/other", 2));
-    assert_eq!(sending.secret.reveal(), "whsec_marker");
+    assert_eq!(sending.secrets[0].secret.reveal(), "whsec_marker");
     assert!(!format!("{sending:?}").contains("whsec_marker"));
     let page = PageWanted { page: 1, limit: 10 };
-    let listed = ok(store.endpoints().list(world.organization, "consentproof", page).await);
+    let listed = ok(store.endpoints().list(world.organization, Some("consentproof"), page).await);
     assert_eq!((listed.total, listed.items), (1, vec![changed]));
-    let others = ok(store.endpoints().list(world.organization, "cpm", page).await);
+    let others = ok(store.endpoints().list(world.organization, Some("cpm"), page).await);
     assert_eq!(others.total, 0);
 }
 
@@ -176,4 +177,76 @@ pub async fn the_engine_hears_of_changes(store: &dyn Storage) {
     assert_eq!(ok(endpoints.changed_since(next, 2).await), (next, Vec::new()));
     ok(endpoints.delete(&world.by, two, at(-5_000)).await);
     assert_eq!(ok(endpoints.changed_since(next, 2).await).1, [two]);
+}
+
+/// SW-6, I12: a replaced secret signs until its end and no longer; ending the replaced ones leaves the newest alone.
+pub async fn secrets_are_replaced_with_an_overlap(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let made = world.endpoint(SKIP).await;
+    let endpoints = store.endpoints();
+    let live = async |now| {
+        let sending = ok(endpoints.sending(made, now).await).expect("the endpoint");
+        let mut secrets: Vec<_> = sending
+            .secrets
+            .iter()
+            .map(|live| (live.secret.reveal().to_owned(), live.live_until))
+            .collect();
+        secrets.sort();
+        secrets
+    };
+    let secret = |text: &str| Secret::from(text.to_owned());
+    let by = &world.by;
+    let second = ok(endpoints.rotate_secret(by, made, secret("b"), at(100), at(1)).await);
+    assert_eq!((second.version, second.replaced_secret_until), (2, Some(at(100))));
+    let (a, b) = (("whsec_marker".to_owned(), Some(at(100))), ("b".to_owned(), None));
+    assert_eq!(live(at(99)).await, [b.clone(), a]);
+    assert_eq!(live(at(100)).await, [b]);
+    // A later replacement lengthens nothing, and shortens what it wishes shorter.
+    ok(endpoints.rotate_secret(by, made, secret("c"), at(200), at(2)).await);
+    let ends: Vec<_> = live(at(3)).await.into_iter().map(|(_, until)| until).collect();
+    assert_eq!(ends, [Some(at(200)), None, Some(at(100))]);
+    let ended = ok(endpoints.end_replaced_secrets(by, made, at(4)).await);
+    assert_eq!((ended.version, ended.replaced_secret_until), (4, Some(at(4))));
+    assert_eq!(live(at(4)).await, [("c".to_owned(), None)]);
+    assert_eq!(ok(endpoints.end_replaced_secrets(by, made, at(5)).await), ended, "nothing to end");
+    ok(endpoints.rotate_secret(by, made, secret("d"), at(6), at(6)).await);
+    assert_eq!(live(at(6)).await, [("d".to_owned(), None)], "without an overlap at once");
+}
+
+/// I12: how Abide proves itself comes back whole for sending and is shown without credentials; own values likewise.
+pub async fn auth_and_overrides_are_kept(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let made = world.endpoint(SKIP).await;
+    let auth = EndpointAuth {
+        authorization: Some(Authorization::Bearer { token: "token-marker".to_owned() }),
+        ..EndpointAuth::default()
+    };
+    let overrides = Overrides { retry_delays: Some(vec![1, 20]), deadline_seconds: Some(30) };
+    let patch = EndpointPatch {
+        auth: Some(auth.clone()),
+        overrides: Some(overrides.clone()),
+        ..EndpointPatch::default()
+    };
+    let changed = ok(store.endpoints().change(&world.by, made, patch.clone(), at(1)).await);
+    assert_eq!((&changed.auth, &changed.overrides), (&auth.shown(), &overrides));
+    assert_eq!(ok(store.endpoints().get(world.organization, made).await), Some(changed));
+    let sending = ok(store.endpoints().sending(made, at(1)).await).expect("the endpoint");
+    assert!(sending.auth == auth && sending.overrides == overrides);
+    assert!(!format!("{sending:?}").contains("marker"));
+    // Another token looks the same where it is shown, and is a change all the same.
+    let again = ok(store.endpoints().change(&world.by, made, patch, at(2)).await);
+    assert_eq!(again.version, 3);
+    let none = EndpointPatch {
+        auth: Some(EndpointAuth::default()),
+        overrides: Some(Overrides { retry_delays: Some(Vec::new()), deadline_seconds: None }),
+        ..EndpointPatch::default()
+    };
+    ok(store.endpoints().change(&world.by, made, none, at(3)).await);
+    let sending = ok(store.endpoints().sending(made, at(3)).await).expect("the endpoint");
+    assert!(sending.auth.is_empty());
+    assert_eq!(sending.overrides.retry_delays, Some(Vec::new()), "one attempt, not the usual");
+    let long = Overrides { retry_delays: None, deadline_seconds: Some(31) };
+    let patch = EndpointPatch { overrides: Some(long), ..EndpointPatch::default() };
+    let refused = store.endpoints().change(&world.by, made, patch, at(4)).await;
+    assert!(refusal(refused).starts_with("`deadline_seconds` must be"));
 }

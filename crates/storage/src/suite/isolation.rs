@@ -57,7 +57,7 @@ pub async fn i13_no_id_opens_anothers_rows(store: &dyn Storage) {
     assert_eq!(ok(store.endpoints().get(we, endpoint).await), None);
     refusal(store.endpoints().change(by, endpoint, stopped, at(3)).await);
     refusal(store.endpoints().delete(by, endpoint, at(3)).await);
-    assert_eq!(ok(store.endpoints().list(we, "consentproof", page).await).total, 1);
+    assert_eq!(ok(store.endpoints().list(we, Some("consentproof"), page).await).total, 1);
     assert_eq!(ok(store.history().event(we, event).await), None);
     assert!(ok(store.history().deliveries_of(we, event).await).is_empty());
     refusal(store.history().retry(by, delivery.id, Run::Single, at(3)).await);

@@ -9,7 +9,7 @@ use abide_core::consent::{
     ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity,
 };
 use abide_core::delivery::{Afterwards, DeliveryState, Outcome, Run, Schedule, decide};
-use abide_core::endpoint::{DeliveryRules, EventFilter, Source};
+use abide_core::endpoint::{DeliveryRules, EndpointAuth, EventFilter, Overrides, Source};
 use abide_core::event::{Event, EventKind};
 use abide_core::ids::{DecisionId, DeliveryId, EndpointId, EventId, Id, LeaseId, OrganizationId};
 use abide_core::shell::Chance;
@@ -73,8 +73,11 @@ pub(crate) const HOLD: DeliveryRules =
     DeliveryRules { source: Source::Snapshot, queue_while_stopped: true, hold_waiting: true };
 
 /// Three attempts.
-pub(crate) const SCHEDULE: Schedule =
-    Schedule { delays: &[60, 300], afterwards: Afterwards::Fail, jitter_percent: 0 };
+pub(crate) const SCHEDULE: Schedule = Schedule {
+    delays: std::borrow::Cow::Borrowed(&[60, 300]),
+    afterwards: Afterwards::Fail,
+    jitter_percent: 0,
+};
 pub(crate) const RETRY: Outcome = Outcome::Retry { retry_after: None };
 
 /// The result of a call that must go well.
@@ -190,6 +193,8 @@ impl<'a> World<'a> {
             description: Some("a note".to_owned()),
             secret: Secret::from("whsec_marker".to_owned()),
             rules,
+            auth: EndpointAuth::default(),
+            overrides: Overrides::default(),
         };
         ok(self.store.endpoints().create(&self.by, new, at(0)).await)
     }

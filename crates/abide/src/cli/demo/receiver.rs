@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 
 use abide_core::shell::draw;
+use abide_dialects::SecretForm;
 use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -26,7 +27,7 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) async fn start(wanted: Option<SocketAddr>, ground: &Ground) -> anyhow::Result<Self> {
         let dialect = abide_dialects::by_name(DIALECT).context("the dialect is built in")?;
-        let secret = dialect.new_secret(&draw(&*ground.chance));
+        let secret = dialect.new_secret(SecretForm::Shared, &draw(&*ground.chance));
         let address = wanted.unwrap_or_else(|| free(DEFAULT_RECEIVER));
         let program = std::env::current_exe().context("cannot find this program's file")?;
         let mut process = Command::new(program)

@@ -11,7 +11,7 @@ use abide_core::event::{EventBody, EventKind};
 use abide_core::ids::{EndpointId, EventId};
 use abide_core::policy::Policy;
 use abide_dialects::consentproof::{ConsentObject, ConsentProof, PolicyObject};
-use abide_dialects::{Answer, Content, Dialect, Rejection, Rendered, Signing};
+use abide_dialects::{Answer, Content, Dialect, Rejection, Rendered, SecretForm, Signing};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -101,7 +101,8 @@ fn p3_ids_and_times_as_the_contract_spells_them() {
 /// P4: a generated secret is `whsec_` and the hex of 32 random bytes.
 #[test]
 fn p4_generated_secrets() {
-    let secret = ConsentProof.new_secret(&std::array::from_fn(|place| place as u8));
+    let secret =
+        ConsentProof.new_secret(SecretForm::Shared, &std::array::from_fn(|place| place as u8));
     assert_eq!(secret, SECRET);
     assert_eq!(secret.len(), "whsec_".len() + 64);
 }

@@ -6,9 +6,10 @@ pub(crate) mod strategies;
 use abide_core::Timestamp;
 use abide_core::endpoint::Source;
 use abide_core::event::Event;
-use abide_core::ids::EndpointId;
+use abide_core::ids::{EndpointId, EventId};
 use abide_dialects::{Answer, Content, Dialect, Received, Rendered, Signing, WireRequest};
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 pub(crate) use event_file::read_event;
 
@@ -16,11 +17,14 @@ pub(crate) use event_file::read_event;
 pub(crate) const SECRET: &str =
     "whsec_000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// The endpoint and the time of sending that goldens are made with: 2024-01-15T10:35:01.500Z.
-pub(crate) fn signing(secret: &str) -> Signing<'_> {
+/// The event, the endpoint and the time of sending that goldens are made with: 2024-01-15T10:35:01.500Z. The secret is
+/// kept for as long as the test's process.
+pub(crate) fn signing(secret: &str) -> Signing<'static> {
+    let secrets = Box::leak(Box::new([Zeroizing::new(secret.to_owned())]));
     Signing {
+        event: EventId::from_key((1_705_314_900_000 << 21) | 5),
         endpoint: EndpointId::from_key((1_705_314_600_000 << 21) | 7),
-        secret,
+        secrets,
         at: Timestamp::from_millis(1_705_314_901_500),
         token: [7; 16],
     }

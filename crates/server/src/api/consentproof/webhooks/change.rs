@@ -45,6 +45,7 @@ fn patch(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> EndpointPatch {
         events: fields.changed(EVENTS).map(|Events(events)| events),
         description,
         is_active: fields.changed(IS_ACTIVE),
+        ..EndpointPatch::default()
     };
     if patch == EndpointPatch::default() && fields.are_sound() {
         fields.problem(

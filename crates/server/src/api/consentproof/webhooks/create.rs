@@ -1,8 +1,9 @@
 //! `POST /v1/webhooks`: a new webhook, active, with its secret shown this once.
 
+use abide_core::endpoint::{EndpointAuth, Overrides};
 use abide_core::shell::{Chance, draw};
-use abide_dialects::Dialect as _;
 use abide_dialects::consentproof::ConsentProof;
+use abide_dialects::{Dialect as _, SecretForm};
 use abide_storage::endpoints::NewEndpoint;
 use abide_storage::sealing::Secret;
 use axum::extract::State;
@@ -46,7 +47,7 @@ fn webhook(
     let description = fields.optional(DESCRIPTION);
     let description = sound_description(fields, description);
     let secret = match fields.optional(SECRET) {
-        None => Secret::from(ConsentProof.new_secret(&draw(chance))),
+        None => Secret::from(ConsentProof.new_secret(SecretForm::Shared, &draw(chance))),
         Some(Text(secret)) => {
             if let Err(problem) = ConsentProof.check_secret(&secret) {
                 fields.problem(SECRET.0[0], problem);
@@ -66,5 +67,7 @@ fn webhook(
         description,
         secret,
         rules: ConsentProof.rules(),
+        auth: EndpointAuth::default(),
+        overrides: Overrides::default(),
     })
 }

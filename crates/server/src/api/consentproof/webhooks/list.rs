@@ -20,6 +20,6 @@ pub(crate) async fn handler(
     let wanted = params.page();
     let wanted = params.finish(wanted)?;
     let endpoints = shared.app.storage.endpoints();
-    let found = endpoints.list(by.caller.organization, ConsentProof.name(), wanted).await?;
+    let found = endpoints.list(by.caller.organization, Some(ConsentProof.name()), wanted).await?;
     page(&found, wanted, WebhookObject::from)
 }

@@ -48,5 +48,6 @@ fn replacement(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> Option<Endpoint
         events: Some(events),
         description: Some(description),
         is_active,
+        ..EndpointPatch::default()
     })
 }

@@ -1,0 +1,104 @@
+//! Signing secrets of endpoints: the newest, and those it replaced that still sign beside it.
+
+use abide_core::Timestamp;
+use abide_core::ids::{Endpoint, EndpointId};
+use abide_storage::StorageResult;
+use abide_storage::endpoints::LiveSecret;
+use abide_storage::sealing::{OrganizationKeys, Place, Secret};
+use rusqlite::{Connection, params};
+
+use crate::rows::{damaged, database, maybe_at};
+use crate::tx::Tx;
+
+fn place(row: i64) -> Place {
+    Place { table: "endpoint_secrets", column: "sealed", row }
+}
+
+/// Adds the newest.
+pub(crate) fn add(
+    tx: &Tx<'_, '_>,
+    keys: &OrganizationKeys,
+    endpoint: EndpointId,
+    secret: &Secret,
+    now: Timestamp,
+) -> StorageResult<()> {
+    let row = tx.id::<Endpoint>(now).key();
+    let sealed = keys.key.seal(&place(row), secret.reveal().as_bytes());
+    tx.sql(
+        "INSERT INTO endpoint_secrets (secret, endpoint, sealed, created_at) VALUES (?, ?, ?, ?)",
+    )?
+    .execute(params![row, endpoint.key(), sealed, now.as_millis()])
+    .map_err(database)?;
+    Ok(())
+}
+
+/// Adds the newest; those it replaces go on signing until `others_until`, or where they end sooner, then.
+pub(crate) fn replace(
+    tx: &Tx<'_, '_>,
+    keys: &OrganizationKeys,
+    endpoint: EndpointId,
+    secret: &Secret,
+    others_until: Timestamp,
+    now: Timestamp,
+) -> StorageResult<()> {
+    tx.sql(
+        "UPDATE endpoint_secrets SET live_until = min(ifnull(live_until, ?1), ?1) WHERE endpoint = ?2",
+    )?
+    .execute([others_until.as_millis(), endpoint.key()])
+    .map_err(database)?;
+    note_replaced(tx, endpoint)?;
+    add(tx, keys, endpoint, secret, now)
+}
+
+/// Ends those that were replaced.
+pub(crate) fn end_replaced(
+    tx: &Tx<'_, '_>,
+    endpoint: EndpointId,
+    now: Timestamp,
+) -> StorageResult<()> {
+    tx.sql("UPDATE endpoint_secrets SET live_until = min(live_until, ?) WHERE endpoint = ? AND live_until IS NOT NULL")?
+        .execute([now.as_millis(), endpoint.key()])
+        .map_err(database)?;
+    note_replaced(tx, endpoint)
+}
+
+/// Keeps with the endpoint when the last of them ends.
+fn note_replaced(tx: &Tx<'_, '_>, endpoint: EndpointId) -> StorageResult<()> {
+    tx.sql(
+        "UPDATE endpoints SET replaced_secret_until = (SELECT max(live_until) FROM endpoint_secrets \
+         WHERE endpoint_secrets.endpoint = endpoints.endpoint) WHERE endpoint = ?",
+    )?
+    .execute([endpoint.key()])
+    .map_err(database)?;
+    Ok(())
+}
+
+/// The secrets that sign at `now` or later.
+pub(crate) fn live(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    endpoint: EndpointId,
+    now: Timestamp,
+) -> StorageResult<Vec<LiveSecret>> {
+    let rows: Vec<(i64, Vec<u8>, Option<Timestamp>)> = connection
+        .prepare_cached(
+            "SELECT secret, sealed, live_until FROM endpoint_secrets \
+             WHERE endpoint = ? AND ifnull(live_until > ?, 1)",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([endpoint.key(), now.as_millis()], |row| {
+                    Ok((row.get("secret")?, row.get("sealed")?, maybe_at(row, "live_until")?))
+                })?
+                .collect()
+        })
+        .map_err(database)?;
+    rows.into_iter()
+        .map(|(row, sealed, live_until)| {
+            let secret = keys.key.open(&place(row), &sealed).ok();
+            let secret = secret.and_then(|secret| String::from_utf8(secret).ok());
+            let secret = secret.ok_or_else(|| damaged("endpoint_secrets.sealed"))?;
+            Ok(LiveSecret { secret: Secret::from(secret), live_until })
+        })
+        .collect()
+}
