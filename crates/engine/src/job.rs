@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use abide_core::consent::hash::sha256;
+use abide_core::delivery::Run;
 use abide_core::event::{Event, EventBody};
 use abide_core::ids::{DeliveryId, SubjectId};
 use abide_dialects::{Content, Dialect, Rendered};
@@ -19,6 +20,7 @@ pub(crate) struct Job {
     pub(crate) delivery: DeliveryId,
     /// Keeps the lease from being closed.
     pub(crate) hold: Arc<Hold>,
+    run: Run,
     content: Held,
 }
 
@@ -33,11 +35,26 @@ enum Held {
 
 impl Job {
     pub(crate) fn hot(delivery: DeliveryId, hold: Arc<Hold>, event: Arc<SharedEvent>) -> Self {
-        Self { delivery, hold, content: Held::Event(event) }
+        Self { delivery, hold, run: Run::First, content: Held::Event(event) }
+    }
+
+    /// A test, which goes past its endpoint's line.
+    pub(crate) fn test(delivery: DeliveryId, hold: Arc<Hold>, event: Arc<SharedEvent>) -> Self {
+        Self { run: Run::Test, ..Self::hot(delivery, hold, event) }
     }
 
     pub(crate) fn by_id(delivery: DeliveryId, hold: Arc<Hold>, place: Place) -> Self {
-        Self { delivery, hold, content: Held::Id { _place: place } }
+        Self { delivery, hold, run: Run::First, content: Held::Id { _place: place } }
+    }
+
+    /// Its run, as long as its attempt was not opened.
+    pub(crate) fn run(&self) -> Run {
+        self.run
+    }
+
+    /// Whether it is a test.
+    pub(crate) fn is_test(&self) -> bool {
+        self.run == Run::Test
     }
 
     pub(crate) fn event(&self) -> Option<&Arc<SharedEvent>> {

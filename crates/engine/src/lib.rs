@@ -36,6 +36,7 @@ mod registry;
 mod reporter;
 mod room;
 mod send;
+mod testing;
 mod worker;
 
 pub use engine::{Engine, EngineParts, StartError};

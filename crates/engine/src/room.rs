@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use abide_core::delivery::Run;
 use abide_storage::{Committed, HotDelivery, Room, Slot};
 use parking_lot::Mutex;
 
 use crate::hub::Hub;
 use crate::job::{Job, SharedEvent};
 use crate::outbound::{ByteBudget, Share};
+use crate::testing;
 
 /// Counts what is in memory.
 #[derive(Debug)]
@@ -145,13 +147,19 @@ impl Committed for Front {
         // Nobody locks it: the lock is what lets a slot be shared.
         let slot = Arc::new(Mutex::new(slot));
         let mut shared: Option<Arc<SharedEvent>> = None;
-        for HotDelivery { id, endpoint, event } in deliveries {
+        for HotDelivery { id, endpoint, event, run } in deliveries {
             let event = match &shared {
                 Some(known) if Arc::ptr_eq(&known.event, &event) => Arc::clone(known),
                 _ => Arc::new(SharedEvent::new(event, Arc::clone(&slot))),
             };
             shared = Some(Arc::clone(&event));
-            hub.enqueue(endpoint, Job::hot(id, Arc::clone(&hold), event));
+            let hold = Arc::clone(&hold);
+            match run {
+                Run::Test => testing::start(&hub, endpoint, Job::test(id, hold, event)),
+                Run::First | Run::Single | Run::Series => {
+                    hub.enqueue(endpoint, Job::hot(id, hold, event));
+                }
+            }
         }
     }
 }

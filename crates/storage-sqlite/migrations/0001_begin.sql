@@ -145,7 +145,7 @@ CREATE UNIQUE INDEX decisions_feed ON decisions (organization, log_index);
 
 -- An event about a person's consent lies sealed in the decision that it shows; `version`, `state` and `withdrawn_at` say
 -- how the record stood when it happened. `sealed` holds an event about nobody, under the organization's key. A batch has
--- its parts in `event_parts`.
+-- its parts in `event_parts`. A test that somebody sent tells of nobody and stands in no feed: it has no number.
 CREATE TABLE events (
   event INTEGER PRIMARY KEY,
   organization INTEGER NOT NULL,
@@ -155,7 +155,7 @@ CREATE TABLE events (
   render_version INTEGER NOT NULL,
   batch INTEGER,
   -- As of decisions.
-  log_index INTEGER NOT NULL,
+  log_index INTEGER,
   consent INTEGER,
   decision INTEGER,
   version INTEGER,
@@ -226,7 +226,7 @@ CREATE TABLE deliveries (
     OR state = 'superseded' OR state = 'erased' OR state = 'discarded'),
   lease INTEGER CHECK ((lease IS NOT NULL) = (state IN ('hot', 'claimed'))),
   due_at INTEGER CHECK ((due_at IS NOT NULL) = (state IN ('pending', 'parked'))),
-  run TEXT NOT NULL DEFAULT 'first' CHECK (run = 'first' OR run = 'single' OR run = 'series'),
+  run TEXT NOT NULL DEFAULT 'first' CHECK (run = 'first' OR run = 'single' OR run = 'series' OR run = 'test'),
   attempts INTEGER NOT NULL DEFAULT 0,
   attempts_in_run INTEGER NOT NULL DEFAULT 0,
   -- Drawn when somebody asked for another run: only a line that an endpoint drew later cancels it.

@@ -111,8 +111,9 @@ pub(crate) fn open(
 /// its own content for every endpoint.
 fn source_of(endpoint: &EndpointFacts, event: &Event) -> Source {
     match event.body {
-        EventBody::Consent(_) => endpoint.rules.source,
-        EventBody::Batch(_) | EventBody::Policy(_) => Source::Snapshot,
+        EventBody::Consent(_) if event.subject.is_some() => endpoint.rules.source,
+        // A consent that is nobody's is a test's.
+        EventBody::Consent(_) | EventBody::Batch(_) | EventBody::Policy(_) => Source::Snapshot,
     }
 }
 

@@ -6,11 +6,13 @@ use abide_core::access::{Actor, Caller};
 use abide_core::endpoint::{
     DeliveryRules, EndpointAuth, EndpointState, EventFilter, Overrides, ShownAuth, Source,
 };
-use abide_core::event::EventKind;
+use abide_core::event::{EventBody, EventKind};
 use abide_core::ids::{DeliveryId, Endpoint, EndpointId, OrganizationId};
 use abide_core::policy::text_field;
 use abide_core::{Refusal, Timestamp};
-use abide_storage::endpoints::{EndpointPatch, EndpointView, NewEndpoint, SendingEndpoint};
+use abide_storage::endpoints::{
+    EndpointPatch, EndpointView, NewEndpoint, SendingEndpoint, TestSent,
+};
 use abide_storage::sealing::{OrganizationKeys, Place, Secret};
 use abide_storage::{Endpoints, Page, PageWanted, StorageError, StorageResult};
 use async_trait::async_trait;
@@ -19,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::SqliteStore;
 use crate::endpoint_secrets;
+use crate::publish::publish_test;
 use crate::rows::{at, count, damaged, database, id, maybe_at, maybe_named, named, newest, news};
 use crate::tx::Tx;
 use crate::writer::After;
@@ -341,6 +344,24 @@ impl Endpoints for SqliteStore {
             changed(tx, by.organization, endpoint, now)?;
             tx.audit(&by, "endpoint.end_replaced_secrets", &endpoint.to_string(), now)?;
             live(tx, by.organization, endpoint)
+        })
+        .await
+    }
+
+    async fn test(
+        &self,
+        by: &Caller,
+        endpoint: EndpointId,
+        kind: EventKind,
+        body: EventBody,
+        now: Timestamp,
+    ) -> StorageResult<TestSent> {
+        let by = *by;
+        self.write(8_192, move |tx| {
+            live(tx, by.organization, endpoint)?;
+            let sent = publish_test(tx, by.organization, endpoint, (kind, &body), now)?;
+            tx.audit(&by, "endpoint.test", &endpoint.to_string(), now)?;
+            Ok(sent)
         })
         .await
     }

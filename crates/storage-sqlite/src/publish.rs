@@ -5,15 +5,15 @@ use std::sync::Arc;
 use abide_core::Timestamp;
 use abide_core::consent::batch::{BATCH_EVENT_LIMIT, split_batch};
 use abide_core::consent::{ConsentView, PermissionState};
-use abide_core::delivery::{DeliveryState, Reason};
+use abide_core::delivery::{DeliveryState, Reason, Run};
 use abide_core::endpoint::{EndpointState, Source};
 use abide_core::event::{BatchView, Event, EventBody, EventKind, RENDER_VERSION};
 use abide_core::ids::{
     BatchId, Delivery, DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, SubjectId,
 };
-use abide_core::policy::Policy;
+use abide_storage::endpoints::TestSent;
 use abide_storage::sealing::{OrganizationKeys, Place};
-use abide_storage::{HotDelivery, StorageResult};
+use abide_storage::{HotDelivery, StorageError, StorageResult};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::endpoints::{EndpointFacts, endpoint_set};
@@ -69,7 +69,7 @@ fn insert_event(tx: &mut Tx<'_, '_>, event: &Event) -> StorageResult<usize> {
         }
         EventBody::Policy(policy) => {
             let text = serde_json::to_vec(policy).map_err(|_| damaged("events.sealed"))?;
-            let place = policy_place(event.id.key());
+            let place = sealed_place(event.id.key());
             sealed = Some(tx.keys(event.organization)?.key.seal(&place, &text));
             text.len()
         }
@@ -104,6 +104,59 @@ fn insert_event(tx: &mut Tx<'_, '_>, event: &Event) -> StorageResult<usize> {
     Ok(bytes)
 }
 
+/// Writes an event with made-up content, and its one delivery, for the engine to send at once (P25).
+pub(crate) fn publish_test(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    endpoint: EndpointId,
+    (kind, body): (EventKind, &EventBody),
+    now: Timestamp,
+) -> StorageResult<TestSent> {
+    let id = tx.id(now);
+    let text = match body {
+        EventBody::Consent(consent) => serde_json::to_vec(consent),
+        EventBody::Batch(batch) => serde_json::to_vec(&(batch.id, &batch.consents)),
+        EventBody::Policy(policy) => serde_json::to_vec(policy),
+    };
+    let text = text.map_err(|_| damaged("events.sealed"))?;
+    let engine = tx.shared.engine.load_full();
+    let Some(slot) = engine.as_ref().and_then(|engine| engine.0.reserve(1, text.len())) else {
+        return Err(StorageError::Busy);
+    };
+    let event = Event {
+        id,
+        organization,
+        kind,
+        created_at: now,
+        subject: None,
+        render_version: RENDER_VERSION,
+        body: body.clone(),
+    };
+    let sealed = tx.keys(organization)?.key.seal(&sealed_place(id.key()), &text);
+    tx.sql(
+        "INSERT INTO events (event, organization, kind, created_at, render_version, sealed) VALUES (?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        id.key(),
+        organization.key(),
+        kind.as_str(),
+        now.as_millis(),
+        RENDER_VERSION,
+        sealed
+    ])
+    .map_err(database)?;
+    let delivery = tx.id::<Delivery>(now);
+    tx.sql(
+        "INSERT INTO deliveries (delivery, organization, event, endpoint, state, lease, run) \
+         VALUES (?, ?, ?, ?, 'hot', ?, 'test')",
+    )?
+    .execute([delivery.key(), organization.key(), id.key(), endpoint.key(), slot.lease().key()])
+    .map_err(database)?;
+    let hot = HotDelivery { id: delivery, endpoint, event: Arc::new(event), run: Run::Test };
+    tx.after(After::Take(slot, vec![hot]));
+    Ok(TestSent { event: id, delivery })
+}
+
 /// About as many bytes as a consent takes in a body.
 fn size_of(view: &ConsentView) -> usize {
     let metadata = view.metadata.as_ref().map_or(0, |metadata| metadata.as_str().len());
@@ -132,7 +185,7 @@ fn insert_parts(tx: &Tx<'_, '_>, event: &Event, batch: &BatchView) -> StorageRes
     Ok(())
 }
 
-fn policy_place(event: i64) -> Place {
+fn sealed_place(event: i64) -> Place {
     Place { table: "events", column: "sealed", row: event }
 }
 
@@ -168,7 +221,8 @@ fn fan_out(
         };
         insert_delivery(tx, &of, endpoint.id, delivery, start, now)?;
         if matches!(start, Start::Hot(_)) {
-            hot.push(HotDelivery { id: delivery, endpoint: endpoint.id, event: Arc::clone(event) });
+            let event = Arc::clone(event);
+            hot.push(HotDelivery { id: delivery, endpoint: endpoint.id, event, run: Run::First });
         }
         if endpoint.rules.source == Source::Lane
             && let Some(subject) = event.subject
@@ -261,7 +315,7 @@ pub(crate) fn load_event(
     let body = match (head.told, head.subject, head.batch, head.sealed) {
         (Some(told), Some(subject), _, _) => load_consent(connection, keys, subject, &told)?,
         (_, _, Some(batch), _) => load_batch(connection, keys, event, batch)?,
-        (_, _, _, Some(sealed)) => Some(load_policy(keys, event, &sealed)?),
+        (_, _, _, Some(sealed)) => Some(open_sealed(keys, event, head.kind, &sealed)?),
         (..) => return Err(damaged("events")),
     };
     Ok(Some(match body {
@@ -314,10 +368,25 @@ fn load_consent(
     told.read(connection, subject, &key).map(|view| Some(EventBody::Consent(view)))
 }
 
-fn load_policy(keys: &OrganizationKeys, event: i64, sealed: &[u8]) -> StorageResult<EventBody> {
-    let text = keys.key.open(&policy_place(event), sealed).map_err(|_| damaged("events.sealed"))?;
-    let policy: Policy = serde_json::from_slice(&text).map_err(|_| damaged("events.sealed"))?;
-    Ok(EventBody::Policy(policy))
+/// What an event about nobody tells: a policy, or the made-up content of a test.
+fn open_sealed(
+    keys: &OrganizationKeys,
+    event: i64,
+    kind: EventKind,
+    sealed: &[u8],
+) -> StorageResult<EventBody> {
+    let text = keys.key.open(&sealed_place(event), sealed).map_err(|_| damaged("events.sealed"))?;
+    let body = match kind {
+        EventKind::PolicyCreated | EventKind::PolicyUpdated | EventKind::PolicyDeleted => {
+            serde_json::from_slice(&text).map(EventBody::Policy)
+        }
+        EventKind::ConsentCreated | EventKind::ConsentUpdated | EventKind::ConsentWithdrawn => {
+            serde_json::from_slice(&text).map(EventBody::Consent)
+        }
+        EventKind::ConsentBatchCreated => serde_json::from_slice(&text)
+            .map(|(id, consents)| EventBody::Batch(BatchView { id, consents })),
+    };
+    body.map_err(|_| damaged("events.sealed"))
 }
 
 fn load_batch(

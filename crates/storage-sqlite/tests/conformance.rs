@@ -77,6 +77,10 @@ conforms! {
         an_earlier_attempts_outcome_moves_nothing,
         a_repeated_report_changes_nothing,
         a_hot_failure_is_retried;
+    endpoint_tests:
+        a_test_goes_to_its_endpoint_alone,
+        a_test_is_one_attempt_whatever_it_shows,
+        a_test_needs_its_endpoint_and_room;
     endpoints:
         a_pause_cancels_and_skips,
         a_pause_ends_what_is_under_way,

@@ -5,7 +5,8 @@ use abide_core::access::Caller;
 use abide_core::endpoint::{
     DeliveryRules, EndpointAuth, EndpointState, EventFilter, Overrides, ShownAuth,
 };
-use abide_core::ids::{DeliveryId, EndpointId, OrganizationId};
+use abide_core::event::{EventBody, EventKind};
+use abide_core::ids::{DeliveryId, EndpointId, EventId, OrganizationId};
 use async_trait::async_trait;
 
 use crate::sealing::Secret;
@@ -105,6 +106,15 @@ pub struct SendingEndpoint {
     pub cancelled_through: DeliveryId,
 }
 
+/// A test that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TestSent {
+    /// What it tells.
+    pub event: EventId,
+    /// Its delivery.
+    pub delivery: DeliveryId,
+}
+
 /// A secret that signs.
 #[derive(Debug)]
 pub struct LiveSecret {
@@ -169,6 +179,18 @@ pub trait Endpoints: Send + Sync {
         endpoint: EndpointId,
         now: Timestamp,
     ) -> StorageResult<EndpointView>;
+
+    /// Sends a test: an event with made-up content, told to this endpoint alone, in one attempt that is made at once,
+    /// whatever the endpoint's state (P25). It is a delivery like others in what is recorded of it, and stands in no
+    /// feed. Answers [`StorageError::Busy`](crate::StorageError::Busy) while this node has no room to send.
+    async fn test(
+        &self,
+        by: &Caller,
+        endpoint: EndpointId,
+        kind: EventKind,
+        body: EventBody,
+        now: Timestamp,
+    ) -> StorageResult<TestSent>;
 
     /// Deletes an endpoint: nothing more is sent, what waits is cancelled, its history stays.
     async fn delete(&self, by: &Caller, endpoint: EndpointId, now: Timestamp) -> StorageResult<()>;

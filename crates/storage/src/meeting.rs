@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use abide_core::delivery::Run;
 use abide_core::event::Event;
 use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
 use tokio::sync::watch;
@@ -84,4 +85,6 @@ pub struct HotDelivery {
     pub endpoint: EndpointId,
     /// What it tells, shared by all deliveries of the event.
     pub event: Arc<Event>,
+    /// The first run, or a test: that is sent at once, past the endpoint's line and whatever its state.
+    pub run: Run,
 }

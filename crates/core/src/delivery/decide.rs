@@ -14,11 +14,13 @@ pub enum Run {
     Single,
     /// Asked for by hand: the whole schedule.
     Series,
+    /// A test that somebody sent: one attempt, of which the endpoint's state is no matter and which stops nothing.
+    Test,
 }
 
 impl Run {
     /// Every kind of run.
-    pub const ALL: [Self; 3] = [Self::First, Self::Single, Self::Series];
+    pub const ALL: [Self; 4] = [Self::First, Self::Single, Self::Series, Self::Test];
 
     /// The stored name.
     pub fn as_str(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Run {
             Self::First => "first",
             Self::Single => "single",
             Self::Series => "series",
+            Self::Test => "test",
         }
     }
 
@@ -60,11 +63,12 @@ pub fn decide(
         Outcome::Delivered => end(Trigger::OutcomeDelivered, None),
         Outcome::Skipped => end(Trigger::OutcomeSkipped, Some(Reason::NothingToDo)),
         Outcome::Failed => end(Trigger::OutcomeFailed, Some(Reason::Refused)),
+        Outcome::Gone if run == Run::Test => end(Trigger::OutcomeFailed, Some(Reason::Refused)),
         Outcome::Gone => end(Trigger::Gone, Some(Reason::EndpointGone)),
         Outcome::Retry { retry_after } => {
             let due_at = match run {
                 Run::First | Run::Series => schedule.next(attempts, ended, retry_after, draw),
-                Run::Single => None,
+                Run::Single | Run::Test => None,
             };
             match due_at {
                 Some(due_at) => {
@@ -107,6 +111,8 @@ mod tests {
             (retry, Run::First, 2, Trigger::OutcomeFailed, None, Some(Reason::AttemptsUsedUp)),
             (retry, Run::Single, 1, Trigger::OutcomeFailed, None, Some(Reason::AttemptsUsedUp)),
             (retry, Run::Series, 1, Trigger::OutcomeRetry, Some(65_000), None),
+            (retry, Run::Test, 1, Trigger::OutcomeFailed, None, Some(Reason::AttemptsUsedUp)),
+            (Outcome::Gone, Run::Test, 1, Trigger::OutcomeFailed, None, Some(Reason::Refused)),
         ];
         for (outcome, run, attempts, trigger, due, reason) in cases {
             let decided = decide(outcome, run, attempts, &TWO, at, 0);

@@ -12,6 +12,7 @@ mod order;
 mod outcomes;
 mod standstill;
 mod stopped;
+mod testing;
 mod world;
 
 #[path = "../support/receiver.rs"]

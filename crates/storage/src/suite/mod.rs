@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod consents;
 pub mod deliveries;
+pub mod endpoint_tests;
 pub mod endpoints;
 pub mod isolation;
 pub mod keys;

@@ -8,7 +8,8 @@ use super::world::{SKIP, World, at, grant, ok, refusal};
 use crate::policies::PolicyFilter;
 use crate::{PageWanted, Storage};
 
-fn new(version: &str) -> NewPolicy {
+/// A version to be created.
+pub(crate) fn new(version: &str) -> NewPolicy {
     NewPolicy {
         policy_type: PolicyType::CookiePolicy,
         version: version.to_owned(),

@@ -1,0 +1,103 @@
+//! Tests that somebody sends to an endpoint.
+
+use std::sync::atomic::Ordering;
+
+use abide_core::delivery::{DeliveryState, Outcome, Run};
+use abide_core::event::{BatchView, EventBody, EventKind};
+use abide_core::ids::BatchId;
+
+use super::world::{RETRY, SKIP, World, at, finished, grant, ok, refusal};
+use crate::deliveries::{Fresh, Opening};
+use crate::{Storage, StorageError};
+
+/// P25: a test is one hot delivery to one endpoint, also to one that is stopped; it stands in no feed, and its content
+/// comes back as it was sent.
+pub async fn a_test_goes_to_its_endpoint_alone(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(SKIP).await;
+    world.endpoint(SKIP).await;
+    let consent = world.record(grant("ada", "marketing"), at(1)).await;
+    let engine = world.engine(at(2)).await;
+    world.set_active(endpoint, false, at(3)).await;
+    let before = world.everything().await;
+    let policy = ok(store.policies().create(&world.by, super::policies::new("1"), at(4)).await);
+    engine.taken();
+    let bodies = [
+        (EventKind::ConsentUpdated, EventBody::Consent(consent.clone())),
+        (EventKind::PolicyCreated, EventBody::Policy(policy)),
+        (
+            EventKind::ConsentBatchCreated,
+            EventBody::Batch(BatchView { id: BatchId::from_key(9), consents: vec![consent; 2] }),
+        ),
+    ];
+    for (kind, body) in bodies {
+        let sent = store.endpoints().test(&world.by, endpoint, kind, body.clone(), at(5)).await;
+        let sent = ok(sent);
+        let [hot] = &engine.taken()[..] else { panic!("one delivery") };
+        assert_eq!((hot.id, hot.endpoint, hot.run), (sent.delivery, endpoint, Run::Test));
+        assert_eq!((hot.event.id, hot.event.kind, &hot.event.body), (sent.event, kind, &body));
+        assert_eq!(world.event(sent.event).await.map(|event| event.body), Some(body));
+        let [row] = &ok(store.history().deliveries_of(world.organization, sent.event).await)[..]
+        else {
+            panic!("one delivery")
+        };
+        assert_eq!((row.id, row.endpoint, row.state), (hot.id, endpoint, DeliveryState::Hot));
+    }
+    let events = world.events().await;
+    assert!(events.len() == before.events.len() + 1, "the policy, and no test, is in the feed");
+    let audit = ok(store.history().audit(world.organization, 3).await);
+    assert!(audit.iter().all(|entry| entry.action == "endpoint.test"));
+}
+
+/// P25: what a test showed is recorded as an attempt, and the endpoint's state says nothing to it.
+pub async fn a_test_is_one_attempt_whatever_it_shows(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(SKIP).await;
+    let consent = world.record(grant("ada", "marketing"), at(1)).await;
+    let engine = world.engine(at(2)).await;
+    world.set_active(endpoint, false, at(3)).await;
+    for (outcome, state) in
+        [(Outcome::Delivered, DeliveryState::Delivered), (RETRY, DeliveryState::Failed)]
+    {
+        let body = EventBody::Consent(consent.clone());
+        let kind = EventKind::ConsentCreated;
+        let sent = ok(store.endpoints().test(&world.by, endpoint, kind, body, at(4)).await);
+        let hot = engine.taken().remove(0);
+        let opening = Opening {
+            event: hot.event,
+            fresh: Fresh::Snapshot,
+            number: 1,
+            number_in_run: 1,
+            run: Run::Test,
+            signed_at: None,
+            object_version: 0,
+            first_sha256: None,
+        };
+        let report = finished(hot.id, engine.lease, &opening, outcome, at(5));
+        world.report(report, at(5)).await;
+        let row = &ok(store.history().deliveries_of(world.organization, sent.event).await)[0];
+        assert_eq!((row.state, row.attempts.len()), (state, 1));
+    }
+}
+
+/// P25, I13: a test of an endpoint that is not there, or another's, is refused; without room there is none.
+pub async fn a_test_needs_its_endpoint_and_room(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(SKIP).await;
+    let body = EventBody::Consent(world.record(grant("ada", "marketing"), at(1)).await);
+    let test = async |world: &World<'_>| {
+        let endpoints = world.store.endpoints();
+        endpoints.test(&world.by, endpoint, EventKind::ConsentCreated, body.clone(), at(3)).await
+    };
+    assert_eq!(test(&world).await, Err(StorageError::Busy), "there is no engine");
+    let engine = world.engine(at(2)).await;
+    engine.has_room.store(false, Ordering::Relaxed);
+    let before = world.everything().await;
+    assert_eq!(test(&world).await, Err(StorageError::Busy));
+    assert_eq!(world.everything().await, before);
+    engine.has_room.store(true, Ordering::Relaxed);
+    refusal(test(&World::named(store, "other").await).await);
+    ok(store.endpoints().delete(&world.by, endpoint, at(3)).await);
+    refusal(test(&world).await);
+    assert!(engine.taken().is_empty());
+}
