@@ -3,10 +3,12 @@
 //! - `test`: the project's test command, from formatting to house rules.
 //! - `contracts`: which requirement of `docs/contracts/` is named by which tests.
 //! - `tidy`: house rules that the compiler does not hold.
+//! - `openapi`: `docs/openapi.json`, out of the code.
 //! - `bench`: the figures of `docs/performance.md`.
 
 mod bench;
 mod contracts;
+mod openapi;
 mod source;
 mod test;
 mod tidy;
@@ -35,6 +37,8 @@ enum Chore {
     Contracts(contracts::Options),
     /// Hold the house rules: module docs, sizes, imports, names, migrations.
     Tidy,
+    /// Write `docs/openapi.json` anew, out of the code.
+    Openapi,
     /// Measure the released program against the machine's limits; prints one table.
     Bench(bench::Options),
 }
@@ -56,6 +60,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::Test(options) => test::run(&root, *options),
         Chore::Contracts(options) => contracts::run(&root, options),
         Chore::Tidy => tidy::run(&root),
+        Chore::Openapi => openapi::run(&root),
         Chore::Bench(options) => bench::run(&root, options),
     }
 }

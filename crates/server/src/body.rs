@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -12,7 +13,7 @@ use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::api::consentproof::envelope::ApiError;
+use crate::rejection::Owner;
 use crate::router::Shared;
 
 /// Largest body of a call about one object.
@@ -83,27 +84,31 @@ pub(crate) struct JsonBody<const LIMIT: usize>(pub(crate) Bytes, pub(crate) Body
 pub(crate) struct OptionalBody(pub(crate) Option<Bytes>, pub(crate) BodyShare);
 
 impl<const LIMIT: usize> FromRequest<Shared> for JsonBody<LIMIT> {
-    type Rejection = ApiError;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, shared: &Shared) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
+        let owner = Owner::of(request.uri().path());
         if !is_json(request.headers()) {
-            return Err(Unread::NotJson.into());
+            return Err(owner.tell(Unread::NotJson));
         }
-        let (bytes, share) = read(request, LIMIT, &shared.body_room).await?;
-        Ok(Self(bytes, share))
+        match read(request, LIMIT, &shared.body_room).await {
+            Ok((bytes, share)) => Ok(Self(bytes, share)),
+            Err(reason) => Err(owner.tell(reason)),
+        }
     }
 }
 
 impl FromRequest<Shared> for OptionalBody {
-    type Rejection = ApiError;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, shared: &Shared) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
+        let owner = Owner::of(request.uri().path());
         let json = is_json(request.headers());
-        let (body, share) = read(request, SINGLE, &shared.body_room).await?;
-        match (body.is_empty(), json) {
-            (true, _) => Ok(Self(None, share)),
-            (false, true) => Ok(Self(Some(body), share)),
-            (false, false) => Err(Unread::NotJson.into()),
+        match read(request, SINGLE, &shared.body_room).await {
+            Ok((body, share)) if body.is_empty() => Ok(Self(None, share)),
+            Ok((body, share)) if json => Ok(Self(Some(body), share)),
+            Ok(_) => Err(owner.tell(Unread::NotJson)),
+            Err(reason) => Err(owner.tell(reason)),
         }
     }
 }

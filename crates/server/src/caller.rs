@@ -4,15 +4,18 @@
 //! answer, whatever was wrong with it. A cookie is not looked at.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use abide_core::access::{Actor, Caller, Scope};
+use abide_storage::accounts::ApiKey;
 use abide_storage::{Presented, Storage, StorageError};
 use axum::extract::FromRequestParts;
+use axum::response::Response;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use crate::api::consentproof::envelope::ApiError;
+use crate::rejection::Owner;
 use crate::router::Shared;
 
 /// Why a caller is turned away.
@@ -32,12 +35,23 @@ pub(crate) enum TurnedAway {
 #[derive(Debug)]
 pub(crate) struct By<S> {
     pub(crate) caller: Caller,
+    /// The key that they hold.
+    pub(crate) key: Arc<ApiKey>,
     scope: PhantomData<S>,
 }
 
 /// A scope as a type.
 pub(crate) trait Needed {
-    const SCOPE: Scope;
+    /// `None` where every valid key will do.
+    const SCOPE: Option<Scope>;
+}
+
+/// Whoever holds a valid key, whatever it may do.
+#[derive(Debug)]
+pub(crate) enum AnyScope {}
+
+impl Needed for AnyScope {
+    const SCOPE: Option<Scope> = None;
 }
 
 macro_rules! needed {
@@ -45,38 +59,45 @@ macro_rules! needed {
         #[derive(Debug)]
         pub(crate) enum $name {}
         impl Needed for $name {
-            const SCOPE: Scope = Scope::$name;
+            const SCOPE: Option<Scope> = Some(Scope::$name);
         }
     )*};
 }
-needed! { ConsentRead ConsentWrite PoliciesWrite WebhooksRead WebhooksWrite }
+needed! { Admin ConsentRead ConsentWrite PoliciesWrite WebhooksRead WebhooksWrite }
 
 impl<S: Needed> FromRequestParts<Shared> for By<S> {
-    type Rejection = ApiError;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
         let storage = shared.app.storage.as_ref();
-        let caller = authenticate(storage, &parts.headers, S::SCOPE).await?;
-        Ok(Self { caller, scope: PhantomData })
+        match authenticate(storage, &parts.headers, S::SCOPE).await {
+            Ok(key) => {
+                let caller = Caller { organization: key.organization, actor: Actor::Key(key.id) };
+                Ok(Self { caller, key, scope: PhantomData })
+            }
+            Err(reason) => Err(Owner::of(parts.uri.path()).tell(reason)),
+        }
     }
 }
 
-/// Finds the caller and checks that their key holds `scope`.
+/// Finds the caller's key and checks that it holds `scope`.
 pub(crate) async fn authenticate(
     storage: &dyn Storage,
     headers: &HeaderMap,
-    scope: Scope,
-) -> Result<Caller, TurnedAway> {
+    scope: Option<Scope>,
+) -> Result<Arc<ApiKey>, TurnedAway> {
     let presented = presented(headers)?;
     let key = storage.accounts().key(presented.id()).await.map_err(TurnedAway::Storage)?;
     if !presented.opens(key.as_deref()) {
         return Err(TurnedAway::Invalid);
     }
     let key = key.ok_or(TurnedAway::Invalid)?;
-    if !key.scopes.iter().any(|held| held.covers(scope)) {
-        return Err(TurnedAway::Lacks(scope));
+    match scope {
+        Some(scope) if !key.scopes.iter().any(|held| held.covers(scope)) => {
+            Err(TurnedAway::Lacks(scope))
+        }
+        Some(_) | None => Ok(key),
     }
-    Ok(Caller { organization: key.organization, actor: Actor::Key(key.id) })
 }
 
 /// The one credential that the headers hold. Two that disagree are none.

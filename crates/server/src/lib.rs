@@ -2,7 +2,7 @@
 //!
 //! A handler unpacks, calls one operation of the store, wraps. What a caller sends is read in `input` and judged in
 //! `abide-core`; who a caller is, `caller` says; each API has one type that becomes its errors
-//! (`api::consentproof::envelope` for ConsentProof's paths, `problem` for Abide's own).
+//! (`api::consentproof::envelope` for ConsentProof's paths, `problem` for Abide's own); `rejection` says whose a path is.
 //!
 //! Logs name route templates, request ids, statuses and durations. Bodies, query values, header values and paths as
 //! sent never reach them (I11).
@@ -13,6 +13,7 @@ mod caller;
 mod input;
 mod observe;
 mod problem;
+mod rejection;
 mod router;
 mod runtime;
 mod serve;
@@ -26,6 +27,15 @@ pub use observe::REQUEST_ID;
 pub use router::router;
 pub use runtime::runtime;
 pub use serve::{Drained, Limits, serve};
+
+/// The OpenAPI document of Abide's own API, as JSON with a line per entry: what `GET /openapi.json` answers.
+pub fn openapi_json() -> String {
+    // Texts, numbers and lists alone: this cannot fail.
+    let mut text =
+        serde_json::to_string_pretty(&api::abide::openapi::document()).unwrap_or_default();
+    text.push('\n');
+    text
+}
 
 /// What the server is made of; the binary wires it.
 #[derive(Clone)]

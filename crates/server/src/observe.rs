@@ -14,16 +14,16 @@ use std::time::Instant;
 
 use abide_core::shell::{Chance, draw};
 use axum::extract::{MatchedPath, Request};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method};
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Instrument as _, Level};
 
-use crate::api::consentproof::envelope::ApiError;
-use crate::problem::Problem;
-use crate::router::{Shared, is_consentproof};
+use crate::problem::Unnumbered;
+use crate::rejection::{Owner, Rejected};
+use crate::router::Shared;
 
 /// The header that carries a request's id on every answer.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -92,6 +92,7 @@ where
 
 /// What is said of a request.
 struct About {
+    owner: Owner,
     measured: bool,
     method: &'static str,
     matched: Option<MatchedPath>,
@@ -100,7 +101,8 @@ struct About {
 impl About {
     fn of(request: &Request) -> Self {
         Self {
-            measured: is_consentproof(request.uri().path()),
+            owner: Owner::of(request.uri().path()),
+            measured: is_measured(request.uri().path()),
             method: method_name(request.method()),
             matched: request.extensions().get::<MatchedPath>().cloned(),
         }
@@ -114,7 +116,7 @@ async fn observe(
 ) -> Response {
     let started = Instant::now();
     let id = shared.request_ids.next();
-    let About { measured, method, matched } = about;
+    let About { owner, measured, method, matched } = about;
     let route = matched.as_ref().map_or("none", MatchedPath::as_str);
 
     // A handler that panics shares nothing half-written with others: what is kept is kept by the store.
@@ -127,7 +129,8 @@ async fn observe(
     };
     let mut response = match handled {
         Ok(Ok(response)) => response,
-        Err(_) => broken(measured),
+        // The panic's own words may be personal and stay out of the answer and the log.
+        Err(_) => owner.tell(Rejected::Broken("a handler panicked".to_owned())),
     };
 
     let elapsed = started.elapsed();
@@ -140,21 +143,18 @@ async fn observe(
     } else {
         tracing::debug!(request = id, method, route, status, millis, "request answered");
     }
+    if let Some(problem) = response.extensions_mut().remove::<Unnumbered>() {
+        problem.write(&mut response, &id);
+    }
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
 }
 
-/// The answer for a handler that panicked; the panic's own words may be personal and stay out of it.
-fn broken(consentproof: bool) -> Response {
-    const REASON: &str = "a handler panicked";
-    if consentproof {
-        return ApiError::internal(REASON.to_owned()).into_response();
-    }
-    let mut response = Problem::Internal.into_response();
-    response.extensions_mut().insert(Failure(REASON.to_owned()));
-    response
+/// Whether a path is one of an API's, whose times are kept: probes, metrics and pages would only hide them.
+fn is_measured(path: &str) -> bool {
+    Owner::of(path) == Owner::ConsentProof || path.starts_with("/abide/")
 }
 
 /// The method's name where it is one we know; other names are the caller's words and stay out of the log.

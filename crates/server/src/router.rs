@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
 use crate::App;
-use crate::api::consentproof::envelope::ApiError;
 use crate::api::consentproof::{consent, policies, webhooks};
-use crate::api::health;
+use crate::api::{abide, health};
 use crate::body::BodyRoom;
 use crate::observe::{Observe, RequestIds};
-use crate::problem::Problem;
+use crate::rejection::{CONSENTPROOF_PREFIXES, Owner, Rejected};
 
 /// What handlers share.
 pub(crate) type Shared = Arc<Inner>;
@@ -38,6 +37,9 @@ pub fn router(app: App) -> Router {
             router = router.route(&format!("{prefix}{path}"), methods);
         }
     }
+    for route in abide::routes() {
+        router = router.route(route.path, route.handler);
+    }
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
@@ -45,14 +47,14 @@ pub fn router(app: App) -> Router {
         .with_state(shared)
 }
 
-/// Where ConsentProof's paths begin.
-const CONSENTPROOF_PREFIXES: [&str; 2] = ["/v1", "/api/v1"];
-
-fn own() -> [(&'static str, MethodRouter<Shared>); 3] {
+fn own() -> [(&'static str, MethodRouter<Shared>); 6] {
     [
         ("/healthz", get(health::healthz)),
         ("/readyz", get(health::readyz)),
         ("/metrics", get(health::metrics)),
+        ("/openapi.json", get(abide::openapi::handler)),
+        ("/docs", get(abide::docs::reference)),
+        ("/docs/problems", get(abide::docs::problems)),
     ]
 }
 
@@ -80,42 +82,17 @@ fn consentproof() -> [(&'static str, MethodRouter<Shared>); 8] {
     ]
 }
 
-/// Whether errors under this path are told in ConsentProof's envelope.
-pub(crate) fn is_consentproof(path: &str) -> bool {
-    CONSENTPROOF_PREFIXES.iter().any(|prefix| {
-        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
-}
-
 async fn no_such_path(request: Request) -> Response {
-    if is_consentproof(request.uri().path()) {
-        ApiError::no_such_path().into_response()
-    } else {
-        Problem::NoSuchPath.into_response()
-    }
+    Owner::of(request.uri().path()).tell(Rejected::NoSuchPath)
 }
 
 async fn method_not_allowed(request: Request) -> Response {
-    if is_consentproof(request.uri().path()) {
-        ApiError::method_not_allowed().into_response()
-    } else {
-        Problem::MethodNotAllowed.into_response()
-    }
+    Owner::of(request.uri().path()).tell(Rejected::MethodNotAllowed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_owner_of_a_path_is_told_by_its_prefix() {
-        for path in ["/v1", "/v1/", "/v1/consent", "/api/v1/x"] {
-            assert!(is_consentproof(path), "{path}");
-        }
-        for path in ["/", "/v12", "/api", "/abide/v1/x", "/healthz", "//v1/x"] {
-            assert!(!is_consentproof(path), "{path}");
-        }
-    }
 
     #[test]
     fn no_path_is_routed_twice() {

@@ -161,6 +161,38 @@ impl Accounts for SqliteStore {
         .await
     }
 
+    async fn keys_after(
+        &self,
+        organization: OrganizationId,
+        after: Option<i64>,
+        limit: u32,
+    ) -> StorageResult<Vec<ApiKey>> {
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(
+                    "SELECT * FROM api_keys WHERE organization = ? AND api_key > ? ORDER BY api_key LIMIT ?",
+                )
+                .and_then(|mut statement| {
+                    let wanted = params![organization.key(), after.unwrap_or(0), limit];
+                    statement.query_map(wanted, key_of)?.collect()
+                })
+                .map_err(database)
+        })
+        .await
+    }
+
+    async fn key_of(
+        &self,
+        organization: OrganizationId,
+        key: KeyId,
+    ) -> StorageResult<Option<ApiKey>> {
+        self.read(move |connection, _| {
+            let found = stored_key(connection, key)?;
+            Ok(found.filter(|found| found.organization == organization))
+        })
+        .await
+    }
+
     async fn revoke_key(&self, by: &Caller, key: KeyId, now: Timestamp) -> StorageResult<ApiKey> {
         let by = *by;
         self.write(64, move |tx| {

@@ -68,6 +68,21 @@ pub trait Accounts: Send + Sync {
     /// An organization's keys, oldest first, revoked ones included.
     async fn keys(&self, organization: OrganizationId) -> StorageResult<Vec<ApiKey>>;
 
+    /// An organization's keys behind `after`, oldest first, revoked ones included, at most `limit`.
+    async fn keys_after(
+        &self,
+        organization: OrganizationId,
+        after: Option<i64>,
+        limit: u32,
+    ) -> StorageResult<Vec<ApiKey>>;
+
+    /// One key of an organization, as stored.
+    async fn key_of(
+        &self,
+        organization: OrganizationId,
+        key: KeyId,
+    ) -> StorageResult<Option<ApiKey>>;
+
     /// Revokes a key; from the answer on it opens nothing. Revoking twice is no mistake.
     async fn revoke_key(&self, by: &Caller, key: KeyId, now: Timestamp) -> StorageResult<ApiKey>;
 

@@ -1,4 +1,5 @@
 //! The APIs, one folder each; in it `<resource>/<verb>.rs`.
 
+pub(crate) mod abide;
 pub(crate) mod consentproof;
 pub(crate) mod health;

@@ -6,6 +6,7 @@
 
 mod field;
 mod metadata;
+mod named;
 mod params;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use field::{Address, EffectiveDate, FromField, Text, one_of};
 pub(crate) use metadata::{Metadata, with_text};
+pub(crate) use named::Named;
 pub(crate) use params::Params;
 
 /// Most top-level fields of an object; more is no request for this API.
@@ -155,6 +157,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Refuses every field but these, by name: an API of our own has no callers that send more than it needs, and a
+    /// mistyped name must not be left out in silence.
+    pub(crate) fn only(&mut self, known: &[Name]) {
+        let unknown: Vec<String> = self
+            .given
+            .iter()
+            .filter(|(given, _)| !known.iter().any(|name| name.0.contains(&given.as_ref())))
+            .map(|(given, _)| shown(given))
+            .collect();
+        for field in unknown {
+            self.problem(&field, unknown_field(known));
+        }
+    }
+
     /// Notes a problem of a field.
     pub(crate) fn problem(&mut self, field: &str, problem: impl Into<Cow<'static, str>>) {
         if self.problems.len() < PROBLEMS_LIMIT {
@@ -219,6 +235,22 @@ impl<'a> Fields<'a> {
             }
         }
         held.map_or(Given::Absent, |(_, read)| read)
+    }
+}
+
+/// A name that a caller made up, cut to what an answer can hold.
+fn shown(name: &str) -> String {
+    const MOST: usize = 64;
+    let end = name.char_indices().nth(MOST).map_or(name.len(), |(end, _)| end);
+    name[..end].to_owned()
+}
+
+/// What is said of a field that nobody knows.
+fn unknown_field(known: &[Name]) -> String {
+    let known: Vec<_> = known.iter().map(|name| format!("`{}`", name.0[0])).collect();
+    match known.as_slice() {
+        [] => "is not known; there are none here".to_owned(),
+        known => format!("is not known; there are {}", known.join(", ")),
     }
 }
 

@@ -4,7 +4,7 @@ use abide_storage::PageWanted;
 use axum::extract::Query;
 use http::Uri;
 
-use super::{FieldProblem, Invalid, Name};
+use super::{FieldProblem, Invalid, Name, PROBLEMS_LIMIT, shown, unknown_field};
 
 /// The parameters of one query. Those that nobody takes are ignored.
 #[derive(Debug)]
@@ -28,6 +28,19 @@ impl Params {
         let page = self.take(PAGE, |text| number(text, u32::MAX, "must be a number from 1 on"));
         let limit = self.take(LIMIT, |text| number(text, 100, "must be a number from 1 to 100"));
         PageWanted { page: page.unwrap_or(1), limit: limit.unwrap_or(20) }
+    }
+
+    /// Refuses every parameter but these, by name.
+    pub(crate) fn only(&mut self, known: &[Name]) {
+        let unknown = self
+            .given
+            .iter()
+            .filter(|(given, _)| !known.iter().any(|name| name.0.contains(&given.as_str())));
+        let problem = |(given, _): &(String, String)| FieldProblem {
+            field: shown(given),
+            problem: unknown_field(known).into(),
+        };
+        self.problems.extend(unknown.map(problem).take(PROBLEMS_LIMIT));
     }
 
     /// A parameter that is true or false.

@@ -5,6 +5,7 @@ mod bad_input;
 mod consents;
 mod keys;
 mod logs;
+mod openapi;
 mod paths;
 mod policies;
 mod serving;

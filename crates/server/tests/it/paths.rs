@@ -13,9 +13,14 @@ enum Owner {
 }
 
 /// Every bare path and its one owner, named by the form of its errors.
-const PATHS: [(&str, Owner); 11] = [
+const PATHS: [(&str, Owner); 16] = [
+    ("/abide/v1/keys", Owner::Abide),
+    ("/abide/v1/keys/{id}", Owner::Abide),
+    ("/docs", Owner::Abide),
+    ("/docs/problems", Owner::Abide),
     ("/healthz", Owner::Abide),
     ("/metrics", Owner::Abide),
+    ("/openapi.json", Owner::Abide),
     ("/readyz", Owner::Abide),
     ("/v1/consent", Owner::ConsentProof),
     ("/v1/consent/batch", Owner::ConsentProof),
@@ -33,8 +38,7 @@ async fn bare(world: &World, method: Method, path: &str) -> Reply {
 
 fn owner(reply: &Reply) -> Owner {
     if reply.headers["content-type"] == "application/problem+json" {
-        assert_eq!(reply.json()["status"], reply.status.as_u16());
-        assert_eq!(reply.json()["type"], "about:blank");
+        reply.problem();
         Owner::Abide
     } else {
         reply.code();
@@ -66,7 +70,7 @@ async fn p28_unknown_paths() {
     let world = World::start().await;
     for (path, whose) in [
         ("/", Owner::Abide),
-        ("/abide/v1/keys", Owner::Abide),
+        ("/abide/v1/nothing", Owner::Abide),
         ("/v2/consent", Owner::Abide),
         ("/v1", Owner::ConsentProof),
         ("/v1/", Owner::ConsentProof),

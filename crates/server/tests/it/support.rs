@@ -122,6 +122,30 @@ impl Reply {
         json["error"]["code"].as_str().unwrap().to_owned()
     }
 
+    /// The problem document, whole; answers the name of its kind.
+    pub(crate) fn problem(&self) -> String {
+        let json = self.json();
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
+        assert_eq!(json["status"], self.status.as_u16());
+        assert_eq!(json["request_id"], self.headers["x-request-id"].to_str().unwrap());
+        for name in ["title", "detail"] {
+            assert!(!json[name].as_str().unwrap().is_empty(), "{json}");
+        }
+        json["type"].as_str().unwrap().strip_prefix("/docs/problems#").unwrap().to_owned()
+    }
+
+    /// The fields that a problem document's `errors` names.
+    pub(crate) fn wrong(&self) -> Vec<String> {
+        assert_eq!(
+            (self.status.as_u16(), self.problem().as_str()),
+            (400, "invalid-field"),
+            "{self:?}"
+        );
+        let json = self.json();
+        let errors = json["errors"].as_array().unwrap().iter();
+        errors.map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// The fields that `details` names.
     pub(crate) fn fields(&self) -> Vec<String> {
         let json = self.json();

@@ -15,6 +15,8 @@ use crate::body::Unread;
 use crate::caller::TurnedAway;
 use crate::input::{FieldProblem, Invalid};
 use crate::observe::Failure;
+use crate::problem::sentence;
+use crate::rejection::Rejected;
 
 /// What a handler answers.
 pub(crate) type Answer = Result<Response, ApiError>;
@@ -149,20 +151,20 @@ impl ApiError {
     }
 
     /// The id in the path is not one.
-    pub(crate) fn misnamed(problem: &IdProblem) -> Self {
+    fn misnamed(problem: &IdProblem) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("The id in the path {problem}."))
     }
 
-    pub(crate) fn no_such_path() -> Self {
+    fn no_such_path() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Nothing lives at this path.")
     }
 
-    pub(crate) fn method_not_allowed() -> Self {
+    fn method_not_allowed() -> Self {
         let message = "The `Allow` header names the methods of this path.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
     }
 
-    pub(crate) fn internal(failure: String) -> Self {
+    fn internal(failure: String) -> Self {
         let message = "Something broke on our side. The `X-Request-Id` header names this request.";
         Self {
             failure: Some(failure),
@@ -201,12 +203,6 @@ impl From<Refusal> for ApiError {
     }
 }
 
-/// A refusal's words as a sentence.
-fn sentence(text: &str) -> String {
-    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
-    format!("{}{}.", first.to_uppercase(), rest.trim_end_matches('.'))
-}
-
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         let failure = error.to_string();
@@ -228,6 +224,20 @@ const BUSY: &str = "Nothing was changed. Try again in a moment.";
 /// No `Retry-After` goes with it: clients that repeat by themselves should not.
 const UNKNOWN: &str = "It is not known whether this change was stored. Read it back before you send it again; a \
                        creation that is sent again may be recorded twice.";
+
+impl From<Rejected> for ApiError {
+    fn from(reason: Rejected) -> Self {
+        match reason {
+            Rejected::Caller(reason) => reason.into(),
+            Rejected::Body(reason) => reason.into(),
+            Rejected::Misnamed(problem) => Self::misnamed(&problem),
+            Rejected::NotFound(what) => Self::not_found(what),
+            Rejected::NoSuchPath => Self::no_such_path(),
+            Rejected::MethodNotAllowed => Self::method_not_allowed(),
+            Rejected::Broken(failure) => Self::internal(failure),
+        }
+    }
+}
 
 impl From<TurnedAway> for ApiError {
     fn from(reason: TurnedAway) -> Self {

@@ -8,23 +8,4 @@ pub(crate) mod envelope;
 pub(crate) mod policies;
 pub(crate) mod webhooks;
 
-use abide_core::ids::{Id, Kind};
-use axum::extract::{FromRequestParts, Path};
-use http::request::Parts;
-
-use crate::router::Shared;
-use envelope::ApiError;
-
-/// The id in the path. One that cannot be read names nothing, so it is not found.
-pub(crate) struct Named<K>(pub(crate) Id<K>);
-
-impl<K: Kind> FromRequestParts<Shared> for Named<K> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, ApiError> {
-        let Path(text) = Path::<String>::from_request_parts(parts, shared)
-            .await
-            .map_err(|_| ApiError::not_found(K::NAME))?;
-        Id::parse(&text).map(Self).map_err(|problem| ApiError::misnamed(&problem))
-    }
-}
+pub(crate) use crate::input::Named;

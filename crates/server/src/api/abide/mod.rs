@@ -1,0 +1,68 @@
+//! Abide's own API, under `/abide/v1`.
+//!
+//! - Bodies and answers are JSON in snake_case; a field that a request does not have is refused, by name.
+//! - Times are RFC 3339 in UTC with milliseconds: `2024-01-15T10:30:00.000Z`. What is not there is `null`.
+//! - A creation answers 201 with `Location`; secrets are shown in that answer alone.
+//! - Lists are `{"items": [...], "next_cursor": "..."}`, read with `limit` and `cursor`; see [`cursor`].
+//! - Errors are RFC 9457 documents; see [`crate::problem`].
+//!
+//! Each verb has a file with two functions: `handler`, and `about`, which describes it. Both stand in one line of
+//! [`routes`], out of which the router and the OpenAPI document are made, so that neither can have what the other lacks;
+//! a test holds the descriptions against what is really asked and answered.
+
+pub(crate) mod answer;
+pub(crate) mod cursor;
+pub(crate) mod describe;
+pub(crate) mod docs;
+mod keys;
+pub(crate) mod openapi;
+
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::Method;
+
+use crate::router::Shared;
+use describe::Operation;
+
+/// One operation: where it is, what does it, and what is said of it.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) handler: MethodRouter<Shared>,
+    pub(crate) about: Operation,
+}
+
+/// Every operation, in the order in which the reference shows them.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        post("/abide/v1/keys", keys::create::handler, keys::create::about),
+        get("/abide/v1/keys", keys::list::handler, keys::list::about),
+        get("/abide/v1/keys/{id}", keys::get::handler, keys::get::about),
+        delete("/abide/v1/keys/{id}", keys::revoke::handler, keys::revoke::about),
+    ]
+}
+
+fn get<H: Handler<T, Shared>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    about: fn() -> Operation,
+) -> Route {
+    Route { method: Method::GET, path, handler: on(MethodFilter::GET, handler), about: about() }
+}
+
+fn post<H: Handler<T, Shared>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    about: fn() -> Operation,
+) -> Route {
+    Route { method: Method::POST, path, handler: on(MethodFilter::POST, handler), about: about() }
+}
+
+fn delete<H: Handler<T, Shared>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    about: fn() -> Operation,
+) -> Route {
+    let handler = on(MethodFilter::DELETE, handler);
+    Route { method: Method::DELETE, path, handler, about: about() }
+}

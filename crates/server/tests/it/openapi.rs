@@ -1,0 +1,285 @@
+//! The OpenAPI document against what is really asked and answered.
+
+use std::collections::BTreeSet;
+
+use abide_core::access::Scope;
+use axum::body::Body;
+use http::{Method, Request};
+use serde_json::{Value, json};
+
+use crate::support::{Reply, World};
+
+/// The document with its schemas closed: an answer with a field that is not described does not pass.
+struct Contract {
+    document: Value,
+}
+
+/// One operation of the document.
+struct Described {
+    id: String,
+    method: Method,
+    path: String,
+    told: Value,
+}
+
+impl Contract {
+    fn new() -> Self {
+        let mut document: Value = serde_json::from_str(&abide_server::openapi_json()).unwrap();
+        close(&mut document);
+        Self { document }
+    }
+
+    fn operations(&self) -> Vec<Described> {
+        let paths = self.document["paths"].as_object().unwrap();
+        paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                methods.as_object().unwrap().iter().map(|(method, told)| Described {
+                    id: told["operationId"].as_str().unwrap().to_owned(),
+                    method: method.to_ascii_uppercase().parse().unwrap(),
+                    path: path.clone(),
+                    told: told.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Holds an answer against what the operation says of its status.
+    #[track_caller]
+    fn check(&self, operation: &Described, reply: &Reply) {
+        let id = &operation.id;
+        let told = &operation.told["responses"][reply.status.as_str()];
+        assert!(told.is_object(), "{id} does not tell of {reply:?}");
+        let content_type = reply.headers["content-type"].to_str().unwrap();
+        let schema = &told["content"][content_type]["schema"];
+        assert!(schema.is_object(), "{id} does not tell of {content_type}: {reply:?}");
+        self.validate(schema, &reply.json(), id);
+        if reply.status == 201 {
+            let location = reply.headers["location"].to_str().unwrap();
+            assert!(location.starts_with("/abide/v1/"), "{id}: {location}");
+        }
+    }
+
+    #[track_caller]
+    fn validate(&self, schema: &Value, instance: &Value, what: &str) {
+        let root = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "components": self.document["components"],
+            "allOf": [schema],
+        });
+        let validator = jsonschema::validator_for(&root).unwrap();
+        let errors: Vec<_> =
+            validator.iter_errors(instance).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{what}: {errors:?} in {instance}");
+    }
+}
+
+/// Closes every object schema.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.get("properties").is_some_and(Value::is_object) {
+                object.insert("additionalProperties".to_owned(), false.into());
+            }
+            object.values_mut().for_each(close);
+        }
+        Value::Array(list) => list.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+/// The committed document is the code's. `cargo xtask openapi` writes it anew.
+#[test]
+fn the_committed_document_is_the_codes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let committed = std::fs::read_to_string(path).unwrap();
+    assert!(committed == abide_server::openapi_json(), "run `cargo xtask openapi`");
+}
+
+#[tokio::test]
+async fn the_document_is_served() {
+    let world = World::start().await;
+    let reply = world.send(Request::get("/openapi.json").body(Body::empty()).unwrap()).await;
+    assert_eq!((reply.status.as_u16(), reply.text), (200, abide_server::openapi_json()));
+}
+
+#[test]
+fn every_schema_is_a_schema_and_every_operation_has_a_name() {
+    let contract = Contract::new();
+    let schemas = contract.document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas {
+        jsonschema::meta::validate(schema).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    let ids: BTreeSet<_> = contract.operations().into_iter().map(|found| found.id).collect();
+    assert_eq!(ids.len(), contract.operations().len());
+    assert!(!abide_server::openapi_json().contains("$name"), "a marker was left");
+}
+
+/// Each documented path knows exactly the documented methods.
+#[tokio::test]
+async fn the_router_and_the_document_know_the_same() {
+    let world = World::start().await;
+    let contract = Contract::new();
+    for (path, methods) in contract.document["paths"].as_object().unwrap() {
+        let request = Request::builder().method(Method::TRACE).uri(path.replace("{id}", "x"));
+        let reply = world.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(reply.status, 405, "{path}");
+        let allowed: BTreeSet<String> = reply.headers["allow"]
+            .to_str()
+            .unwrap()
+            .split(',')
+            .map(|method| method.trim().to_ascii_lowercase())
+            .filter(|method| method != "head")
+            .collect();
+        let told: BTreeSet<String> = methods.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(allowed, told, "{path}");
+    }
+}
+
+/// A good call of an operation: path and body.
+async fn good(world: &World, id: &str) -> (String, Option<Value>) {
+    match id {
+        "create_key" => {
+            ("/abide/v1/keys".to_owned(), Some(json!({"name": "shop", "scopes": ["admin"]})))
+        }
+        "list_keys" => ("/abide/v1/keys?limit=1".to_owned(), None),
+        "get_key" | "revoke_key" => {
+            (format!("/abide/v1/keys/{}", world.key(&[Scope::ConsentRead]).await.id), None)
+        }
+        other => panic!("no good call of {other}: add one"),
+    }
+}
+
+/// The scope that an operation says it asks for.
+fn scope_of(operation: &Described) -> Option<Scope> {
+    let text = operation.told["description"].as_str().unwrap();
+    let (_, scope) = text.rsplit_once("Scope: `")?;
+    Scope::parse(scope.split('`').next().unwrap())
+}
+
+/// What succeeds answers what is described, and asks for the scope that is described.
+#[tokio::test]
+async fn each_operation_answers_as_it_is_described() {
+    let contract = Contract::new();
+    for operation in contract.operations() {
+        let world = World::start().await;
+        let scope = scope_of(&operation);
+        for held in Scope::ALL {
+            let (path, body) = good(&world, &operation.id).await;
+            let body = body.map_or_else(String::new, |body| body.to_string());
+            let key = world.key(&[held]).await;
+            let token = key.bearer_token.reveal();
+            let reply = world.call_as(token, operation.method.clone(), &path, body).await;
+            contract.check(&operation, &reply);
+            let id = &operation.id;
+            if scope.is_none_or(|scope| held.covers(scope)) {
+                assert!(reply.status.is_success(), "{id} with {held:?}: {reply:?}");
+            } else {
+                assert_eq!(reply.problem(), "missing-scope", "{id} with {held:?}: {reply:?}");
+                assert!(reply.text.contains(scope.unwrap().as_str()), "{id}: {reply:?}");
+            }
+        }
+    }
+}
+
+/// What fails answers a problem that is described: without a key, for nothing, with a body or a query that is wrong.
+#[tokio::test]
+async fn each_operation_fails_as_it_is_described() {
+    let world = World::start().await;
+    let contract = Contract::new();
+    for operation in contract.operations() {
+        let (id, method) = (&operation.id, &operation.method);
+        let (path, body) = good(&world, id).await;
+        let nobody = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
+        let reply = world.send(nobody).await;
+        contract.check(&operation, &reply);
+        assert_eq!(reply.problem(), "unauthenticated", "{id}");
+        assert_eq!(reply.headers["www-authenticate"], "Bearer");
+
+        if operation.path.contains("{id}") {
+            let body = body.as_ref().map_or_else(String::new, Value::to_string);
+            let reply =
+                world.call(method.clone(), &operation.path.replace("{id}", "x"), body).await;
+            contract.check(&operation, &reply);
+            assert_eq!(reply.problem(), "not-found", "{id}");
+        }
+        if body.is_some() {
+            wrong_bodies(&world, &contract, &operation, &path).await;
+        }
+        wrong_queries(&world, &contract, &operation, &path).await;
+    }
+}
+
+/// Every described field is read, and refused where it is odd; every other is refused by name, with what there is.
+async fn wrong_bodies(world: &World, contract: &Contract, operation: &Described, path: &str) {
+    let id = &operation.id;
+    let schema = &operation.told["requestBody"]["content"]["application/json"]["schema"];
+    let described: BTreeSet<String> =
+        schema["properties"].as_object().unwrap().keys().cloned().collect();
+    let odd: serde_json::Map<String, Value> =
+        described.iter().map(|name| (name.clone(), json!({"odd": [[]]}))).collect();
+    let reply = world.call(operation.method.clone(), path, Value::Object(odd).to_string()).await;
+    contract.check(operation, &reply);
+    assert_eq!(BTreeSet::from_iter(reply.wrong()), described, "{id}");
+
+    let reply = world.call(operation.method.clone(), path, r#"{"nothing_of_ours":1}"#).await;
+    contract.check(operation, &reply);
+    let reply_json = reply.json();
+    let errors = reply_json["errors"].as_array().unwrap();
+    let of_unknown = |error: &&Value| error["field"] == "nothing_of_ours";
+    let problem = errors.iter().find(of_unknown).unwrap()["problem"].as_str().unwrap();
+    let listed: BTreeSet<String> =
+        problem.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(listed, described, "{id}");
+
+    for text in ["", "[]", "{", "null", "\"x\""] {
+        let reply = world.call(operation.method.clone(), path, text).await;
+        contract.check(operation, &reply);
+        assert_eq!(reply.problem(), "invalid-body", "{id} {text}");
+    }
+    let large = format!("{{\"x\":\"{}\"}}", "y".repeat(1024 * 1024));
+    let reply = world.call(operation.method.clone(), path, large).await;
+    contract.check(operation, &reply);
+    assert_eq!(reply.problem(), "body-too-large", "{id}");
+    let request = Request::builder().method(&operation.method).uri(path);
+    let request = request.header("x-api-key", &world.us.token).header("content-type", "text/plain");
+    let reply = world.send(request.body(Body::from("{}")).unwrap()).await;
+    contract.check(operation, &reply);
+    assert_eq!(reply.problem(), "not-json", "{id}");
+}
+
+/// The same for the parameters of a query.
+async fn wrong_queries(world: &World, contract: &Contract, operation: &Described, path: &str) {
+    let id = &operation.id;
+    let (path, _) = path.split_once('?').unwrap_or((path, ""));
+    let described: BTreeSet<String> = operation.told["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|parameter| parameter["in"] == "query")
+        .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
+        .collect();
+    if described.is_empty() {
+        return;
+    }
+    let call = async |query: &str| {
+        let reply = world.call(operation.method.clone(), &format!("{path}?{query}"), "").await;
+        contract.check(operation, &reply);
+        reply
+    };
+    let reply = call("nothing_of_ours=1").await;
+    assert_eq!(reply.wrong(), ["nothing_of_ours"], "{id}");
+    let json = reply.json();
+    let problem = json["errors"][0]["problem"].as_str().unwrap();
+    let listed: BTreeSet<String> =
+        problem.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(listed, described, "{id}");
+    for name in described {
+        let reply = call(&format!("{name}=%00%ff%20odd")).await;
+        if name == "cursor" {
+            assert_eq!(reply.problem(), "invalid-cursor", "{id}");
+        } else {
+            assert_eq!(reply.wrong(), [name], "{id}");
+        }
+    }
+}
