@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{KeyId, OrganizationId};
+use crate::ids::{KeyId, OrganizationId, UserId};
 
 /// Who calls an operation, for the rows it may touch (I13) and for the audit entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +18,15 @@ pub struct Caller {
 pub enum Actor {
     /// A holder of an API key.
     Key(KeyId),
+    /// Somebody signed in to the dashboard.
+    User(UserId),
     /// Somebody with a shell on the machine, through the command line.
     Operator,
     /// Abide itself: a timer, an expiry, an endpoint's 410.
     System,
 }
 
-/// What a key may do. An operation asks for exactly one scope.
+/// What a key or a user may do. An operation asks for exactly one scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Everything in the organization, keys and people's erasure included.
@@ -45,17 +47,21 @@ pub enum Scope {
     /// Create, change, pause and delete endpoints; implies reading them.
     #[serde(rename = "webhooks:write")]
     WebhooksWrite,
+    /// Read the audit log.
+    #[serde(rename = "audit:read")]
+    AuditRead,
 }
 
 impl Scope {
     /// Every scope, in the order help texts list them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Admin,
         Self::ConsentRead,
         Self::ConsentWrite,
         Self::PoliciesWrite,
         Self::WebhooksRead,
         Self::WebhooksWrite,
+        Self::AuditRead,
     ];
 
     /// The public name.
@@ -67,6 +73,7 @@ impl Scope {
             Self::PoliciesWrite => "policies:write",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
+            Self::AuditRead => "audit:read",
         }
     }
 
@@ -82,7 +89,7 @@ impl Scope {
                 Self::Admin => true,
                 Self::ConsentWrite | Self::PoliciesWrite => wanted == Self::ConsentRead,
                 Self::WebhooksWrite => wanted == Self::WebhooksRead,
-                Self::ConsentRead | Self::WebhooksRead => false,
+                Self::ConsentRead | Self::WebhooksRead | Self::AuditRead => false,
             }
     }
 }

@@ -92,8 +92,12 @@ kinds! {
     Policy, PolicyId, "pol", "a policy";
     /// What consent is about.
     Purpose, PurposeId, "pur", "a purpose";
+    /// Somebody signed in, in one browser.
+    Session, SessionId, "ses", "a session";
     /// One person.
     Subject, SubjectId, "sub", "a subject";
+    /// Somebody who signs in to the dashboard.
+    User, UserId, "usr", "a user";
 }
 
 /// Bits of a key that count within one millisecond.

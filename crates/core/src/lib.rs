@@ -15,6 +15,7 @@ pub mod policy;
 pub mod refusal;
 pub mod shell;
 pub mod time;
+pub mod user;
 
 pub use refusal::Refusal;
 pub use time::Timestamp;

@@ -25,17 +25,19 @@ mod policies;
 mod publish;
 mod readers;
 mod rows;
+mod sessions;
 mod shared;
 mod statements;
 mod subjects;
 mod tx;
+mod users;
 mod writer;
 
 use std::sync::Arc;
 
 use abide_storage::{
     Accounts, Committed, Consents, Deliveries, Doorbell, Endpoints, History, Keys, Leases, Metrics,
-    Policies, Room, Storage, StorageResult, Subjects,
+    Policies, Room, Storage, StorageResult, Subjects, Users,
 };
 use rusqlite::Connection;
 
@@ -121,6 +123,10 @@ impl Storage for SqliteStore {
     }
 
     fn subjects(&self) -> &dyn Subjects {
+        self
+    }
+
+    fn users(&self) -> &dyn Users {
         self
     }
 

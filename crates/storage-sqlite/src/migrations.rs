@@ -5,8 +5,10 @@ use abide_core::consent::hash::sha256;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 /// Every migration, in order. A released one is never edited.
-pub(crate) const EACH: &[(&str, &str)] =
-    &[("0001_begin.sql", include_str!("../migrations/0001_begin.sql"))];
+pub(crate) const EACH: &[(&str, &str)] = &[
+    ("0001_begin.sql", include_str!("../migrations/0001_begin.sql")),
+    ("0004_users.sql", include_str!("../migrations/0004_users.sql")),
+];
 
 /// Why a store cannot be brought to this version.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -256,6 +256,8 @@ fn highest_key(connection: &Connection) -> Result<i64, OpenError> {
         ("endpoints", "cancelled_through"),
         ("deliveries", "delivery"),
         ("leases", "lease"),
+        ("users", "user_id"),
+        ("sessions", "session"),
     ] {
         let found: Option<i64> = connection
             .query_row(&format!("SELECT max({column}) FROM {table}"), [], |row| row.get(0))

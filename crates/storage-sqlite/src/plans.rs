@@ -19,8 +19,10 @@ const SOURCES: &[&str] = &[
     include_str!("people.rs"),
     include_str!("policies.rs"),
     include_str!("publish.rs"),
+    include_str!("sessions.rs"),
     include_str!("subjects.rs"),
     include_str!("tx.rs"),
+    include_str!("users.rs"),
 ];
 
 /// Tables that are read whole: few rows, or none but those of the answer.

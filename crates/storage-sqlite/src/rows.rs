@@ -108,6 +108,7 @@ pub(crate) fn newest(connection: &Connection, statement: &str) -> StorageResult<
 pub(crate) fn actor_text(actor: Actor) -> String {
     match actor {
         Actor::Key(key) => key.to_string(),
+        Actor::User(user) => user.to_string(),
         Actor::Operator => "operator".to_owned(),
         Actor::System => "system".to_owned(),
     }

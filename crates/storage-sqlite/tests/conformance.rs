@@ -125,6 +125,15 @@ conforms! {
         hot_deliveries_follow,
         a_batch_loses_only_the_erased_part,
         a_batch_keeps_no_answers;
+    users:
+        an_invitation_makes_a_user,
+        a_newer_link_voids_the_older,
+        sessions_live_for_their_time,
+        sessions_end_with_what_they_stood_on,
+        an_active_owner_stays,
+        the_first_owner_takes_the_offer,
+        i13_users_are_apart,
+        users_are_listed_by_page;
 }
 
 /// Longer where the whole test command runs, shorter on every commit.

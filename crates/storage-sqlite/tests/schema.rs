@@ -3,8 +3,12 @@
 use abide_core::consent::{LawfulBasis, PermissionState};
 use abide_core::delivery::{DeliveryState, Run};
 use abide_core::endpoint::{EndpointState, Source};
+use abide_core::user::{Role, UserState};
 
-const SCHEMA: &str = include_str!("../migrations/0001_begin.sql");
+const SCHEMA: &str = concat!(
+    include_str!("../migrations/0001_begin.sql"),
+    include_str!("../migrations/0004_users.sql")
+);
 
 /// What the CHECK of a column allows.
 fn allowed(table: &str, column: &str) -> Vec<String> {
@@ -35,6 +39,8 @@ fn i2_checks_allow_what_core_knows() {
     assert_eq!(allowed("endpoints", "state"), EndpointState::ALL.map(EndpointState::as_str));
     assert_eq!(allowed("endpoints", "source"), Source::ALL.map(Source::as_str));
     assert_eq!(allowed("decisions", "basis"), LawfulBasis::ALL.map(LawfulBasis::as_str));
+    assert_eq!(allowed("users", "role"), Role::ALL.map(Role::as_str));
+    assert_eq!(allowed("users", "state"), UserState::ALL.map(UserState::as_str));
     for table in ["decisions", "consents"] {
         assert_eq!(allowed(table, "state"), PermissionState::ALL.map(PermissionState::as_str));
     }

@@ -73,7 +73,7 @@ pub struct AttemptView {
 pub struct AuditView {
     /// When.
     pub at: Timestamp,
-    /// Who: a key's id, `operator` or `system`.
+    /// Who: a key's or a user's id, `operator` or `system`.
     pub actor: String,
     /// What was done: `consent.record`, `endpoint.pause`.
     pub action: String,

@@ -23,11 +23,13 @@ pub mod keys;
 pub mod leases;
 pub mod meeting;
 pub mod metrics;
+pub mod one_time;
 pub mod policies;
 pub mod sealing;
 pub mod subjects;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod users;
 
 pub use accounts::Accounts;
 pub use consents::Consents;
@@ -43,6 +45,7 @@ pub use meeting::{Committed, Doorbell, HotDelivery, Room, Slot};
 pub use metrics::Metrics;
 pub use policies::Policies;
 pub use subjects::Subjects;
+pub use users::Users;
 
 /// A database under Abide. Used as `Arc<dyn Storage>`.
 pub trait Storage: Send + Sync {
@@ -64,6 +67,8 @@ pub trait Storage: Send + Sync {
     fn policies(&self) -> &dyn Policies;
     /// People: erasing them.
     fn subjects(&self) -> &dyn Subjects;
+    /// The people who sign in to the dashboard.
+    fn users(&self) -> &dyn Users;
     /// Rung when there is something to look at.
     fn doorbell(&self) -> &Doorbell;
     /// Counters that the store keeps of itself and others add to.

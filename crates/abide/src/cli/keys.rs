@@ -28,7 +28,8 @@ pub(crate) struct Create {
     /// Whose key it is, by the organization's short name
     #[arg(long, value_name = "ORGANIZATION", default_value = DEFAULT_ORGANIZATION)]
     organization: String,
-    /// What it may do: admin, consent:read, consent:write, policies:write, webhooks:read, webhooks:write
+    /// What it may do: admin, consent:read, consent:write, policies:write, webhooks:read, webhooks:write,
+    /// audit:read
     #[arg(long, value_delimiter = ',', default_value = "admin", value_parser = scope)]
     scopes: Vec<Scope>,
     /// Answer in JSON

@@ -11,7 +11,7 @@ use abide_storage::deliveries::{
 };
 use abide_storage::{
     Accounts, Committed, Consents, Doorbell, Endpoints, History, HotDelivery, Keys, Leases,
-    Metrics, Policies, Room, Slot, Storage, StorageResult, Subjects,
+    Metrics, Policies, Room, Slot, Storage, StorageResult, Subjects, Users,
 };
 use abide_storage_sqlite::SqliteStore;
 use async_trait::async_trait;
@@ -128,6 +128,9 @@ impl Storage for Faulty {
     }
     fn subjects(&self) -> &dyn Subjects {
         self.store.subjects()
+    }
+    fn users(&self) -> &dyn Users {
+        self.store.users()
     }
     fn doorbell(&self) -> &Doorbell {
         self.store.doorbell()

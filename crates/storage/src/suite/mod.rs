@@ -15,6 +15,7 @@ pub mod leases;
 pub mod policies;
 pub mod retries;
 pub mod subjects;
+pub mod users;
 pub mod walks;
 mod world;
 
