@@ -1,11 +1,15 @@
 //! Events: immutable facts that something happened, with an id that never changes.
 
+mod sample;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::consent::ConsentView;
 use crate::ids::{BatchId, EventId, OrganizationId, SubjectId};
 use crate::policy::Policy;
+
+pub use sample::sample;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
