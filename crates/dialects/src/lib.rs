@@ -3,6 +3,7 @@
 //!
 //! A new dialect is one file under `dialects/`, one line in [`all`], one folder of goldens.
 
+pub mod data;
 mod dialects;
 pub mod wire;
 
@@ -17,12 +18,12 @@ use abide_core::ids::{EndpointId, EventId};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-pub use dialects::consentproof;
+pub use dialects::{consentproof, standard_webhooks};
 pub use wire::{Answer, Received, Rejection, Verified, WireRequest};
 
 /// Every dialect, in the order documentation lists them.
 pub fn all() -> &'static [&'static dyn Dialect] {
-    &[&consentproof::ConsentProof]
+    &[&consentproof::ConsentProof, &standard_webhooks::StandardWebhooks]
 }
 
 /// The dialect of that name.

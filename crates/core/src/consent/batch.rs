@@ -16,8 +16,10 @@ use super::ConsentView;
 /// bodies above 100 kB (P16).
 pub const BATCH_EVENT_LIMIT: usize = 90_000;
 
-/// What a dialect writes around the texts of one consent: keys, ids, times, punctuation.
-const AROUND_A_CONSENT: usize = 384;
+/// What a dialect writes around the texts of one consent: keys, ids, times, punctuation, and null for what is absent.
+const AROUND_A_CONSENT: usize = 400;
+/// What it writes for one of the ids and times that may be absent.
+const PRESENT: usize = 32;
 /// What a dialect writes around the consents of one event.
 const AROUND_AN_EVENT: usize = 512;
 
@@ -44,7 +46,11 @@ pub fn split_batch(consents: &[ConsentView], limit: usize) -> Vec<Range<usize>> 
 
 /// An upper bound of what one consent takes in an event, in bytes.
 fn rendered_at_most(consent: &ConsentView) -> usize {
+    let ConsentView { policy, validity, withdrawn_at, .. } = consent;
+    let times = [validity.from, validity.until, *withdrawn_at];
     AROUND_A_CONSENT
+        + usize::from(policy.is_some()) * PRESENT
+        + times.iter().flatten().count() * PRESENT
         + json_length(&consent.reference)
         + json_length(&consent.email)
         + json_length(&consent.purpose)

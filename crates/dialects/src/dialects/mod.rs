@@ -1,3 +1,4 @@
 //! One file per provider.
 
 pub mod consentproof;
+pub mod standard_webhooks;

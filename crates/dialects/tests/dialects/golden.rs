@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use abide_core::event::{Event, EventKind};
 use abide_dialects::{Dialect, all, by_name};
 
-use crate::support::{SECRET, read_event, received, render, signing};
+use crate::support::{SECRET, read_event, received, render, signing_of};
 
 /// Compares what `<dialect>/<case>` renders and signs with what its folder says.
 pub(crate) fn check(case: &str) {
@@ -20,7 +20,7 @@ pub(crate) fn check(case: &str) {
     let event = event_of(case);
     assert!(dialect.applies(event.kind), "{case}: {name} does not tell {}", event.kind.as_str());
 
-    let signing = signing(SECRET);
+    let signing = signing_of(&event, SECRET);
     let request = dialect.sign(&render(dialect, &event), &signing);
     let lines = request.headers.iter().map(|(name, value)| format!("{name}: {value}"));
     let headers = lines.chain([String::new()]).collect::<Vec<_>>().join("\n");
@@ -70,17 +70,24 @@ fn every_dialect_has_a_golden_of_every_kind_it_tells() {
     }
 }
 
-/// The example at the head of the dialect is what it really sends.
+/// The example at the head of each dialect is what it really sends.
 #[test]
-fn the_documented_example_is_the_golden() {
-    let source = include_str!("../../src/dialects/consentproof.rs");
-    let (_, example) = source.split_once("//! ```text\n").expect("an example");
-    let (example, _) = example.split_once("//! ```").expect("its end");
-    let lines: Vec<_> = example.lines().map(|line| line.trim_start_matches("//!").trim()).collect();
-    let blank = lines.iter().position(|line| line.is_empty()).expect("headers, then the body");
-    let folder = root().join("consentproof/created");
-    assert_eq!(lines[1..blank].join("\n") + "\n", read(&folder.join("headers.txt")));
-    assert_eq!(lines[blank..].concat(), read(&folder.join("body.json")));
+fn the_documented_examples_are_goldens() {
+    let sources = [
+        ("consentproof", include_str!("../../src/dialects/consentproof.rs")),
+        ("standard_webhooks", include_str!("../../src/dialects/standard_webhooks.rs")),
+    ];
+    assert!(all().iter().all(|dialect| sources.iter().any(|(name, _)| *name == dialect.name())));
+    for (name, source) in sources {
+        let (_, example) = source.split_once("//! ```text\n").expect("an example");
+        let (example, _) = example.split_once("//! ```").expect("its end");
+        let lines: Vec<_> =
+            example.lines().map(|line| line.trim_start_matches("//!").trim()).collect();
+        let blank = lines.iter().position(|line| line.is_empty()).expect("headers, then the body");
+        let folder = root().join(name).join("created");
+        assert_eq!(lines[1..blank].join("\n") + "\n", read(&folder.join("headers.txt")), "{name}");
+        assert_eq!(lines[blank..].concat(), read(&folder.join("body.json")), "{name}");
+    }
 }
 
 fn root() -> PathBuf {

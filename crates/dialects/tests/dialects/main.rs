@@ -9,4 +9,5 @@ mod batches;
 mod consentproof;
 mod golden;
 mod properties;
+mod standard_webhooks;
 mod support;

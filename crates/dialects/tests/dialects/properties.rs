@@ -4,18 +4,19 @@ use std::collections::HashSet;
 
 use abide_core::Timestamp;
 use abide_core::delivery::Outcome;
-use abide_dialects::{Dialect, Received, Rejection, SecretForm, all, by_name};
+use abide_dialects::{Dialect, Received, Rejection, SecretForm, SignedBy, Signing, all, by_name};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use zeroize::Zeroizing;
 
-use crate::support::{SECRET, answer, received, render, signing, strategies};
+use crate::support::{SECRET, answer, received, render, signing_of, strategies};
 
 /// Whether the dialect's contract calls an answer of that status delivered. Written out once more, by hand.
 fn delivers(dialect: &dyn Dialect, status: u16) -> bool {
     match dialect.name() {
-        "consentproof" => (200..300).contains(&status),
+        "consentproof" | "standard_webhooks" => (200..300).contains(&status),
         name => panic!("say which statuses deliver in {name}"),
     }
 }
@@ -49,7 +50,7 @@ proptest! {
     fn what_is_signed_verifies(event in strategies::event()) {
         for dialect in all().iter().filter(|dialect| dialect.applies(event.kind)) {
             let rendered = render(*dialect, &event);
-            let signing = signing(SECRET);
+            let signing = signing_of(&event, SECRET);
             let request = dialect.sign(&rendered, &signing);
             let verified = dialect.verify(&received(&request), SECRET, signing.at);
             let verified = verified.map_err(|problem| TestCaseError::fail(problem.to_string()))?;
@@ -70,7 +71,7 @@ proptest! {
     #[test]
     fn a_changed_body_is_refused(event in strategies::event(), place: Index, bit in 0u8..8) {
         for dialect in all().iter().filter(|dialect| dialect.applies(event.kind)) {
-            let signing = signing(SECRET);
+            let signing = signing_of(&event, SECRET);
             let mut request = received(&dialect.sign(&render(*dialect, &event), &signing));
             let mut body = request.body.to_vec();
             let place = place.index(body.len());
@@ -85,7 +86,7 @@ proptest! {
     #[test]
     fn a_changed_signature_is_refused(event in strategies::event(), place: Index, bit in 0u8..7) {
         for dialect in all().iter().filter(|dialect| dialect.applies(event.kind)) {
-            let signing = signing(SECRET);
+            let signing = signing_of(&event, SECRET);
             let mut request = received(&dialect.sign(&render(*dialect, &event), &signing));
             let (_, value) = request
                 .headers
@@ -104,11 +105,40 @@ proptest! {
     #[test]
     fn a_wrong_secret_is_refused(event in strategies::event(), random: [u8; 32]) {
         for dialect in all().iter().filter(|dialect| dialect.applies(event.kind)) {
-            let signing = signing(SECRET);
+            let signing = signing_of(&event, SECRET);
             let request = received(&dialect.sign(&render(*dialect, &event), &signing));
             let other = dialect.new_secret(usual(*dialect), &random);
             let refused = dialect.verify(&request, &other, signing.at);
             prop_assert_eq!(refused, Err(Rejection::WrongSignature));
+        }
+    }
+
+    /// SW-6: who holds a secret that signs believes the request: that of every live one, or the newest's alone. A key
+    /// pair's public half serves as well.
+    #[test]
+    fn each_secret_that_signs_is_believed(
+        event in strategies::event(), drawn in vec((any::<[u8; 32]>(), any::<Index>()), 1..4),
+    ) {
+        for dialect in all().iter().filter(|dialect| dialect.applies(event.kind)) {
+            let forms = dialect.secret_forms();
+            let made = drawn.iter().map(|(random, form)| {
+                Zeroizing::new(dialect.new_secret(forms[form.index(forms.len())], random))
+            });
+            let secrets: Vec<_> = made.collect();
+            let signing = Signing { secrets: &secrets, ..signing_of(&event, SECRET) };
+            let request = received(&dialect.sign(&render(*dialect, &event), &signing));
+            let signs = match dialect.signed_by() {
+                SignedBy::Newest => 1,
+                SignedBy::EveryLive => secrets.len(),
+            };
+            for (place, secret) in secrets.iter().enumerate() {
+                let public = dialect.public_key(secret);
+                for held in [Some(secret.as_str()), public.as_deref()].into_iter().flatten() {
+                    let verified = dialect.verify(&request, held, signing.at);
+                    let again = secrets[..signs].contains(secret);
+                    prop_assert_eq!(verified.is_ok(), again, "{} {}", dialect.name(), place);
+                }
+            }
         }
     }
 
@@ -129,8 +159,16 @@ proptest! {
 
     /// No request, however broken, makes a receiver fall over, and none is believed.
     #[test]
-    fn verify_is_total(body in vec(any::<u8>(), 0..64), values in vec(strategies::text(), 4)) {
-        let names = ["x-signature", "x-timestamp", "x-webhook-id", "content-type"];
+    fn verify_is_total(body in vec(any::<u8>(), 0..64), values in vec(strategies::text(), 7)) {
+        let names = [
+            "x-signature",
+            "x-timestamp",
+            "x-webhook-id",
+            "content-type",
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature",
+        ];
         let headers = names.into_iter().map(str::to_owned).zip(values).collect();
         let request = Received { headers, body: Bytes::from(body) };
         for dialect in all() {

@@ -19,6 +19,8 @@ use crate::golden::{body_of, check, event_of};
 use crate::support::{SECRET, answer, header, received, signing, strategies};
 use receiver::{Answered, consentproof_receiver};
 
+pub(crate) use receiver::hmac_sha256_hex;
+
 /// The published vector V3: secret, body and signature.
 const V3_SECRET: &str = "whsec_00112233445566778899aabbccddeeff";
 const V3_BODY: &str = concat!(
@@ -451,7 +453,7 @@ proptest! {
         let rendered = Rendered { body: Bytes::from(body) };
         let request = ConsentProof.sign(&rendered, &signing(&secret));
         prop_assert_eq!(&request.body, &rendered.body);
-        let expected = receiver::hmac_sha256_hex(secret.as_bytes(), &request.body);
+        let expected = hmac_sha256_hex(secret.as_bytes(), &request.body);
         prop_assert_eq!(header(&request, "x-signature"), expected);
     }
 }

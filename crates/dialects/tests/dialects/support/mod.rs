@@ -30,6 +30,11 @@ pub(crate) fn signing(secret: &str) -> Signing<'static> {
     }
 }
 
+/// The same for a delivery of that event.
+pub(crate) fn signing_of(event: &Event, secret: &str) -> Signing<'static> {
+    Signing { event: event.id, ..signing(secret) }
+}
+
 /// Renders an event as the dialect's source asks for it.
 pub(crate) fn render(dialect: &dyn Dialect, event: &Event) -> Rendered {
     match dialect.rules().source {
