@@ -3,6 +3,7 @@
 //!
 //! A new dialect is one file under `dialects/`, one line in [`all`], one folder of goldens.
 
+mod catalogue;
 pub mod data;
 mod dialects;
 pub mod wire;
@@ -18,6 +19,7 @@ use abide_core::ids::{EndpointId, EventId};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+pub use catalogue::{CatalogueEntry, catalogue};
 pub use dialects::{consentproof, standard_webhooks};
 pub use wire::{Answer, Received, Rejection, Verified, WireRequest};
 
