@@ -48,7 +48,7 @@ pub(crate) async fn make_organizations(
         let now = Timestamp::from_millis((now_nanos() / 1_000_000) as i64);
         let organization =
             store.accounts().create_organization(&format!("bench-{number}"), now).await?;
-        let by = Caller { organization: organization.id, actor: Actor::Operator };
+        let by = Caller::new(organization.id, Actor::Operator);
         let secret = KeySecret::mint(&draw(&*chance));
         let new = NewKey {
             name: "bench".to_owned(),

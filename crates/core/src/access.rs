@@ -3,14 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{KeyId, OrganizationId, UserId};
+use crate::once::Once;
 
 /// Who calls an operation, for the rows it may touch (I13) and for the audit entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Caller {
     /// The organization whose rows may be seen and touched.
     pub organization: OrganizationId,
     /// Who acts.
     pub actor: Actor,
+    /// Set where the call is to be carried out once, however often it is sent.
+    pub once: Option<Once>,
+}
+
+impl Caller {
+    /// Somebody whose calls are carried out each time.
+    pub fn new(organization: OrganizationId, actor: Actor) -> Self {
+        Self { organization, actor, once: None }
+    }
 }
 
 /// Who did something, as the audit log names them.

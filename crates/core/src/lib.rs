@@ -11,6 +11,7 @@ pub mod event;
 pub mod ids;
 pub mod json;
 pub mod lane;
+pub mod once;
 pub mod policy;
 pub mod refusal;
 pub mod shell;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use abide_core::once::REMEMBERED_MILLIS;
 use abide_storage::StorageResult;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -13,16 +14,26 @@ use crate::pulse::Loop;
 /// The longest time between two signs of life of the loop that waits for endpoints to change.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often what is past its time is removed.
+const CLEAN_EVERY: Duration = Duration::from_mins(1);
+
 /// Runs the housekeeping, for ever.
 pub(crate) async fn tick(hub: Arc<Hub>) {
     let mut tick = interval(hub.options.housekeeping_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut counted: Option<Instant> = None;
+    let mut cleaned: Option<Instant> = None;
     loop {
         tick.tick().await;
         hub.pulse.ticked(Loop::Clockwork);
         if let Err(why) = advance(&hub).await {
             tracing::warn!(%why, "permissions whose time has come could not be judged");
+        }
+        if cleaned.is_none_or(|at| at.elapsed() >= CLEAN_EVERY) {
+            cleaned = Some(Instant::now());
+            if let Err(why) = forget_calls(&hub).await {
+                tracing::warn!(%why, "calls that need not be remembered could not be forgotten");
+            }
         }
         show_memory(&hub);
         if counted.is_none_or(|at| at.elapsed() >= hub.options.backlog_every) {
@@ -63,6 +74,16 @@ async fn release_all(hub: &Hub) -> StorageResult<()> {
 async fn advance(hub: &Hub) -> StorageResult<()> {
     let page = hub.options.page;
     while hub.storage.consents().advance_due(hub.clock.now(), page).await? == page {
+        hub.pulse.ticked(Loop::Clockwork);
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+async fn forget_calls(hub: &Hub) -> StorageResult<()> {
+    let page = hub.options.page;
+    let before = hub.clock.now().plus_millis(-REMEMBERED_MILLIS);
+    while hub.storage.idempotency().forget_calls(before, page).await? == page {
         hub.pulse.ticked(Loop::Clockwork);
         tokio::task::yield_now().await;
     }

@@ -98,7 +98,9 @@ fn after_error(job: &Job, why: &StorageError, hub: &Hub) -> GiveBack {
         StorageError::Unavailable(_) | StorageError::Unknown(_) => {
             GiveBack::Due(hub.clock.now().plus_millis(5_000))
         }
-        StorageError::Refused(_) => GiveBack::Due(hub.clock.now().plus_millis(LATER_MILLIS)),
+        StorageError::Refused(_) | StorageError::Replayed(_) => {
+            GiveBack::Due(hub.clock.now().plus_millis(LATER_MILLIS))
+        }
         StorageError::Damaged(_) => GiveBack::Unreadable,
     }
 }

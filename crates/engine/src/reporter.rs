@@ -241,7 +241,11 @@ async fn try_recording(hub: &Hub, report: &Report) -> Result<(), StorageError> {
                 hub.reporter.failing.store(false, Ordering::Relaxed);
                 return Ok(());
             }
-            Err(why @ (StorageError::Refused(_) | StorageError::Damaged(_))) => return Err(why),
+            Err(
+                why @ (StorageError::Refused(_)
+                | StorageError::Replayed(_)
+                | StorageError::Damaged(_)),
+            ) => return Err(why),
             Err(StorageError::Busy) => {}
             Err(why @ (StorageError::Unavailable(_) | StorageError::Unknown(_))) => {
                 if !hub.reporter.failing.swap(true, Ordering::Relaxed) {

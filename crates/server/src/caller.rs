@@ -15,6 +15,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
+use crate::idempotency::{Repeatable, SentKey};
 use crate::rejection::Owner;
 use crate::router::Shared;
 
@@ -37,6 +38,7 @@ pub(crate) struct By<S> {
     pub(crate) caller: Caller,
     /// The key that they hold.
     pub(crate) key: Arc<ApiKey>,
+    once: Option<SentKey>,
     scope: PhantomData<S>,
 }
 
@@ -70,12 +72,21 @@ impl<S: Needed> FromRequestParts<Shared> for By<S> {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
         let storage = shared.app.storage.as_ref();
-        match authenticate(storage, &parts.headers, S::SCOPE).await {
-            Ok(key) => {
-                let caller = Caller { organization: key.organization, actor: Actor::Key(key.id) };
-                Ok(Self { caller, key, scope: PhantomData })
-            }
-            Err(reason) => Err(Owner::of(parts.uri.path()).tell(reason)),
+        let owner = || Owner::of(parts.uri.path());
+        let key = authenticate(storage, &parts.headers, S::SCOPE).await;
+        let key = key.map_err(|reason| owner().tell(reason))?;
+        let once = SentKey::of(parts).map_err(|problem| owner().tell(problem))?;
+        let caller = Caller::new(key.organization, Actor::Key(key.id));
+        Ok(Self { caller, key, once, scope: PhantomData })
+    }
+}
+
+impl<S> By<S> {
+    /// The caller of a creation, which is made once where they sent an `Idempotency-Key`.
+    pub(crate) fn once<R: Repeatable>(&self, body: &[u8]) -> Caller {
+        match &self.once {
+            Some(key) => key.once::<R>(self.caller, body),
+            None => self.caller,
         }
     }
 }

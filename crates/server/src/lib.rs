@@ -10,6 +10,7 @@
 mod api;
 mod body;
 mod caller;
+mod idempotency;
 mod input;
 mod observe;
 mod problem;
@@ -17,6 +18,7 @@ mod rejection;
 mod router;
 mod runtime;
 mod serve;
+mod test_send;
 
 use std::sync::Arc;
 

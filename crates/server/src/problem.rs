@@ -8,6 +8,7 @@ mod kind;
 use std::borrow::Cow;
 
 use abide_core::Refusal;
+use abide_core::once::Kept;
 use abide_storage::StorageError;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::body::Unread;
 use crate::caller::TurnedAway;
+use crate::idempotency::replay;
 use crate::input::{FieldProblem, Invalid};
 use crate::observe::Failure;
 use crate::rejection::Rejected;
@@ -34,6 +36,8 @@ pub(crate) struct Problem {
     errors: Vec<FieldProblem>,
     /// For the log alone.
     failure: Option<String>,
+    /// No error: what the same call was answered before.
+    replay: Option<Box<Kept>>,
 }
 
 /// A problem whose request has not been named yet; travels in the answer's extensions.
@@ -54,7 +58,7 @@ struct Document<'a> {
 impl Problem {
     /// A problem; `detail` is a sentence and holds nothing personal.
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), failure: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), failure: None, replay: None }
     }
 
     /// `what`, named with its article, is not there for this caller.
@@ -75,6 +79,7 @@ impl From<Rejected> for Problem {
         match reason {
             Rejected::Caller(reason) => reason.into(),
             Rejected::Body(reason) => reason.into(),
+            Rejected::Invalid(problem) => problem.into(),
             Rejected::Misnamed(problem) => {
                 Self::new(ProblemKind::NotFound, format!("The id in the path {problem}."))
             }
@@ -172,6 +177,7 @@ impl From<StorageError> for Problem {
         let failure = error.to_string();
         match error {
             StorageError::Refused(refusal) => refusal.into(),
+            StorageError::Replayed(kept) => Self { replay: Some(kept), ..Self::internal(failure) },
             StorageError::Busy => Self::new(ProblemKind::Unavailable, BUSY),
             StorageError::Unavailable(_) => {
                 Self { failure: Some(failure), ..Self::new(ProblemKind::Unavailable, BUSY) }
@@ -186,6 +192,9 @@ impl From<StorageError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        if let Some(kept) = self.replay {
+            return replay(*kept);
+        }
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.kind.about().status;
         let headers = response.headers_mut();

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use crate::api::consentproof::envelope::ApiError;
 use crate::body::Unread;
 use crate::caller::TurnedAway;
+use crate::input::Invalid;
 use crate::problem::Problem;
 
 /// Whose a path is, and so in whose words errors under it are told.
@@ -28,6 +29,8 @@ pub(crate) enum Rejected {
     Caller(TurnedAway),
     /// The body cannot be had.
     Body(Unread),
+    /// A header cannot be taken.
+    Invalid(Invalid),
     /// The id in the path is not one.
     Misnamed(IdProblem),
     /// What the path names, with its article, is not there.
@@ -62,6 +65,12 @@ impl Owner {
 impl From<TurnedAway> for Rejected {
     fn from(reason: TurnedAway) -> Self {
         Self::Caller(reason)
+    }
+}
+
+impl From<Invalid> for Rejected {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
     }
 }
 

@@ -85,7 +85,7 @@ impl Accounts for SqliteStore {
                 wrapped.wrapped_index_key,
             ])
             .map_err(database)?;
-            let by = Caller { organization, actor: Actor::Operator };
+            let by = Caller::new(organization, Actor::Operator);
             tx.audit(&by, "organization.create", &organization.to_string(), now)?;
             Ok(Organization { id: organization, uri: uri.clone(), created_at: now })
         })
@@ -118,8 +118,7 @@ impl Accounts for SqliteStore {
         if new.scopes.is_empty() {
             return refused(Refusal::field("scopes", "must name at least one scope"));
         }
-        let by = *by;
-        self.write(256, move |tx| {
+        self.act(by, 256, now, move |tx, by| {
             let key = ApiKey {
                 id: tx.id::<Key>(now),
                 organization: by.organization,
@@ -143,7 +142,7 @@ impl Accounts for SqliteStore {
                 now.as_millis(),
             ])
             .map_err(database)?;
-            tx.audit(&by, "key.create", &key.id.to_string(), now)?;
+            tx.audit(by, "key.create", &key.id.to_string(), now)?;
             Ok(key)
         })
         .await
@@ -194,8 +193,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn revoke_key(&self, by: &Caller, key: KeyId, now: Timestamp) -> StorageResult<ApiKey> {
-        let by = *by;
-        self.write(64, move |tx| {
+        self.act(by, 64, now, move |tx, by| {
             let stored = stored_key(tx.connection(), key)?
                 .filter(|stored| stored.organization == by.organization)
                 .ok_or(StorageError::Refused(Refusal::NotFound("the key")))?;
@@ -205,7 +203,7 @@ impl Accounts for SqliteStore {
             tx.sql("UPDATE api_keys SET revoked_at = ? WHERE api_key = ?")?
                 .execute([now.as_millis(), key.key()])
                 .map_err(database)?;
-            tx.audit(&by, "key.revoke", &key.to_string(), now)?;
+            tx.audit(by, "key.revoke", &key.to_string(), now)?;
             // The answer leaves after this has run: from then on the key opens nothing.
             tx.after(After::Do(Box::new(move |shared| {
                 let mut known = shared.api_keys.write();

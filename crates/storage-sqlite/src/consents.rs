@@ -39,8 +39,7 @@ impl Consents for SqliteStore {
         new: NewDecision,
         now: Timestamp,
     ) -> StorageResult<ConsentView> {
-        let by = *by;
-        self.write(size_of(&new), move |tx| record_one(tx, &by, &new, now)).await
+        self.act(by, size_of(&new), now, move |tx, by| record_one(tx, by, &new, now)).await
     }
 
     async fn record_batch(
@@ -52,9 +51,8 @@ impl Consents for SqliteStore {
         if new.is_empty() || new.len() > BATCH_LIMIT {
             return refused(Refusal::field("consents", "must hold 1 to 1,000 consents"));
         }
-        let by = *by;
         let bytes = new.iter().map(size_of).sum();
-        self.write(bytes, move |tx| record_batch(tx, &by, &new, now)).await
+        self.act(by, bytes, now, move |tx, by| record_batch(tx, by, &new, now)).await
     }
 
     async fn change(
@@ -65,11 +63,10 @@ impl Consents for SqliteStore {
         now: Timestamp,
     ) -> StorageResult<ConsentView> {
         patch.check()?;
-        let by = *by;
-        self.write(4_096, move |tx| {
+        self.act(by, 4_096, now, move |tx, by| {
             let Existing { shown, decided, .. } = existing(tx, by.organization, consent, now)?;
             let new = patched(&shown, decided, &patch);
-            follow(tx, &by, &shown, &new, now)
+            follow(tx, by, &shown, &new, now)
         })
         .await
     }
@@ -84,15 +81,14 @@ impl Consents for SqliteStore {
         let metadata = metadata.map(Some);
         let patch = ConsentPatch { granted: Some(false), metadata, ..ConsentPatch::default() };
         patch.check()?;
-        let by = *by;
-        self.write(4_096, move |tx| {
+        self.act(by, 4_096, now, move |tx, by| {
             let Existing { shown, decided, may_grant } =
                 existing(tx, by.organization, consent, now)?;
             if !may_grant {
                 return Ok(shown);
             }
             let new = patched(&shown, decided, &patch);
-            follow(tx, &by, &shown, &new, now)
+            follow(tx, by, &shown, &new, now)
         })
         .await
     }
@@ -445,7 +441,7 @@ fn advance_due(tx: &mut Tx<'_, '_>, now: Timestamp, limit: u32) -> StorageResult
             Err(other) => return Err(other),
         };
         if let Some(kind) = taken.event {
-            let by = Caller { organization, actor: Actor::System };
+            let by = Caller::new(organization, Actor::System);
             tx.audit(&by, "consent.change_by_time", &taken.view.id.to_string(), now)?;
             publish_consent(tx, organization, kind, taken.view, now)?;
         }

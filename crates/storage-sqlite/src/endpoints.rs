@@ -212,8 +212,7 @@ impl Endpoints for SqliteStore {
     ) -> StorageResult<EndpointView> {
         check_description(new.description.as_deref())?;
         new.overrides.check()?;
-        let by = *by;
-        self.write(1_024, move |tx| {
+        self.act(by, 1_024, now, move |tx, by| {
             let id = tx.id::<Endpoint>(now);
             let keys = tx.keys(by.organization)?;
             let (auth, auth_shown) = auth_columns(&keys, id, &new.auth)?;
@@ -243,7 +242,7 @@ impl Endpoints for SqliteStore {
             .map_err(database)?;
             endpoint_secrets::add(tx, &keys, id, &new.secret, now)?;
             changed(tx, by.organization, id, now)?;
-            tx.audit(&by, "endpoint.create", &id.to_string(), now)?;
+            tx.audit(by, "endpoint.create", &id.to_string(), now)?;
             live(tx, by.organization, id)
         })
         .await
@@ -285,6 +284,31 @@ impl Endpoints for SqliteStore {
         .await
     }
 
+    async fn before(
+        &self,
+        organization: OrganizationId,
+        dialect: Option<&str>,
+        before: Option<EndpointId>,
+        limit: u32,
+    ) -> StorageResult<Vec<EndpointView>> {
+        let dialect = dialect.map(str::to_owned);
+        let before = before.map_or(i64::MAX, EndpointId::key);
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(
+                    "SELECT * FROM endpoints WHERE organization = ? AND endpoint < ? \
+                     AND dialect = ifnull(?, dialect) AND state != 'deleted' ORDER BY endpoint DESC LIMIT ?",
+                )
+                .and_then(|mut statement| {
+                    statement
+                        .query_map(params![organization.key(), before, dialect, limit], view_of)?
+                        .collect()
+                })
+                .map_err(database)
+        })
+        .await
+    }
+
     async fn get(
         &self,
         organization: OrganizationId,
@@ -304,8 +328,7 @@ impl Endpoints for SqliteStore {
         if let Some(overrides) = &patch.overrides {
             overrides.check()?;
         }
-        let by = *by;
-        self.write(1_024, move |tx| change(tx, &by, endpoint, &patch, now)).await
+        self.act(by, 1_024, now, move |tx, by| change(tx, by, endpoint, &patch, now)).await
     }
 
     async fn rotate_secret(
@@ -316,13 +339,12 @@ impl Endpoints for SqliteStore {
         others_until: Timestamp,
         now: Timestamp,
     ) -> StorageResult<EndpointView> {
-        let by = *by;
-        self.write(512, move |tx| {
+        self.act(by, 512, now, move |tx, by| {
             live(tx, by.organization, endpoint)?;
             let keys = tx.keys(by.organization)?;
             endpoint_secrets::replace(tx, &keys, endpoint, &new, others_until, now)?;
             changed(tx, by.organization, endpoint, now)?;
-            tx.audit(&by, "endpoint.rotate_secret", &endpoint.to_string(), now)?;
+            tx.audit(by, "endpoint.rotate_secret", &endpoint.to_string(), now)?;
             live(tx, by.organization, endpoint)
         })
         .await
@@ -334,15 +356,14 @@ impl Endpoints for SqliteStore {
         endpoint: EndpointId,
         now: Timestamp,
     ) -> StorageResult<EndpointView> {
-        let by = *by;
-        self.write(64, move |tx| {
+        self.act(by, 64, now, move |tx, by| {
             let before = live(tx, by.organization, endpoint)?;
             if before.replaced_secret_until.is_none_or(|until| until <= now) {
                 return Ok(before);
             }
             endpoint_secrets::end_replaced(tx, endpoint, now)?;
             changed(tx, by.organization, endpoint, now)?;
-            tx.audit(&by, "endpoint.end_replaced_secrets", &endpoint.to_string(), now)?;
+            tx.audit(by, "endpoint.end_replaced_secrets", &endpoint.to_string(), now)?;
             live(tx, by.organization, endpoint)
         })
         .await
@@ -356,23 +377,21 @@ impl Endpoints for SqliteStore {
         body: EventBody,
         now: Timestamp,
     ) -> StorageResult<TestSent> {
-        let by = *by;
-        self.write(8_192, move |tx| {
+        self.act(by, 8_192, now, move |tx, by| {
             live(tx, by.organization, endpoint)?;
             let sent = publish_test(tx, by.organization, endpoint, (kind, &body), now)?;
-            tx.audit(&by, "endpoint.test", &endpoint.to_string(), now)?;
+            tx.audit(by, "endpoint.test", &endpoint.to_string(), now)?;
             Ok(sent)
         })
         .await
     }
 
     async fn delete(&self, by: &Caller, endpoint: EndpointId, now: Timestamp) -> StorageResult<()> {
-        let by = *by;
-        self.write(64, move |tx| {
+        self.act(by, 64, now, move |tx, by| {
             live(tx, by.organization, endpoint)?;
             set_state(tx, endpoint, EndpointState::Deleted, now)?;
             changed(tx, by.organization, endpoint, now)?;
-            tx.audit(&by, "endpoint.delete", &endpoint.to_string(), now)
+            tx.audit(by, "endpoint.delete", &endpoint.to_string(), now)
         })
         .await
     }
@@ -445,7 +464,7 @@ impl Endpoints for SqliteStore {
             }
             set_state(tx, endpoint, EndpointState::Gone, now)?;
             changed(tx, facts.organization, endpoint, now)?;
-            let by = Caller { organization: facts.organization, actor: Actor::System };
+            let by = Caller::new(facts.organization, Actor::System);
             tx.audit(&by, "endpoint.gone", &endpoint.to_string(), now)
         })
         .await

@@ -212,8 +212,7 @@ impl History for SqliteStore {
         run: Run,
         now: Timestamp,
     ) -> StorageResult<()> {
-        let by = *by;
-        self.write(64, move |tx| {
+        self.act(by, 64, now, move |tx, by| {
             let found: Option<(DeliveryState, abide_core::ids::EndpointId)> = tx
                 .sql("SELECT state, endpoint FROM deliveries WHERE delivery = ? AND organization = ?")?
                 .query_row([delivery.key(), by.organization.key()], |row| {
@@ -243,7 +242,7 @@ impl History for SqliteStore {
             )?
             .execute(params![now.as_millis(), run.as_str(), asked.key(), delivery.key()])
             .map_err(database)?;
-            tx.audit(&by, "delivery.retry", &delivery.to_string(), now)?;
+            tx.audit(by, "delivery.retry", &delivery.to_string(), now)?;
             tx.after(After::Ring);
             Ok(())
         })

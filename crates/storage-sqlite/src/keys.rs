@@ -142,7 +142,7 @@ impl Keys for SqliteStore {
                 ])
                 .map_err(database)?;
                 let organization = OrganizationId::from_key(organization);
-                let by = Caller { organization, actor: Actor::Operator };
+                let by = Caller::new(organization, Actor::Operator);
                 tx.audit(&by, "organization.rewrap", &current, now)?;
                 organizations += 1;
             }

@@ -12,6 +12,7 @@ mod deliveries;
 mod endpoint_secrets;
 mod endpoints;
 mod history;
+mod idempotency;
 mod keys;
 mod lanes;
 mod leases;
@@ -36,8 +37,8 @@ mod writer;
 use std::sync::Arc;
 
 use abide_storage::{
-    Accounts, Committed, Consents, Deliveries, Doorbell, Endpoints, History, Keys, Leases, Metrics,
-    Policies, Room, Storage, StorageResult, Subjects, Users,
+    Accounts, Committed, Consents, Deliveries, Doorbell, Endpoints, History, Idempotency, Keys,
+    Leases, Metrics, Policies, Room, Storage, StorageResult, Subjects, Users,
 };
 use rusqlite::Connection;
 
@@ -107,6 +108,10 @@ impl Storage for SqliteStore {
     }
 
     fn history(&self) -> &dyn History {
+        self
+    }
+
+    fn idempotency(&self) -> &dyn Idempotency {
         self
     }
 

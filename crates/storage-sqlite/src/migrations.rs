@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 /// Every migration, in order. A released one is never edited.
 pub(crate) const EACH: &[(&str, &str)] = &[
     ("0001_begin.sql", include_str!("../migrations/0001_begin.sql")),
+    ("0002_idempotency.sql", include_str!("../migrations/0002_idempotency.sql")),
     ("0004_users.sql", include_str!("../migrations/0004_users.sql")),
 ];
 

@@ -12,6 +12,7 @@ const SOURCES: &[&str] = &[
     include_str!("endpoint_secrets.rs"),
     include_str!("endpoints.rs"),
     include_str!("history.rs"),
+    include_str!("idempotency.rs"),
     include_str!("keys.rs"),
     include_str!("lanes.rs"),
     include_str!("leases.rs"),

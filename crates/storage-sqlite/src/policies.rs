@@ -92,8 +92,7 @@ fn tell(
 impl Policies for SqliteStore {
     async fn create(&self, by: &Caller, new: NewPolicy, now: Timestamp) -> StorageResult<Policy> {
         new.check()?;
-        let by = *by;
-        self.write(1_024 + new.content.len(), move |tx| {
+        self.act(by, 1_024 + new.content.len(), now, move |tx, by| {
             let taken = tx
                 .sql(
                     "SELECT 1 FROM policies WHERE organization = ? AND policy_type = ? AND version = ? \
@@ -136,7 +135,7 @@ impl Policies for SqliteStore {
                 now.as_millis(),
             ])
             .map_err(database)?;
-            tell(tx, &by, EventKind::PolicyCreated, &policy, now)?;
+            tell(tx, by, EventKind::PolicyCreated, &policy, now)?;
             Ok(policy)
         })
         .await
@@ -200,8 +199,7 @@ impl Policies for SqliteStore {
         now: Timestamp,
     ) -> StorageResult<Policy> {
         patch.check()?;
-        let by = *by;
-        self.write(512, move |tx| {
+        self.act(by, 512, now, move |tx, by| {
             let before = existing(tx, by.organization, policy)?;
             let after = Policy {
                 title: patch.title.clone().unwrap_or_else(|| before.title.clone()),
@@ -224,22 +222,21 @@ impl Policies for SqliteStore {
                 policy.key()
             ])
             .map_err(database)?;
-            tell(tx, &by, EventKind::PolicyUpdated, &after, now)?;
+            tell(tx, by, EventKind::PolicyUpdated, &after, now)?;
             Ok(after)
         })
         .await
     }
 
     async fn delete(&self, by: &Caller, policy: PolicyId, now: Timestamp) -> StorageResult<Policy> {
-        let by = *by;
-        self.write(64, move |tx| {
+        self.act(by, 64, now, move |tx, by| {
             let before = existing(tx, by.organization, policy)?;
             tx.sql("UPDATE policies SET deleted_at = ?, updated_at = ?, is_active = 0 WHERE policy = ?")?
                 .execute([now.as_millis(), now.as_millis(), policy.key()])
                 .map_err(database)?;
             let deleted =
                 Policy { is_active: false, updated_at: now, deleted_at: Some(now), ..before };
-            tell(tx, &by, EventKind::PolicyDeleted, &deleted, now)?;
+            tell(tx, by, EventKind::PolicyDeleted, &deleted, now)?;
             Ok(deleted)
         })
         .await

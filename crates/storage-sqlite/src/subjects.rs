@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 
 use crate::SqliteStore;
+use crate::idempotency;
 use crate::people::REFERENCE;
 use crate::rows::{database, id, newest, news};
 use crate::shared::Shared;
@@ -19,9 +20,8 @@ use crate::writer::After;
 #[async_trait]
 impl Subjects for SqliteStore {
     async fn erase(&self, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased> {
-        let by = *by;
         let reference = reference.to_owned();
-        self.write(256, move |tx| erase(tx, &by, &reference, now)).await
+        self.act(by, 256, now, move |tx, by| erase(tx, by, &reference, now)).await
     }
 
     async fn erased_since(&self, cursor: i64, limit: u32) -> StorageResult<(i64, Vec<SubjectId>)> {
@@ -74,6 +74,7 @@ fn erase(
     tx.sql("UPDATE lanes SET waiting = NULL, open_delivery = NULL WHERE subject = ?")?
         .execute([subject.key()])
         .map_err(database)?;
+    idempotency::erase(tx, subject)?;
     let erasure: Id<AuditEntry> = tx.id(now);
     tx.sql("INSERT INTO erasures (erasure, organization, subject, erased_at) VALUES (?, ?, ?, ?)")?
         .execute([erasure.key(), by.organization.key(), subject.key(), now.as_millis()])

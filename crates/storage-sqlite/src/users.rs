@@ -189,8 +189,7 @@ impl Users for SqliteStore {
     ) -> StorageResult<User> {
         check_email(&new.email)?;
         check_name(&new.name)?;
-        let by = *by;
-        self.write(512, move |tx| {
+        self.act(by, 512, now, move |tx, by| {
             let begun = Begun {
                 organization: by.organization,
                 new: &new,
@@ -200,8 +199,8 @@ impl Users for SqliteStore {
                 link: Some(link),
             };
             let user = insert(tx, &begun, now)?;
-            tx.audit(&by, &format!("user.invite.{}", new.role.as_str()), &user.to_string(), now)?;
-            again(tx, &by, user)
+            tx.audit(by, &format!("user.invite.{}", new.role.as_str()), &user.to_string(), now)?;
+            again(tx, by, user)
         })
         .await
     }
@@ -270,9 +269,8 @@ impl Users for SqliteStore {
         if let Some(name) = &patch.name {
             check_name(name)?;
         }
-        let by = *by;
-        self.write(512, move |tx| {
-            let found = existing(tx, &by, user)?.user;
+        self.act(by, 512, now, move |tx, by| {
+            let found = existing(tx, by, user)?.user;
             let name = patch.name.as_deref().map(str::trim).filter(|name| *name != found.name);
             let role = patch.role.filter(|role| *role != found.role);
             if role.is_some() {
@@ -283,24 +281,23 @@ impl Users for SqliteStore {
                 tx.sql("UPDATE users SET sealed_name = ? WHERE user_id = ?")?
                     .execute(params![sealed, user.key()])
                     .map_err(database)?;
-                tx.audit(&by, "user.rename", &user.to_string(), now)?;
+                tx.audit(by, "user.rename", &user.to_string(), now)?;
             }
             if let Some(role) = role {
                 tx.sql("UPDATE users SET role = ? WHERE user_id = ?")?
                     .execute(params![role.as_str(), user.key()])
                     .map_err(database)?;
                 sessions::end_all(tx, user)?;
-                tx.audit(&by, &format!("user.role.{}", role.as_str()), &user.to_string(), now)?;
+                tx.audit(by, &format!("user.role.{}", role.as_str()), &user.to_string(), now)?;
             }
-            again(tx, &by, user)
+            again(tx, by, user)
         })
         .await
     }
 
     async fn disable(&self, by: &Caller, user: UserId, now: Timestamp) -> StorageResult<User> {
-        let by = *by;
-        self.write(64, move |tx| {
-            let found = existing(tx, &by, user)?.user;
+        self.act(by, 64, now, move |tx, by| {
+            let found = existing(tx, by, user)?.user;
             if found.state == UserState::Disabled {
                 return Ok(found);
             }
@@ -311,16 +308,15 @@ impl Users for SqliteStore {
             .execute([user.key()])
             .map_err(database)?;
             sessions::end_all(tx, user)?;
-            tx.audit(&by, "user.disable", &user.to_string(), now)?;
-            again(tx, &by, user)
+            tx.audit(by, "user.disable", &user.to_string(), now)?;
+            again(tx, by, user)
         })
         .await
     }
 
     async fn enable(&self, by: &Caller, user: UserId, now: Timestamp) -> StorageResult<User> {
-        let by = *by;
-        self.write(64, move |tx| {
-            let found = existing(tx, &by, user)?;
+        self.act(by, 64, now, move |tx, by| {
+            let found = existing(tx, by, user)?;
             if found.user.state != UserState::Disabled {
                 return Ok(found.user);
             }
@@ -331,8 +327,8 @@ impl Users for SqliteStore {
             tx.sql("UPDATE users SET state = ? WHERE user_id = ?")?
                 .execute(params![state.as_str(), user.key()])
                 .map_err(database)?;
-            tx.audit(&by, "user.enable", &user.to_string(), now)?;
-            again(tx, &by, user)
+            tx.audit(by, "user.enable", &user.to_string(), now)?;
+            again(tx, by, user)
         })
         .await
     }
@@ -344,9 +340,8 @@ impl Users for SqliteStore {
         link: NewLink,
         now: Timestamp,
     ) -> StorageResult<User> {
-        let by = *by;
-        self.write(128, move |tx| {
-            let found = existing(tx, &by, user)?.user;
+        self.act(by, 128, now, move |tx, by| {
+            let found = existing(tx, by, user)?.user;
             if found.state == UserState::Disabled {
                 return refused(Refusal::Conflict(
                     "the user is disabled: enable them first".to_owned(),
@@ -355,8 +350,8 @@ impl Users for SqliteStore {
             tx.sql("UPDATE users SET link_hash = ?, link_expires_at = ? WHERE user_id = ?")?
                 .execute(params![link.secret.0, link.expires_at.as_millis(), user.key()])
                 .map_err(database)?;
-            tx.audit(&by, "user.issue_link", &user.to_string(), now)?;
-            again(tx, &by, user)
+            tx.audit(by, "user.issue_link", &user.to_string(), now)?;
+            again(tx, by, user)
         })
         .await
     }
@@ -397,7 +392,7 @@ impl Users for SqliteStore {
             .execute(params![password.0, user.key()])
             .map_err(database)?;
             sessions::end_all(tx, user)?;
-            let by = Caller { organization: row.user.organization, actor: Actor::User(user) };
+            let by = Caller::new(row.user.organization, Actor::User(user));
             tx.audit(&by, "user.set_password", &user.to_string(), now)?;
             again(tx, &by, user)
         })
@@ -413,9 +408,8 @@ impl Users for SqliteStore {
         session: NewSession,
         now: Timestamp,
     ) -> StorageResult<SessionId> {
-        let by = *by;
-        self.write(512, move |tx| {
-            let found = existing(tx, &by, user)?;
+        self.act(by, 512, now, move |tx, by| {
+            let found = existing(tx, by, user)?;
             if found.user.state != UserState::Active || found.password.as_ref() != Some(&verified) {
                 return refused(Refusal::NotFound("the user"));
             }
@@ -425,7 +419,7 @@ impl Users for SqliteStore {
                 .map_err(database)?;
             sessions::make_room(tx, user, now)?;
             let session = sessions::begin(tx, by.organization, user, &session, now)?;
-            tx.audit(&by, "user.sign_in", &user.to_string(), now)?;
+            tx.audit(by, "user.sign_in", &user.to_string(), now)?;
             Ok(session)
         })
         .await
@@ -480,9 +474,8 @@ impl Users for SqliteStore {
         session: SessionId,
         now: Timestamp,
     ) -> StorageResult<()> {
-        let by = *by;
-        self.write(64, move |tx| {
-            existing(tx, &by, user)?;
+        self.act(by, 64, now, move |tx, by| {
+            existing(tx, by, user)?;
             let ended = tx
                 .sql("DELETE FROM sessions WHERE session = ? AND user_id = ?")?
                 .execute([session.key(), user.key()])
@@ -490,18 +483,17 @@ impl Users for SqliteStore {
             if ended == 0 {
                 return refused(Refusal::NotFound("the session"));
             }
-            tx.audit(&by, "user.end_session", &session.to_string(), now)
+            tx.audit(by, "user.end_session", &session.to_string(), now)
         })
         .await
     }
 
     async fn end_sessions(&self, by: &Caller, user: UserId, now: Timestamp) -> StorageResult<u32> {
-        let by = *by;
-        self.write(64, move |tx| {
-            existing(tx, &by, user)?;
+        self.act(by, 64, now, move |tx, by| {
+            existing(tx, by, user)?;
             let ended = sessions::end_all(tx, user)?;
             if ended > 0 {
-                tx.audit(&by, "user.end_sessions", &user.to_string(), now)?;
+                tx.audit(by, "user.end_sessions", &user.to_string(), now)?;
             }
             Ok(ended)
         })
@@ -517,9 +509,8 @@ impl Users for SqliteStore {
         keep: SessionId,
         now: Timestamp,
     ) -> StorageResult<()> {
-        let by = *by;
-        self.write(512, move |tx| {
-            let found = existing(tx, &by, user)?;
+        self.act(by, 512, now, move |tx, by| {
+            let found = existing(tx, by, user)?;
             if found.password.as_ref() != Some(&verified) {
                 return refused(Refusal::NotFound("the password"));
             }
@@ -531,7 +522,7 @@ impl Users for SqliteStore {
             tx.sql("DELETE FROM sessions WHERE user_id = ? AND session <> ?")?
                 .execute([user.key(), keep.key()])
                 .map_err(database)?;
-            tx.audit(&by, "user.change_password", &user.to_string(), now)
+            tx.audit(by, "user.change_password", &user.to_string(), now)
         })
         .await
     }
@@ -542,8 +533,7 @@ impl Users for SqliteStore {
         link: NewLink,
         now: Timestamp,
     ) -> StorageResult<bool> {
-        let by = *by;
-        self.write(128, move |tx| {
+        self.act(by, 128, now, move |tx, by| {
             if has_users(tx.connection(), by.organization)? {
                 return Ok(false);
             }
@@ -555,7 +545,7 @@ impl Users for SqliteStore {
             .execute(params![by.organization.key(), link.secret.0, link.expires_at.as_millis()])
             .map_err(database)?;
             let organization = by.organization.to_string();
-            tx.audit(&by, "organization.offer_ownership", &organization, now)?;
+            tx.audit(by, "organization.offer_ownership", &organization, now)?;
             Ok(true)
         })
         .await
@@ -601,7 +591,7 @@ impl Users for SqliteStore {
             tx.sql("DELETE FROM owner_offers WHERE organization = ?")?
                 .execute([organization.key()])
                 .map_err(database)?;
-            let by = Caller { organization, actor: Actor::User(user) };
+            let by = Caller::new(organization, Actor::User(user));
             tx.audit(&by, "user.take_ownership", &user.to_string(), now)?;
             again(tx, &by, user)
         })

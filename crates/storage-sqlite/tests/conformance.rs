@@ -92,6 +92,11 @@ conforms! {
         secrets_are_replaced_with_an_overlap,
         auth_and_overrides_are_kept,
         the_engine_hears_of_changes;
+    idempotency:
+        a_call_is_carried_out_once,
+        keys_of_organizations_are_apart,
+        a_call_is_remembered_for_a_day,
+        erasing_a_person_erases_answers;
     isolation:
         i13_no_id_opens_anothers_rows;
     keys:

@@ -116,7 +116,7 @@ async fn i3_a_store_reopens_with_all_it_had() {
     let data = folder.path().join("data");
     let store = open(&data, 1).unwrap();
     let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
-    let by = Caller { organization, actor: Actor::Operator };
+    let by = Caller::new(organization, Actor::Operator);
     store.endpoints().create(&by, endpoint(), at(0)).await.unwrap();
     let lease = store.leases().start(at(0)).await.unwrap().lease;
     let engine = Arc::new(Forgetful(lease));
@@ -177,7 +177,7 @@ async fn i11_nothing_personal_stands_in_clear() {
     let data = folder.path().join("data");
     let store = open(&data, 1).unwrap();
     let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
-    let by = Caller { organization, actor: Actor::Operator };
+    let by = Caller::new(organization, Actor::Operator);
     store.endpoints().create(&by, endpoint(), at(0)).await.unwrap();
     store.consents().record(&by, decision("reference-marker"), at(1)).await.unwrap();
     let batch = vec![decision("reference-marker-2"), decision("reference-marker-3")];
@@ -238,7 +238,7 @@ async fn i11_a_rotated_store_opens_under_the_new_key_alone() {
     let mut before = Vec::new();
     for uri in ["one", "two", "three"] {
         let organization = store.accounts().create_organization(uri, at(0)).await.unwrap().id;
-        let by = Caller { organization, actor: Actor::Operator };
+        let by = Caller::new(organization, Actor::Operator);
         store.endpoints().create(&by, endpoint(), at(0)).await.unwrap();
         let ada = store.consents().record(&by, decision("ada"), at(1)).await.unwrap();
         let batch = vec![decision("bob"), decision("eve")];
@@ -311,7 +311,7 @@ async fn i11_an_erased_key_leaves_every_file() {
     let data = folder.path().join("data");
     let store = open(&data, 1).unwrap();
     let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
-    let by = Caller { organization, actor: Actor::Operator };
+    let by = Caller::new(organization, Actor::Operator);
     store.consents().record(&by, decision("ada"), at(1)).await.unwrap();
     let beside = rusqlite::Connection::open(data.join("abide.db")).unwrap();
     let wrapped: Vec<u8> =
@@ -348,7 +348,7 @@ async fn a_damaged_record_holds_up_no_other() {
     let data = folder.path().join("data");
     let store = open(&data, 1).unwrap();
     let organization = store.accounts().create_organization("default", at(0)).await.unwrap().id;
-    let by = Caller { organization, actor: Actor::Operator };
+    let by = Caller::new(organization, Actor::Operator);
     let until = |reference, until| NewDecision {
         validity: Validity { from: None, until: Some(at(until)) },
         ..decision(reference)

@@ -144,6 +144,15 @@ pub trait Endpoints: Send + Sync {
         page: PageWanted,
     ) -> StorageResult<Page<EndpointView>>;
 
+    /// The same by cursor: those made before `before`, where one is given, at most `limit`.
+    async fn before(
+        &self,
+        organization: OrganizationId,
+        dialect: Option<&str>,
+        before: Option<EndpointId>,
+        limit: u32,
+    ) -> StorageResult<Vec<EndpointView>>;
+
     /// One endpoint; `None` when it does not exist or was deleted.
     async fn get(
         &self,

@@ -1,6 +1,7 @@
 //! What a storage call can answer instead of its result.
 
 use abide_core::Refusal;
+use abide_core::once::Kept;
 
 /// The result of a storage call.
 pub type StorageResult<T> = Result<T, StorageError>;
@@ -12,6 +13,9 @@ pub enum StorageError {
     /// The command is understood and not allowed.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The call was carried out before, under the same `Idempotency-Key`; this is what it was answered then.
+    #[error("carried out before")]
+    Replayed(Box<Kept>),
     /// The queue to the writer is full; try again in a moment.
     #[error("the store is busy")]
     Busy,

@@ -19,6 +19,7 @@ pub mod endpoints;
 pub mod error;
 pub mod history;
 pub mod id_source;
+pub mod idempotency;
 pub mod keys;
 pub mod leases;
 pub mod meeting;
@@ -39,6 +40,7 @@ pub use endpoints::Endpoints;
 pub use error::{StorageError, StorageResult};
 pub use history::History;
 pub use id_source::IdSource;
+pub use idempotency::Idempotency;
 pub use keys::Keys;
 pub use leases::Leases;
 pub use meeting::{Committed, Doorbell, HotDelivery, Room, Slot};
@@ -59,6 +61,8 @@ pub trait Storage: Send + Sync {
     fn endpoints(&self) -> &dyn Endpoints;
     /// What happened: feeds, deliveries with their attempts, the audit log.
     fn history(&self) -> &dyn History;
+    /// Calls that are carried out once.
+    fn idempotency(&self) -> &dyn Idempotency;
     /// Master keys and the organization keys under them.
     fn keys(&self) -> &dyn Keys;
     /// Leases of this node.

@@ -76,7 +76,7 @@ pub(super) async fn list(ground: &Ground, by: &Caller) -> anyhow::Result<Vec<Key
 pub(super) async fn revoke(ground: &Ground, key: KeyId) -> anyhow::Result<KeyFacts> {
     let accounts = ground.storage.accounts();
     let found = accounts.key(key).await?.with_context(|| format!("there is no key {key}"))?;
-    let by = Caller { organization: found.organization, actor: Actor::Operator };
+    let by = Caller::new(found.organization, Actor::Operator);
     let revoked = accounts.revoke_key(&by, key, ground.clock.now()).await?;
     Ok(facts(&revoked))
 }

@@ -168,6 +168,6 @@ impl Ground {
         let found: Option<Organization> =
             self.storage.accounts().organization(organization).await?;
         let found = found.with_context(|| format!("there is no organization `{organization}`"))?;
-        Ok(Caller { organization: found.id, actor: Actor::Operator })
+        Ok(Caller::new(found.id, Actor::Operator))
     }
 }

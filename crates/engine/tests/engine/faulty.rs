@@ -117,6 +117,10 @@ impl Storage for Faulty {
     fn history(&self) -> &dyn History {
         self.store.history()
     }
+    fn idempotency(&self) -> &dyn abide_storage::Idempotency {
+        self.store.idempotency()
+    }
+
     fn keys(&self) -> &dyn Keys {
         Storage::keys(&*self.store)
     }

@@ -237,7 +237,7 @@ pub(crate) async fn caller(store: &SqliteStore, now: Timestamp) -> Caller {
         Some(known) => known,
         None => accounts.create_organization("default", now).await.unwrap(),
     };
-    Caller { organization: organization.id, actor: Actor::Operator }
+    Caller::new(organization.id, Actor::Operator)
 }
 
 pub(crate) async fn add_endpoint(

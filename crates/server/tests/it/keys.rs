@@ -135,7 +135,7 @@ async fn p30_revoked_is_revoked() {
     let token = key.bearer_token.reveal();
     let list = async || world.call_as(token, Method::GET, "/v1/webhooks", "").await.status;
     assert_eq!(list().await, 200);
-    let by = Caller { organization: world.us.id, actor: Actor::Operator };
+    let by = Caller::new(world.us.id, Actor::Operator);
     let now = abide_core::Timestamp::from_millis(1_705_314_600_000);
     world.store.accounts().revoke_key(&by, key.id, now).await.unwrap();
     assert_eq!(list().await, 401);

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod consents;
+mod idempotency;
 mod keys;
 mod logs;
 mod openapi;

@@ -3,6 +3,7 @@
 use abide_core::delivery::{DeliveryState, Reason};
 use abide_core::endpoint::{Authorization, EndpointAuth, EndpointState, EventFilter, Overrides};
 use abide_core::event::EventKind;
+use abide_core::ids::EndpointId;
 
 use super::world::{HOLD, RETRY, SKIP, World, at, grant, ok, refusal};
 use crate::endpoints::EndpointPatch;
@@ -155,6 +156,17 @@ pub async fn changes_are_counted_and_secrets_kept(store: &dyn Storage) {
     assert_eq!((listed.total, listed.items), (1, vec![changed]));
     let others = ok(store.endpoints().list(world.organization, Some("cpm"), page).await);
     assert_eq!(others.total, 0);
+    let newer = world.endpoint(SKIP).await;
+    let before = async |dialect, before, limit| -> Vec<EndpointId> {
+        let endpoints = store.endpoints();
+        let found = endpoints.before(world.organization, dialect, before, limit).await;
+        ok(found).iter().map(|one| one.id).collect()
+    };
+    assert_eq!(before(None, None, 10).await, [newer, made.id], "newest first");
+    assert_eq!(before(None, None, 1).await, [newer]);
+    assert_eq!(before(Some("consentproof"), Some(newer), 10).await, [made.id]);
+    assert_eq!(before(Some("cpm"), None, 10).await, []);
+    assert_eq!(before(None, Some(made.id), 10).await, []);
 }
 
 /// P11, I9: the engine hears of each change once, page by page, from where it began, whatever the clock does.

@@ -8,6 +8,7 @@ pub mod consents;
 pub mod deliveries;
 pub mod endpoint_tests;
 pub mod endpoints;
+pub mod idempotency;
 pub mod isolation;
 pub mod keys;
 pub mod lanes;

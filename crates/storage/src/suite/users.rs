@@ -39,7 +39,7 @@ impl World<'_> {
     }
 
     async fn sign_in(&self, user: UserId, word: &str, now: i64) -> SessionId {
-        let by = Caller { organization: self.organization, actor: Actor::User(user) };
+        let by = Caller::new(self.organization, Actor::User(user));
         let session = NewSession { secret: hash("cookie"), browser: "Firefox".to_owned() };
         let users = self.store.users();
         ok(users.sign_in(&by, user, password(word), None, session, at(now)).await)
@@ -147,7 +147,7 @@ pub async fn sessions_live_for_their_time(store: &dyn Storage) {
     assert!(!world.is_signed_in(one, 10 + SESSION_LIFE_MILLIS).await, "old");
     assert!(ok(users.session(SessionId::from_key(1), at(1)).await).is_none());
 
-    let by = Caller { organization: world.organization, actor: Actor::User(ada.id) };
+    let by = Caller::new(world.organization, Actor::User(ada.id));
     let session = NewSession { secret: hash("x"), browser: "Safari".to_owned() };
     let outdated = users.sign_in(&by, ada.id, password("other"), None, session.clone(), at(20));
     refusal(outdated.await);
@@ -172,7 +172,7 @@ pub async fn sessions_end_with_what_they_stood_on(store: &dyn Storage) {
     let users = store.users();
     world.user("root@example.org", Role::Owner, 1).await;
     let ada = world.user("ada@example.org", Role::Developer, 1).await;
-    let by_ada = Caller { organization: world.organization, actor: Actor::User(ada.id) };
+    let by_ada = Caller::new(world.organization, Actor::User(ada.id));
 
     let session = world.sign_in(ada.id, "first", 2).await;
     let renamed = UserPatch { name: Some("Ada K.".to_owned()), role: Some(Role::Developer) };

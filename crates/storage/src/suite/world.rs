@@ -174,7 +174,7 @@ impl<'a> World<'a> {
 
     pub(crate) async fn named(store: &'a dyn Storage, uri: &str) -> Self {
         let organization = ok(store.accounts().create_organization(uri, at(0)).await).id;
-        Self { store, organization, by: Caller { organization, actor: Actor::Operator } }
+        Self { store, organization, by: Caller::new(organization, Actor::Operator) }
     }
 
     pub(crate) async fn endpoint(&self, rules: DeliveryRules) -> EndpointId {

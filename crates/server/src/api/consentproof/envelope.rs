@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use abide_core::ids::IdProblem;
+use abide_core::once::Kept;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::{Page, PageWanted, StorageError};
 use axum::body::Body;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::body::Unread;
 use crate::caller::TurnedAway;
+use crate::idempotency::replay;
 use crate::input::{FieldProblem, Invalid};
 use crate::observe::Failure;
 use crate::problem::sentence;
@@ -30,6 +32,8 @@ pub(crate) struct ApiError {
     details: Vec<FieldProblem>,
     /// For the log alone.
     failure: Option<String>,
+    /// No error: what the same call was answered before.
+    replay: Option<Box<Kept>>,
 }
 
 #[derive(Serialize)]
@@ -136,7 +140,14 @@ fn json(status: StatusCode, bytes: Vec<u8>) -> Response {
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), details: Vec::new(), failure: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            failure: None,
+            replay: None,
+        }
     }
 
     fn validation(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
@@ -208,6 +219,7 @@ impl From<StorageError> for ApiError {
         let failure = error.to_string();
         match error {
             StorageError::Refused(refusal) => refusal.into(),
+            StorageError::Replayed(kept) => Self { replay: Some(kept), ..Self::internal(failure) },
             StorageError::Busy => Self::unavailable(BUSY),
             StorageError::Unavailable(_) => {
                 Self { failure: Some(failure), ..Self::unavailable(BUSY) }
@@ -230,6 +242,7 @@ impl From<Rejected> for ApiError {
         match reason {
             Rejected::Caller(reason) => reason.into(),
             Rejected::Body(reason) => reason.into(),
+            Rejected::Invalid(problem) => problem.into(),
             Rejected::Misnamed(problem) => Self::misnamed(&problem),
             Rejected::NotFound(what) => Self::not_found(what),
             Rejected::NoSuchPath => Self::no_such_path(),
@@ -288,6 +301,9 @@ impl From<Unread> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if let Some(kept) = self.replay {
+            return replay(*kept);
+        }
         let error = Told { code: self.code, message: &self.message, details: &self.details };
         // Strings alone: this cannot fail, and an empty body still carries the status.
         let bytes = serialised(&Failed { success: false, error }).unwrap_or_default();

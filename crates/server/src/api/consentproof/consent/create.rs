@@ -1,9 +1,13 @@
 //! `POST /v1/consent`: record a decision.
 
 use abide_core::Timestamp;
-use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
+use abide_core::consent::{
+    ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity,
+};
+use abide_core::ids::SubjectId;
 use abide_dialects::consentproof::ConsentObject;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 
 use super::{
     CONSENT_TYPE, GRANTED, IP_ADDRESS, METADATA, OBTAINED_AT, POLICY_ID, SUBJECT_EMAIL, SUBJECT_ID,
@@ -12,6 +16,7 @@ use super::{
 use crate::api::consentproof::envelope::{Answer, created};
 use crate::body::{JsonBody, SINGLE};
 use crate::caller::{By, ConsentWrite};
+use crate::idempotency::Repeatable;
 use crate::input::{Fields, Metadata, Text};
 use crate::router::Shared;
 
@@ -24,8 +29,27 @@ pub(crate) async fn handler(
     let new = decision(&mut fields);
     let new = fields.finish(new)?;
     let app = &shared.app;
-    let consent = app.storage.consents().record(&by.caller, new, app.clock.now()).await?;
-    created(ConsentObject::from(&consent))
+    let by = by.once::<Recorded>(&body);
+    let consent = app.storage.consents().record(&by, new, app.clock.now()).await?;
+    answer(&consent)
+}
+
+fn answer(consent: &ConsentView) -> Answer {
+    created(ConsentObject::from(consent))
+}
+
+enum Recorded {}
+
+impl Repeatable for Recorded {
+    type Result = ConsentView;
+
+    fn answer(consent: &ConsentView) -> Response {
+        answer(consent).into_response()
+    }
+
+    fn about(consent: &ConsentView) -> Vec<SubjectId> {
+        vec![consent.subject]
+    }
 }
 
 /// The decision that some fields describe; `None` when one that is needed is not there. This API knows no basis but

@@ -1,15 +1,18 @@
 //! `POST /v1/consent/batch`: record up to 1,000 decisions as one change, all or none.
 
 use abide_core::consent::NewDecision;
-use abide_core::ids::BatchId;
+use abide_core::ids::{BatchId, SubjectId};
 use abide_dialects::consentproof::ConsentObject;
+use abide_storage::consents::RecordedBatch;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::create::decision;
 use crate::api::consentproof::envelope::{Answer, created};
 use crate::body::{BATCH, JsonBody};
 use crate::caller::{By, ConsentWrite};
+use crate::idempotency::Repeatable;
 use crate::input::{Fields, Invalid, Name, elements, unreadable};
 use crate::router::Shared;
 
@@ -33,9 +36,28 @@ pub(crate) async fn handler(
 ) -> Answer {
     let new = decisions(&body)?;
     let app = &shared.app;
-    let batch = app.storage.consents().record_batch(&by.caller, new, app.clock.now()).await?;
+    let by = by.once::<Recorded>(&body);
+    let batch = app.storage.consents().record_batch(&by, new, app.clock.now()).await?;
+    answer(&batch)
+}
+
+fn answer(batch: &RecordedBatch) -> Answer {
     let consents: Vec<_> = batch.consents.iter().map(ConsentObject::from).collect();
     created(View { batch_id: batch.id, count: consents.len(), consents })
+}
+
+enum Recorded {}
+
+impl Repeatable for Recorded {
+    type Result = RecordedBatch;
+
+    fn answer(batch: &RecordedBatch) -> Response {
+        answer(batch).into_response()
+    }
+
+    fn about(batch: &RecordedBatch) -> Vec<SubjectId> {
+        batch.consents.iter().map(|consent| consent.subject).collect()
+    }
 }
 
 /// Reads `{"consents": [...]}` or a bare list.

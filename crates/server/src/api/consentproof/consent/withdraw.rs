@@ -1,14 +1,17 @@
 //! `POST /v1/consent/{id}/withdraw`: record that the person no longer agrees. Twice is no mistake.
 
-use abide_core::ids::Consent;
+use abide_core::consent::ConsentView;
+use abide_core::ids::{Consent, SubjectId};
 use abide_dialects::consentproof::ConsentObject;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 
 use super::{IP_ADDRESS, METADATA, USER_AGENT, circumstances, refuse_ledger_fields};
 use crate::api::consentproof::Named;
 use crate::api::consentproof::envelope::{Answer, ok};
 use crate::body::OptionalBody;
 use crate::caller::{By, ConsentWrite};
+use crate::idempotency::Repeatable;
 use crate::input::{Fields, Metadata};
 use crate::router::Shared;
 
@@ -27,7 +30,25 @@ pub(crate) async fn handler(
     let told = circumstances(&mut fields, metadata, address, browser);
     let metadata = fields.finish(Some(told.metadata))?;
     let app = &shared.app;
-    let consent =
-        app.storage.consents().withdraw(&by.caller, id, metadata, app.clock.now()).await?;
-    ok(ConsentObject::from(&consent))
+    let by = by.once::<Recorded>(body.as_deref().unwrap_or_default());
+    let consent = app.storage.consents().withdraw(&by, id, metadata, app.clock.now()).await?;
+    answer(&consent)
+}
+
+fn answer(consent: &ConsentView) -> Answer {
+    ok(ConsentObject::from(consent))
+}
+
+enum Recorded {}
+
+impl Repeatable for Recorded {
+    type Result = ConsentView;
+
+    fn answer(consent: &ConsentView) -> Response {
+        answer(consent).into_response()
+    }
+
+    fn about(consent: &ConsentView) -> Vec<SubjectId> {
+        vec![consent.subject]
+    }
 }

@@ -1,13 +1,15 @@
 //! `POST /v1/policies`: a new version of a policy.
 
-use abide_core::policy::NewPolicy;
+use abide_core::policy::{NewPolicy, Policy};
 use abide_dialects::consentproof::PolicyObject;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 
 use super::{CONTENT, EFFECTIVE_DATE, IS_ACTIVE, POLICY_TYPE, TITLE, VERSION};
 use crate::api::consentproof::envelope::{Answer, created};
 use crate::body::{JsonBody, SINGLE};
 use crate::caller::{By, PoliciesWrite};
+use crate::idempotency::Repeatable;
 use crate::input::{EffectiveDate, Fields, Text};
 use crate::router::Shared;
 
@@ -20,8 +22,23 @@ pub(crate) async fn handler(
     let new = version(&mut fields);
     let new = fields.finish(new)?;
     let app = &shared.app;
-    let policy = app.storage.policies().create(&by.caller, new, app.clock.now()).await?;
-    created(PolicyObject::read(&policy))
+    let by = by.once::<Created>(&body);
+    let policy = app.storage.policies().create(&by, new, app.clock.now()).await?;
+    answer(&policy)
+}
+
+fn answer(policy: &Policy) -> Answer {
+    created(PolicyObject::read(policy))
+}
+
+enum Created {}
+
+impl Repeatable for Created {
+    type Result = Policy;
+
+    fn answer(policy: &Policy) -> Response {
+        answer(policy).into_response()
+    }
 }
 
 fn version(fields: &mut Fields<'_>) -> Option<NewPolicy> {

@@ -4,18 +4,20 @@ use abide_core::endpoint::{EndpointAuth, Overrides};
 use abide_core::shell::{Chance, draw};
 use abide_dialects::consentproof::ConsentProof;
 use abide_dialects::{Dialect as _, SecretForm};
-use abide_storage::endpoints::NewEndpoint;
+use abide_storage::endpoints::{EndpointView, NewEndpoint};
 use abide_storage::sealing::Secret;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 
 use super::{
     DESCRIPTION, EVENTS, Events, IS_ACTIVE, SECRET, URL, WebhookObject, sound_description,
     sound_url,
 };
 use crate::UrlPolicy;
-use crate::api::consentproof::envelope::{Answer, created_with_secret};
+use crate::api::consentproof::envelope::{Answer, created, created_with_secret};
 use crate::body::{JsonBody, SINGLE};
 use crate::caller::{By, WebhooksWrite};
+use crate::idempotency::Repeatable;
 use crate::input::{Fields, Text};
 use crate::router::Shared;
 
@@ -32,8 +34,20 @@ pub(crate) async fn handler(
     let new = fields.finish(new)?;
     let secret = Secret::from(new.secret.reveal().to_owned());
     let now = app.clock.now();
-    let endpoint = app.storage.endpoints().create(&by.caller, new, now).await?;
+    let by = by.once::<Created>(&body);
+    let endpoint = app.storage.endpoints().create(&by, new, now).await?;
     created_with_secret(WebhookObject::new(&endpoint, secret.reveal()), SAVE_IT, now)
+}
+
+enum Created {}
+
+impl Repeatable for Created {
+    type Result = EndpointView;
+
+    /// Without the secret, which was shown once (P5).
+    fn answer(endpoint: &EndpointView) -> Response {
+        created(WebhookObject::from(endpoint)).into_response()
+    }
 }
 
 fn webhook(

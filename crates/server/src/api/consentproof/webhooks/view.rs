@@ -7,13 +7,13 @@ use abide_core::ids::EndpointId;
 use abide_storage::endpoints::EndpointView;
 use serde::{Serialize, Serializer};
 
-use super::events::Shown;
+use crate::input::ShownEvents;
 
 #[derive(Serialize)]
 pub(crate) struct WebhookObject<'a> {
     id: EndpointId,
     url: &'a str,
-    events: Shown<'a>,
+    events: ShownEvents<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
     is_active: bool,
@@ -36,7 +36,7 @@ impl<'a> From<&'a EndpointView> for WebhookObject<'a> {
         Self {
             id: endpoint.id,
             url: &endpoint.url,
-            events: Shown(&endpoint.events),
+            events: ShownEvents(&endpoint.events),
             secret: None,
             is_active: endpoint.state == EndpointState::Active,
             description: endpoint.description.as_deref(),
