@@ -4,6 +4,7 @@
 //! it knows. Every problem found on the way is collected, so that a caller learns of all at once. Fields that nobody
 //! takes are ignored: clients written for ConsentProof send more than this API needs.
 
+mod events;
 mod field;
 mod metadata;
 mod named;
@@ -16,6 +17,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use events::{EventNames, ShownEvents, read_events};
 pub(crate) use field::{Address, EffectiveDate, FromField, Text, one_of};
 pub(crate) use metadata::{Metadata, with_text};
 pub(crate) use named::Named;
@@ -131,7 +133,9 @@ impl<'a> Fields<'a> {
 
     /// A field that exists and cannot be set by this call: refused, since to ignore it would be to lose a wish.
     pub(crate) fn fixed(&mut self, name: Name, why: &'static str) {
-        if self.given.iter().any(|(spelling, _)| name.0.contains(&spelling.as_ref())) {
+        let before = self.given.len();
+        self.given.retain(|(spelling, _)| !name.0.contains(&spelling.as_ref()));
+        if self.given.len() < before {
             self.problem(name.0[0], why);
         }
     }
@@ -155,6 +159,54 @@ impl<'a> Fields<'a> {
                 None
             }
         }
+    }
+
+    /// A field that is an object, read by `read` with its problems told under its own place. `None` where it is left out
+    /// or not sound, nothing inside where it is null.
+    #[expect(clippy::option_option, reason = "left out, removed and set are three answers")]
+    pub(crate) fn object<T>(
+        &mut self,
+        name: Name,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        let mut given = self.given.iter().filter(|(known, _)| name.0.contains(&known.as_ref()));
+        let (first, another) = (given.next(), given.next());
+        let (spelling, raw) = first?;
+        if another.is_some() {
+            self.problem(name.0[0], "is given twice");
+            return None;
+        }
+        if raw.get() == "null" {
+            return Some(None);
+        }
+        match Self::parse_element(raw, &format!("{}{spelling}", self.place)) {
+            Ok(mut inner) => {
+                let made = read(&mut inner);
+                let sound = inner.are_sound();
+                self.problems.extend(inner.problems);
+                self.problems.truncate(PROBLEMS_LIMIT);
+                made.filter(|_| sound).map(Some)
+            }
+            Err(Invalid::Fields(problems)) => {
+                self.problems.extend(problems);
+                None
+            }
+            Err(Invalid::Body(problem)) => {
+                self.problem(name.0[0], problem);
+                None
+            }
+        }
+    }
+
+    /// Every field as it was given, for objects whose names are their callers'.
+    pub(crate) fn entries(&self) -> Vec<(String, &'a RawValue)> {
+        self.given.iter().map(|(name, raw)| (shown(name), *raw)).collect()
+    }
+
+    /// Notes a problem of the object as a whole.
+    pub(crate) fn whole_problem(&mut self, problem: impl Into<Cow<'static, str>>) {
+        let field = self.place.trim_end_matches('.').to_owned();
+        self.problems.push(FieldProblem { field, problem: problem.into() });
     }
 
     /// Refuses every field but these, by name: an API of our own has no callers that send more than it needs, and a

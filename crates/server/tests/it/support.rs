@@ -1,23 +1,25 @@
 //! A server with its store in memory, a clock that stands still until told, and chance that repeats.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller, Scope};
-use abide_core::ids::OrganizationId;
+use abide_core::delivery::{Decided, Trigger};
+use abide_core::ids::{EndpointId, LeaseId, OrganizationId};
 use abide_core::shell::{Chance, Clock, draw};
 use abide_server::{App, Readiness, UrlPolicy, router};
 use abide_storage::accounts::NewKey;
+use abide_storage::deliveries::{Ending, FinishedAttempt, Report};
 use abide_storage::sealing::MasterKeys;
-use abide_storage::{ApiCredential, KeySecret, Storage};
+use abide_storage::{ApiCredential, Committed, HotDelivery, KeySecret, Room, Slot, Storage};
 use abide_storage_sqlite::SqliteStore;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower_service::Service as _;
 
 /// The organization that most tests act in.
@@ -230,6 +232,21 @@ impl World {
         self.call(Method::PATCH, path, body.to_string()).await
     }
 
+    /// An endpoint of ours.
+    pub(crate) async fn endpoint(&self, dialect: &str) -> EndpointId {
+        let body = json!({"url": "https://receiver.example/hooks", "dialect": dialect});
+        let made = self.post("/abide/v1/endpoints", &body).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+        EndpointId::parse(made.json()["id"].as_str().unwrap()).unwrap()
+    }
+
+    /// From now on what is committed hot is delivered, as far as the store knows.
+    pub(crate) async fn answering(&self) {
+        let lease = self.store.leases().open(self.clock.now()).await.unwrap();
+        let engine = Arc::new(Answering { store: Arc::downgrade(&self.store), lease });
+        self.store.attach(engine.clone(), engine);
+    }
+
     /// Everything that a refused call must leave as it was.
     pub(crate) async fn facts(&self) -> String {
         let history = self.store.history();
@@ -239,6 +256,45 @@ impl World {
         let webhooks = self.get("/v1/webhooks?limit=100").await.text;
         let policies = self.get("/v1/policies?limit=100").await.text;
         format!("{audit:?} {events} {decisions} {webhooks} {policies}")
+    }
+}
+
+/// An engine that needs no receiver.
+struct Answering {
+    store: Weak<dyn Storage>,
+    lease: LeaseId,
+}
+
+impl Room for Answering {
+    fn reserve(&self, _: usize, _: usize) -> Option<Slot> {
+        Some(Slot::new(self.lease, Box::new(|| {})))
+    }
+}
+
+impl Committed for Answering {
+    fn take(&self, slot: Slot, deliveries: Vec<HotDelivery>) {
+        let at = Timestamp::from_millis(0);
+        let finished = deliveries.iter().map(|hot| FinishedAttempt {
+            delivery: hot.id,
+            lease: slot.lease(),
+            number: 1,
+            started_at: at,
+            duration_millis: 7,
+            signed_at: at,
+            token: [0; 16],
+            body_sha256: [0; 32],
+            body_length: 2,
+            object_version: 0,
+            endpoint_version: 1,
+            status: Some(200),
+            error: None,
+            ending: Ending::Answered,
+            answer: None,
+            decided: Decided { trigger: Trigger::OutcomeDelivered, due_at: None, reason: None },
+        });
+        let report = Report { finished: finished.collect(), given_back: Vec::new() };
+        let store = self.store.upgrade().expect("a store that calls");
+        tokio::spawn(async move { store.deliveries().report(report, at).await });
     }
 }
 
@@ -256,7 +312,7 @@ async fn key(
     scopes: &[Scope],
 ) -> ApiCredential {
     let secret = KeySecret::mint(&draw(chance));
-    let by = Caller { organization, actor: Actor::Operator };
+    let by = Caller::new(organization, Actor::Operator);
     let new = NewKey { name: "test".to_owned(), scopes: scopes.to_vec(), secret: secret.hash() };
     secret.issue(store.accounts().create_key(&by, new, now).await.unwrap().id)
 }

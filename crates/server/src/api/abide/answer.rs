@@ -50,6 +50,13 @@ pub(crate) fn created_with_secret<T: Serialize>(location: &str, object: &T) -> A
     Ok(response)
 }
 
+/// 200 with an object that holds a secret: kept by no cache.
+pub(crate) fn ok_with_secret<T: Serialize>(object: &T) -> Answer {
+    let mut response = ok(object)?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
 /// 200 with one page of a list: `rows` are what was found for [`Window::wanted`], `place` says where each one stands.
 pub(crate) fn page<T, V: Serialize>(
     window: &Window,

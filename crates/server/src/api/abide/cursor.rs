@@ -22,6 +22,8 @@ const VERSION: u8 = 1;
 pub(crate) enum List {
     /// An organization's keys.
     Keys = 1,
+    /// An organization's endpoints.
+    Endpoints = 2,
 }
 
 /// What part of a list is wanted.

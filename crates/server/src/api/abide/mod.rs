@@ -14,6 +14,7 @@ pub(crate) mod answer;
 pub(crate) mod cursor;
 pub(crate) mod describe;
 pub(crate) mod docs;
+mod endpoints;
 mod keys;
 pub(crate) mod openapi;
 
@@ -35,6 +36,28 @@ pub(crate) struct Route {
 /// Every operation, in the order in which the reference shows them.
 pub(crate) fn routes() -> Vec<Route> {
     vec![
+        post("/abide/v1/endpoints", endpoints::create::handler, endpoints::create::about),
+        get("/abide/v1/endpoints", endpoints::list::handler, endpoints::list::about),
+        get("/abide/v1/endpoints/{id}", endpoints::get::handler, endpoints::get::about),
+        patch("/abide/v1/endpoints/{id}", endpoints::change::handler, endpoints::change::about),
+        delete("/abide/v1/endpoints/{id}", endpoints::delete::handler, endpoints::delete::about),
+        post("/abide/v1/endpoints/{id}/pause", endpoints::pause::handler, endpoints::pause::about),
+        post(
+            "/abide/v1/endpoints/{id}/resume",
+            endpoints::resume::handler,
+            endpoints::resume::about,
+        ),
+        post("/abide/v1/endpoints/{id}/test", endpoints::test::handler, endpoints::test::about),
+        post(
+            "/abide/v1/endpoints/{id}/rotate-secret",
+            endpoints::rotate_secret::handler,
+            endpoints::rotate_secret::about,
+        ),
+        post(
+            "/abide/v1/endpoints/{id}/end-replaced-secrets",
+            endpoints::end_replaced_secrets::handler,
+            endpoints::end_replaced_secrets::about,
+        ),
         post("/abide/v1/keys", keys::create::handler, keys::create::about),
         get("/abide/v1/keys", keys::list::handler, keys::list::about),
         get("/abide/v1/keys/{id}", keys::get::handler, keys::get::about),
@@ -56,6 +79,15 @@ fn post<H: Handler<T, Shared>, T: 'static>(
     about: fn() -> Operation,
 ) -> Route {
     Route { method: Method::POST, path, handler: on(MethodFilter::POST, handler), about: about() }
+}
+
+fn patch<H: Handler<T, Shared>, T: 'static>(
+    path: &'static str,
+    handler: H,
+    about: fn() -> Operation,
+) -> Route {
+    let handler = on(MethodFilter::PATCH, handler);
+    Route { method: Method::PATCH, path, handler, about: about() }
 }
 
 fn delete<H: Handler<T, Shared>, T: 'static>(

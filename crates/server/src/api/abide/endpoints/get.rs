@@ -1,0 +1,27 @@
+//! `GET /abide/v1/endpoints/{id}`: one endpoint.
+
+use abide_core::access::Scope;
+use abide_core::ids::Endpoint;
+use axum::extract::State;
+
+use super::view::{self, EndpointObject};
+use super::{GROUP, find};
+use crate::api::abide::answer::{Answer, ok};
+use crate::api::abide::describe::Operation;
+use crate::caller::{By, WebhooksRead};
+use crate::input::Named;
+use crate::router::Shared;
+
+pub(crate) fn about() -> Operation {
+    Operation::new("get_endpoint", GROUP, "Read an endpoint", view::schema())
+        .scope(Scope::WebhooksRead)
+}
+
+pub(crate) async fn handler(
+    State(shared): State<Shared>,
+    by: By<WebhooksRead>,
+    Named(id): Named<Endpoint>,
+) -> Answer {
+    let endpoint = find(&shared.app, &by.caller, id).await?;
+    ok(&EndpointObject::from(&endpoint))
+}
