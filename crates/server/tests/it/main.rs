@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod consents;
+mod endpoints;
 mod idempotency;
 mod keys;
 mod logs;
