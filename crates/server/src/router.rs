@@ -58,7 +58,7 @@ fn own() -> [(&'static str, MethodRouter<Shared>); 6] {
     ]
 }
 
-fn consentproof() -> [(&'static str, MethodRouter<Shared>); 8] {
+fn consentproof() -> [(&'static str, MethodRouter<Shared>); 9] {
     [
         ("/consent", post(consent::create::handler)),
         ("/consent/batch", post(consent::create_batch::handler)),
@@ -72,6 +72,7 @@ fn consentproof() -> [(&'static str, MethodRouter<Shared>); 8] {
                 .delete(policies::delete::handler),
         ),
         ("/webhooks", post(webhooks::create::handler).get(webhooks::list::handler)),
+        ("/webhooks/{id}/test", post(webhooks::test::handler)),
         (
             "/webhooks/{id}",
             get(webhooks::get::handler)

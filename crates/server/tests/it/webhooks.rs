@@ -243,3 +243,32 @@ async fn p32_lists_come_in_pages() {
         assert_eq!((reply.status.as_u16(), reply.code().as_str()), (400, "VALIDATION_ERROR"));
     }
 }
+
+/// P25: a test sends a sample of the type wished, also to a webhook that is not active, and answers what it showed; each
+/// is in the audit log.
+#[tokio::test]
+async fn p25_a_test_is_sent_and_answered() {
+    let world = World::start().await;
+    let id = created(&world).await;
+    let path = format!("/v1/webhooks/{id}");
+    world.patch(&path, &json!({"is_active": false})).await.data();
+    let test = format!("/api/v1/webhooks/{id}/test");
+    let nobody = world.call(Method::POST, &test, "").await;
+    assert_eq!((nobody.status.as_u16(), nobody.code().as_str()), (503, "SERVICE_UNAVAILABLE"));
+    world.answering().await;
+    let shown = world.call(Method::POST, &test, "").await.data();
+    assert_eq!((&shown["status"], &shown["response_code"]), (&json!("success"), &json!(200)));
+    assert_eq!(shown["event_type"], "consent.created");
+    let revoked = world.post(&test, &json!({"eventType": "consent.revoked"})).await.data();
+    assert_eq!(revoked["event_type"], "consent.withdrawn");
+    assert_ne!(revoked["event_id"], shown["event_id"]);
+    let bad = world.post(&test, &json!({"type": "x"})).await;
+    assert_eq!((bad.status.as_u16(), bad.fields()), (400, vec!["type".to_owned()]));
+    let audit = world.store.history().audit(world.us.id, 10).await.unwrap();
+    assert_eq!(audit.iter().filter(|entry| entry.action == "endpoint.test").count(), 2);
+    let other = world.endpoint("standard_webhooks").await;
+    assert_eq!(
+        world.call(Method::POST, &format!("/v1/webhooks/{other}/test"), "").await.code(),
+        "NOT_FOUND"
+    );
+}

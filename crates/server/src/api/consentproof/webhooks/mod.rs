@@ -6,6 +6,7 @@ pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod replace;
+pub(crate) mod test;
 
 mod events;
 mod view;
