@@ -4,7 +4,7 @@
 //! flags, so neither can drift from the other.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +53,13 @@ pub(crate) struct ServeSettings {
     /// A network that webhooks may reach although it is not public, such as 10.20.0.0/16; may be repeated
     #[arg(long, env = "ABIDE_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
     allow_network: Vec<IpNet>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    public: PublicSettings,
+    /// A network whose proxies are believed where a caller is (`X-Forwarded-For`); may be repeated [default: this
+    /// machine]
+    #[arg(long, env = "ABIDE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    trusted_proxy: Vec<IpNet>,
     /// How long a stopping server waits for open calls and sends [default: 20]
     #[arg(long, env = "ABIDE_DRAIN_SECONDS", value_name = "N", value_parser = clap::value_parser!(u32).range(0..=3600))]
     drain_seconds: Option<u32>,
@@ -62,6 +69,16 @@ pub(crate) struct ServeSettings {
     /// For benchmarks only: hold every commit up by so many milliseconds, to stand for a slow disk
     #[arg(long, env = "ABIDE_BENCH_COMMIT_DELAY_MS", value_name = "N", hide_short_help = true)]
     bench_commit_delay_ms: Option<u32>,
+}
+
+/// Where the dashboard is found: asked by every command that makes a link to it.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default)]
+pub(crate) struct PublicSettings {
+    /// Where browsers find the dashboard, such as https://abide.example.org: for links, and whether cookies are for
+    /// https alone [default: http:// and the address listened on]
+    #[arg(long, env = "ABIDE_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
 }
 
 /// Where to find the file with further settings.
@@ -90,6 +107,10 @@ pub(crate) struct Serving {
     pub(crate) dev: bool,
     /// Networks opened by the operator (I10).
     pub(crate) allow_network: Vec<IpNet>,
+    /// Where browsers find the dashboard, where the operator says so; without a slash at the end.
+    pub(crate) public_url: Option<String>,
+    /// Proxies that are believed where a caller is.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// The bound on draining.
     pub(crate) drain: Duration,
     /// The log level or filter.
@@ -118,6 +139,14 @@ impl Place {
     }
 }
 
+impl PublicSettings {
+    /// This, then the file's. Without either, only a server knows.
+    pub(crate) fn settle(self, file: &ConfigFile) -> Result<Option<String>, Usage> {
+        let theirs: Self = file.read()?;
+        self.public_url.or(theirs.public_url).map(|url| base_url(&url)).transpose()
+    }
+}
+
 impl ServeSettings {
     /// These, then the file's, then the defaults.
     pub(crate) fn settle(self, file: &ConfigFile) -> Result<Serving, Usage> {
@@ -126,10 +155,16 @@ impl ServeSettings {
             return Err(Usage("`drain_seconds` must lie between 0 and 3600".to_owned()));
         }
         let allow = [self.allow_network, theirs.allow_network];
+        let trusted = [self.trusted_proxy, theirs.trusted_proxy];
         Ok(Serving {
             listen: self.listen.or(theirs.listen).unwrap_or(DEFAULT_LISTEN),
             dev: self.dev.or(theirs.dev).unwrap_or(false),
             allow_network: allow.into_iter().find(|nets| !nets.is_empty()).unwrap_or_default(),
+            public_url: self.public.settle(file)?,
+            trusted_proxies: trusted
+                .into_iter()
+                .find(|networks| !networks.is_empty())
+                .unwrap_or_else(this_machine),
             drain: Duration::from_secs(
                 self.drain_seconds.or(theirs.drain_seconds).unwrap_or(20).into(),
             ),
@@ -142,9 +177,32 @@ impl ServeSettings {
     }
 }
 
+/// The beginning of our links: scheme and host, perhaps with a port.
+fn base_url(text: &str) -> Result<String, Usage> {
+    let wrong = || {
+        let wanted = "must be http:// or https:// and a host, such as https://abide.example.org";
+        Usage(format!("the public URL (`--public-url`) {wanted}"))
+    };
+    let url: http::Uri = text.parse().map_err(|_| wrong())?;
+    let (Some(scheme), Some(host)) = (url.scheme_str(), url.authority()) else {
+        return Err(wrong());
+    };
+    let is_bare = url.path() == "/" && url.query().is_none() && !host.as_str().contains('@');
+    if !is_bare || !["http", "https"].contains(&scheme) || host.host().is_empty() {
+        return Err(wrong());
+    }
+    Ok(format!("{scheme}://{host}"))
+}
+
+/// Every loopback address.
+pub(crate) fn this_machine() -> Vec<IpNet> {
+    let v4 = IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8);
+    vec![v4, IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST))]
+}
+
 /// Where `serve` listens unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
 
 impl ConfigFile {
     /// The settings of one kind in the file; none without a file.
@@ -224,6 +282,12 @@ mod tests {
         assert!(!serving.dev);
         assert_eq!(serving.drain, Duration::from_secs(20));
         assert_eq!(serving.log, "info");
+        assert_eq!(serving.public_url, None);
+        let trusted = |text: &str| {
+            let address: IpAddr = text.parse().unwrap();
+            serving.trusted_proxies.iter().any(|network| network.contains(&address))
+        };
+        assert!(trusted("127.0.0.1") && trusted("::1") && !trusted("10.0.0.1"));
         let place = PlaceSettings::default().settle(&ConfigFile::default()).unwrap();
         assert_eq!(place.data, Path::new("abide-data"));
         assert!(place.key_file.ends_with("abide-data.key"));
@@ -235,7 +299,8 @@ mod tests {
         let file = file(
             folder.path(),
             "data = \"d\"\nmaster_key = \"k\"\nlisten = \"[::1]:1\"\ndev = true\n\
-             allow_network = [\"10.0.0.0/8\"]\ndrain_seconds = 3\nlog = \"warn\"\nbench_commit_delay_ms = 4\n",
+             allow_network = [\"10.0.0.0/8\"]\npublic_url = \"https://abide.example.org/\"\n\
+             trusted_proxy = [\"10.1.0.0/16\"]\ndrain_seconds = 3\nlog = \"warn\"\nbench_commit_delay_ms = 4\n",
         );
         let place = PlaceSettings::default().settle(&file).unwrap();
         assert_eq!(place, Place { data: "d".into(), key_file: "k".into() });
@@ -244,6 +309,8 @@ mod tests {
             listen: "[::1]:1".parse().unwrap(),
             dev: true,
             allow_network: vec!["10.0.0.0/8".parse().unwrap()],
+            public_url: Some("https://abide.example.org".to_owned()),
+            trusted_proxies: vec!["10.1.0.0/16".parse().unwrap()],
             drain: Duration::from_secs(3),
             log: "warn".to_owned(),
             commit_delay: Some(Duration::from_millis(4)),
@@ -253,6 +320,8 @@ mod tests {
             listen: Some("127.0.0.1:2".parse().unwrap()),
             dev: Some(false),
             allow_network: vec!["fd00::/8".parse().unwrap()],
+            public: PublicSettings { public_url: Some("http://127.0.0.1:9".to_owned()) },
+            trusted_proxy: vec!["fd01::/16".parse().unwrap()],
             drain_seconds: Some(0),
             log: Some("error".to_owned()),
             bench_commit_delay_ms: None,
@@ -262,6 +331,8 @@ mod tests {
         assert!(!serving.dev);
         assert_eq!(serving.allow_network, ["fd00::/8".parse::<IpNet>().unwrap()]);
         assert_eq!((serving.drain, serving.log.as_str()), (Duration::ZERO, "error"));
+        assert_eq!(serving.public_url.as_deref(), Some("http://127.0.0.1:9"));
+        assert_eq!(serving.trusted_proxies, ["fd01::/16".parse::<IpNet>().unwrap()]);
         let mut known = known_keys();
         known.sort();
         let all = [
@@ -273,6 +344,8 @@ mod tests {
             "listen",
             "log",
             "master_key",
+            "public_url",
+            "trusted_proxy",
         ];
         assert_eq!(known, all, "a new setting has its line in this test's file too");
     }
@@ -287,6 +360,11 @@ mod tests {
             ("drain_seconds = 4000", "`drain_seconds`"),
             ("dev = \"yes\"", "dev"),
             ("allow_network = [\"10.0.0.0/99\"]", "allow_network"),
+            ("trusted_proxy = [\"everybody\"]", "trusted_proxy"),
+            ("public_url = \"abide.example.org\"", "public URL"),
+            ("public_url = \"ftp://abide.example.org\"", "public URL"),
+            ("public_url = \"https://abide.example.org/sub\"", "public URL"),
+            ("public_url = \"https://u:p@abide.example.org\"", "public URL"),
             ("listen", "line 1"),
         ] {
             let problem = ServeSettings::default().settle(&file(folder.path(), text)).unwrap_err();

@@ -1,4 +1,5 @@
-//! What a new store needs before anybody can use it: the organization `default` and an admin key that somebody has.
+//! What a new store needs before anybody can use it: the organization `default`, an admin key that somebody has, and a
+//! one-time link with which somebody becomes the owner of the dashboard.
 //!
 //! A key in the store is worth nothing when the process was killed before its secret came out. So a note in the data
 //! folder says "not handed over yet" from before the key is minted until it was shown or written; a start that finds
@@ -10,6 +11,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use abide_core::access::Scope;
+use abide_core::shell::draw;
+use abide_core::user::LINK_MILLIS;
+use abide_server::Dashboard;
+use abide_storage::one_time::TokenSecret;
+use abide_storage::users::NewLink;
 use anyhow::Context as _;
 
 use crate::config::beside;
@@ -24,12 +30,24 @@ const KEY_FILE_ENDING: &str = ".admin-key.json";
 /// In the data folder, where nothing can be made beside it.
 const KEY_FILE_WITHIN: &str = "admin-key.json";
 
-/// Sets a new store up; does nothing on one that is set up. Answers the key when this start minted it.
+/// Beside the data folder, likewise.
+const LINK_FILE_ENDING: &str = ".owner-link.txt";
+
+/// What a first start hands to whoever began it, once.
+pub(crate) struct Handed {
+    /// The admin key.
+    pub(crate) key: MintedKey,
+    /// Where to become the owner; `None` where there are users already.
+    pub(crate) owner_link: Option<String>,
+}
+
+/// Sets a new store up; does nothing on one that is set up. Answers what this start minted.
 pub(crate) async fn ensure_usable(
     ground: &Ground,
+    dashboard: &Dashboard,
     data: &Path,
-    hand_over: impl FnOnce(&MintedKey, &Path) -> anyhow::Result<()>,
-) -> anyhow::Result<Option<MintedKey>> {
+    hand_over: impl FnOnce(&Handed, &Path) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<Handed>> {
     let accounts = ground.storage.accounts();
     let note = data.join(NOTE);
     let organization = accounts.organization(DEFAULT_ORGANIZATION).await?;
@@ -54,29 +72,81 @@ pub(crate) async fn ensure_usable(
     let Done::KeyCreated(minted) = operations::run(create, ground).await? else {
         unreachable!("creating a key answers with the key")
     };
-    hand_over(&minted, data)?;
+    // An offer that an interrupted start made is voided by this one.
+    let owner_link = offer_ownership(ground, dashboard).await?;
+    let handed = Handed { key: minted, owner_link };
+    hand_over(&handed, data)?;
     fs::remove_file(&note).with_context(|| format!("cannot remove {}", note.display()))?;
     sync_folder(data)?;
-    Ok(Some(minted))
+    Ok(Some(handed))
 }
 
-/// Shows the key to whoever reads the terminal, or writes it where only the owner can read it.
-pub(crate) fn show_or_write(minted: &MintedKey, data: &Path) -> anyhow::Result<()> {
+/// The link for the first owner.
+async fn offer_ownership(ground: &Ground, dashboard: &Dashboard) -> anyhow::Result<Option<String>> {
+    let by = ground.operator_of(DEFAULT_ORGANIZATION).await?;
+    let (secret, now) = (TokenSecret::mint(&draw(&*ground.chance)), ground.clock.now());
+    let link = NewLink { secret: secret.hash(), expires_at: now.plus_millis(LINK_MILLIS) };
+    let offered = ground.storage.users().offer_ownership(&by, link, now).await?;
+    Ok(offered.then(|| dashboard.welcome(&secret.issue(by.organization))))
+}
+
+/// Shows what was minted to whoever reads the terminal, or writes it where only the owner can read it.
+pub(crate) fn show_or_write(handed: &Handed, data: &Path) -> anyhow::Result<()> {
     if !terminal::somebody_reads() {
-        let path = write_file(minted, data)?;
-        terminal::say(format_args!("admin key written to {}; keep it elsewhere", path.display()));
-        return Ok(());
+        return write_files(handed, data).map(|paths| {
+            terminal::say(format_args!(
+                "admin key written to {}; keep it elsewhere",
+                paths.key.display()
+            ));
+            if let Some(path) = paths.link {
+                terminal::say(format_args!(
+                    "one-time link for the dashboard's first owner, good for 24 hours, written to {}",
+                    path.display()
+                ));
+            }
+        });
     }
+    let minted = &handed.key;
     terminal::say("An admin key for the organization `default`, shown this once:");
     terminal::say(format_args!("  id            {}", minted.id));
     terminal::say(format_args!("  api_key       {}", minted.api_key));
     terminal::say(format_args!("  api_secret    {}", minted.api_secret));
     terminal::say(format_args!("  bearer_token  {}", minted.bearer_token));
+    if let Some(link) = &handed.owner_link {
+        terminal::say("Become the owner of the dashboard, once and within 24 hours:");
+        terminal::say(format_args!("  {link}"));
+    }
     Ok(())
 }
 
+/// Where what was minted lies.
+pub(crate) struct Written {
+    key: PathBuf,
+    link: Option<PathBuf>,
+}
+
+/// Writes what was minted to files of mode 0600.
+pub(crate) fn write_files(handed: &Handed, data: &Path) -> anyhow::Result<Written> {
+    // The key last: once its file is there, a start that is killed has told everything.
+    let link = handed.owner_link.as_ref().map(|link| write_link(link, data)).transpose()?;
+    Ok(Written { key: write_file(&handed.key, data)?, link })
+}
+
+/// The link works once and for a day, so a backup that holds it gives nothing away for long.
+fn write_link(link: &str, data: &Path) -> anyhow::Result<PathBuf> {
+    let text = format!("{link}\n");
+    if let Ok(path) = beside(data, LINK_FILE_ENDING)
+        && write_durably(&path, text.as_bytes()).is_ok()
+    {
+        return Ok(path);
+    }
+    let path = data.join("owner-link.txt");
+    write_durably(&path, text.as_bytes())?;
+    Ok(path)
+}
+
 /// Writes the key to a file of mode 0600: beside the data folder, or in it where that cannot be.
-pub(crate) fn write_file(minted: &MintedKey, data: &Path) -> anyhow::Result<PathBuf> {
+fn write_file(minted: &MintedKey, data: &Path) -> anyhow::Result<PathBuf> {
     let mut json = serde_json::to_vec_pretty(minted)?;
     json.push(b'\n');
     if let Ok(path) = beside(data, KEY_FILE_ENDING)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abide_engine::Engine;
-use abide_server::{Drained, Limits};
+use abide_server::{Dashboard, Drained, Limits};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -37,11 +37,13 @@ impl Node {
         listener: TcpListener,
         ground: Ground,
         serving: &Serving,
+        dashboard: Dashboard,
         data: &Path,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("cannot ask for the bound address")?;
         let engine = Arc::new(wiring::start_engine(&ground, serving).await?);
-        let router = wiring::router(&ground, &engine, serving);
+        let router = wiring::router(&ground, &engine, serving, dashboard.clone());
+        let ground = Ground { dashboard: Some(dashboard), ..ground };
         let ground = Arc::new(ground);
         let control = ControlServer::start(data.to_owned(), Arc::clone(&ground))?;
         let (stop_serving, stopping) = oneshot::channel();

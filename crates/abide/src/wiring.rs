@@ -1,12 +1,13 @@
 //! What this program is made of. The only place that names a store.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use abide_core::shell::Chance;
 use abide_engine::outbound::{Guard, SystemResolver, Target, TlsRoots};
 use abide_engine::{Engine, EngineParts, StartError};
-use abide_server::{App, Readiness, UrlPolicy};
+use abide_server::{App, Cookies, Dashboard, Readiness, UrlPolicy};
 use abide_storage::Storage;
 use abide_storage::sealing::MasterKeys;
 use abide_storage_sqlite::{OpenError, SqliteOptions, SqliteStore};
@@ -52,7 +53,13 @@ async fn open(
         SqliteStore::open(SqliteOptions { data: &data, keys, chance: for_store, commit_delay })
     });
     let storage = storage.await??;
-    Ok(Ground { storage, key_file: place.key_file.clone(), clock: Arc::new(SystemClock), chance })
+    Ok(Ground {
+        storage,
+        key_file: place.key_file.clone(),
+        clock: Arc::new(SystemClock),
+        chance,
+        dashboard: None,
+    })
 }
 
 /// Starts delivering: takes over what an earlier process left.
@@ -76,8 +83,28 @@ pub(crate) async fn start_engine(ground: &Ground, serving: &Serving) -> anyhow::
 const WITHOUT_ROOTS: &str = "this machine has no root certificates to trust receivers by; install them (the package \
                              `ca-certificates` on Debian)";
 
-/// The API over the same store.
-pub(crate) fn router(ground: &Ground, engine: &Arc<Engine>, serving: &Serving) -> Router {
+/// How the dashboard is reached: as the operator says, else at the address that is listened on. Cookies are for https
+/// alone, except where browsers come over plain http by intention: in development, and from this machine to itself.
+pub(crate) fn dashboard(serving: &Serving, address: SocketAddr) -> Dashboard {
+    let public_url = serving.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let is_here = || {
+        let url: Option<http::Uri> = public_url.parse().ok();
+        let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    };
+    let over_http = public_url.starts_with("http://") && (serving.dev || is_here());
+    let cookies = if over_http { Cookies::PlainHttp } else { Cookies::Https };
+    Dashboard { public_url, cookies, trusted_proxies: serving.trusted_proxies.clone() }
+}
+
+/// APIs and dashboard over the same store.
+pub(crate) fn router(
+    ground: &Ground,
+    engine: &Arc<Engine>,
+    serving: &Serving,
+    dashboard: Dashboard,
+) -> Router {
     abide_server::router(App {
         storage: Arc::clone(&ground.storage),
         clock: Arc::clone(&ground.clock),
@@ -87,6 +114,7 @@ pub(crate) fn router(ground: &Ground, engine: &Arc<Engine>, serving: &Serving) -
             engine: Arc::clone(engine),
             storage: Arc::clone(&ground.storage),
         }),
+        dashboard,
     })
 }
 

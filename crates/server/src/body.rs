@@ -1,4 +1,5 @@
-//! Reading a request's body: JSON only, bounded in size and in time, and all of them together in memory (I9).
+//! Reading a request's body: JSON, or a form of the dashboard. Bounded in size and in time, and all of them together in
+//! memory (I9).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ const ROOM_WAIT: Duration = Duration::from_secs(1);
 /// Why there is no body to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// The content type is not JSON.
+    /// The content type is not JSON, or not a form where one is read.
     NotJson,
     /// More bytes than this.
     TooLarge(usize),
@@ -126,7 +127,7 @@ fn is_json(headers: &HeaderMap) -> bool {
             .is_some_and(|kind| kind.ends_with("+json"))
 }
 
-async fn read(
+pub(crate) async fn read(
     request: Request,
     limit: usize,
     room: &BodyRoom,

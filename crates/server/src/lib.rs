@@ -1,4 +1,4 @@
-//! HTTP: the JSON APIs.
+//! HTTP: the JSON APIs and the dashboard.
 //!
 //! A handler unpacks, calls one operation of the store, wraps. What a caller sends is read in `input` and judged in
 //! `abide-core`; who a caller is, `caller` says; each API has one type that becomes its errors
@@ -13,19 +13,26 @@ mod caller;
 mod idempotency;
 mod input;
 mod observe;
+mod pages;
+mod passwords;
+mod peer;
 mod problem;
 mod rejection;
 mod router;
 mod runtime;
 mod serve;
 mod test_send;
+mod throttle;
 
 use std::sync::Arc;
 
 use abide_core::shell::{Chance, Clock};
 use abide_storage::Storage;
+use abide_storage::sealing::Secret;
+use ipnet::IpNet;
 
 pub use observe::REQUEST_ID;
+pub use pages::cookies::Cookies;
 pub use router::router;
 pub use runtime::runtime;
 pub use serve::{Drained, Limits, serve};
@@ -52,6 +59,41 @@ pub struct App {
     pub urls: Arc<dyn UrlPolicy>,
     /// Whether this node can do its work.
     pub ready: Arc<dyn Readiness>,
+    /// How the dashboard is reached.
+    pub dashboard: Dashboard,
+}
+
+/// How people reach the dashboard.
+#[derive(Debug, Clone)]
+pub struct Dashboard {
+    /// Where browsers find it, without a slash at the end: `https://abide.example.org`.
+    pub public_url: String,
+    /// For https alone, or not.
+    pub cookies: Cookies,
+    /// Proxies whose word is taken for where a caller is.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Dashboard {
+    /// The one-time link of a token that was issued to a user.
+    pub fn link(&self, token: &Secret) -> String {
+        format!("{}{}", self.public_url, link_path(token))
+    }
+
+    /// The one-time link of a token that was issued for an organization's first owner.
+    pub fn welcome(&self, token: &Secret) -> String {
+        format!("{}/welcome/{}", self.public_url, token.reveal())
+    }
+
+    /// Whether browsers that take the public URL at its word cannot sign in: the cookies are for https, it is not.
+    pub fn needs_https(&self) -> bool {
+        self.cookies == Cookies::Https && !self.public_url.starts_with("https://")
+    }
+}
+
+/// The path of a user's one-time link.
+pub fn link_path(token: &Secret) -> String {
+    format!("/link/{}", token.reveal())
 }
 
 /// Judges the URLs that endpoints are given. The engine's guard judges again at each send, by address.

@@ -8,19 +8,40 @@ use crate::api::consentproof::envelope::ApiError;
 use crate::body::Unread;
 use crate::caller::TurnedAway;
 use crate::input::Invalid;
+use crate::pages::errors::PageError;
 use crate::problem::Problem;
 
 /// Whose a path is, and so in whose words errors under it are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// Abide's own paths, and every path that nobody has.
+    /// Abide's own API, and what is kept for APIs to come.
     Abide,
     /// ConsentProof's.
     ConsentProof,
+    /// The dashboard, which has every path that no API has: its errors are pages.
+    Dashboard,
 }
 
 /// Where ConsentProof's paths begin.
 pub(crate) const CONSENTPROOF_PREFIXES: [&str; 2] = ["/v1", "/api/v1"];
+
+/// Where paths begin that are Abide's own, or are kept for programs.
+const FOR_PROGRAMS: [&str; 14] = [
+    "/.well-known",
+    "/abide",
+    "/api",
+    "/cpm",
+    "/docs",
+    "/healthz",
+    "/metrics",
+    "/o",
+    "/oauth",
+    "/openapi.json",
+    "/p",
+    "/public-keys",
+    "/readyz",
+    "/v1",
+];
 
 /// Why a request is turned away.
 #[derive(Debug)]
@@ -46,10 +67,16 @@ pub(crate) enum Rejected {
 impl Owner {
     /// The owner of a path as it was asked for.
     pub(crate) fn of(path: &str) -> Self {
-        let is_theirs = CONSENTPROOF_PREFIXES.iter().any(|prefix| {
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        if is_theirs { Self::ConsentProof } else { Self::Abide }
+        let is_under = |prefix: &&str| {
+            path.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if CONSENTPROOF_PREFIXES.iter().any(is_under) {
+            Self::ConsentProof
+        } else if FOR_PROGRAMS.iter().any(is_under) {
+            Self::Abide
+        } else {
+            Self::Dashboard
+        }
     }
 
     /// The answer in the owner's words.
@@ -58,6 +85,7 @@ impl Owner {
         match self {
             Self::Abide => Problem::from(reason).into_response(),
             Self::ConsentProof => ApiError::from(reason).into_response(),
+            Self::Dashboard => PageError::from(reason).into_response(),
         }
     }
 }
@@ -89,8 +117,11 @@ mod tests {
         for path in ["/v1", "/v1/", "/v1/consent", "/api/v1/x"] {
             assert_eq!(Owner::of(path), Owner::ConsentProof, "{path}");
         }
-        for path in ["/", "/v12", "/api", "/abide/v1/x", "/healthz", "//v1/x"] {
+        for path in ["/api", "/abide/v1/x", "/healthz", "/openapi.json", "/docs/problems", "/o/x"] {
             assert_eq!(Owner::of(path), Owner::Abide, "{path}");
+        }
+        for path in ["/", "/v12", "/v2/consent", "/users", "/overview", "//v1/x"] {
+            assert_eq!(Owner::of(path), Owner::Dashboard, "{path}");
         }
     }
 }

@@ -12,7 +12,10 @@ use crate::api::consentproof::{consent, policies, webhooks};
 use crate::api::{abide, health};
 use crate::body::BodyRoom;
 use crate::observe::{Observe, RequestIds};
+use crate::pages;
+use crate::passwords::Passwords;
 use crate::rejection::{CONSENTPROOF_PREFIXES, Owner, Rejected};
+use crate::throttle::{Throttle, ThrottleKey};
 
 /// What handlers share.
 pub(crate) type Shared = Arc<Inner>;
@@ -21,12 +24,23 @@ pub(crate) struct Inner {
     pub(crate) app: App,
     pub(crate) request_ids: RequestIds,
     pub(crate) body_room: BodyRoom,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
+    /// Under what accounts are counted there: drawn at start, known to nobody.
+    pub(crate) throttle_key: ThrottleKey,
 }
 
 /// The whole server as one service.
 pub fn router(app: App) -> Router {
     let request_ids = RequestIds::new(app.chance.as_ref());
-    let shared = Arc::new(Inner { app, request_ids, body_room: BodyRoom::default() });
+    let shared = Arc::new(Inner {
+        request_ids,
+        body_room: BodyRoom::default(),
+        passwords: Passwords::new(app.chance.as_ref()),
+        throttle: Throttle::default(),
+        throttle_key: ThrottleKey::new(app.chance.as_ref()),
+        app,
+    });
     let mut router = Router::new();
     for (path, methods) in own() {
         router = router.route(path, methods);
@@ -43,6 +57,8 @@ pub fn router(app: App) -> Router {
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
+        // After the fallbacks above, so that the dashboard keeps its own.
+        .merge(pages::router())
         .layer(Observe(shared.clone()))
         .with_state(shared)
 }
@@ -97,12 +113,15 @@ mod tests {
 
     #[test]
     fn no_path_is_routed_twice() {
+        let pages = pages::routes();
         let paths: Vec<_> = own()
             .iter()
             .map(|(path, _)| *path)
+            .chain(pages.iter().map(|(path, _)| *path))
             .chain(consentproof().iter().map(|(path, _)| *path))
             .collect();
         let distinct: std::collections::HashSet<_> = paths.iter().collect();
         assert_eq!(distinct.len(), paths.len());
+        assert!(pages.iter().all(|(path, _)| Owner::of(path) == Owner::Dashboard));
     }
 }

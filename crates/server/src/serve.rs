@@ -2,7 +2,7 @@
 //!
 //! One task per connection. At the limit of open connections the next one waits in the kernel's queue; a caller that
 //! sends no request head in time, or takes nothing of an answer, loses its connection, so the limit cannot be held by
-//! silence. Knows nothing of Abide: whatever serves HTTP here can use it.
+//! silence. Knows nothing of Abide but that requests note their other end: whatever serves HTTP here can use it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,6 +25,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Sleep, sleep};
 use tower_service::Service as _;
+
+use crate::peer::Peer;
 
 /// What a server allows.
 #[derive(Debug, Clone, Copy)]
@@ -87,8 +89,8 @@ pub async fn serve(
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept(), if connections.len() < limits.connections => {
                 match accepted {
-                    Ok((stream, _)) => {
-                        let service = Routed(router.clone());
+                    Ok((stream, peer)) => {
+                        let service = Routed { router: router.clone(), peer: Peer(peer) };
                         let stream = Impatient { stream, patience: limits.write, stalled: None };
                         connections.spawn(connection(http.clone(), stream, service, stopping.clone()));
                     }
@@ -193,8 +195,11 @@ impl AsyncWrite for Impatient {
     }
 }
 
-/// A router as hyper calls it.
-struct Routed(Router);
+/// A router as hyper calls it, for one connection.
+struct Routed {
+    router: Router,
+    peer: Peer,
+}
 
 impl hyper::service::Service<Request<Incoming>> for Routed {
     type Response = Response;
@@ -202,6 +207,8 @@ impl hyper::service::Service<Request<Incoming>> for Routed {
     type Future = RouteFuture<Infallible>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.0.clone().call(request.map(Body::new))
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        self.router.clone().call(request)
     }
 }

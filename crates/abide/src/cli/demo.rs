@@ -19,7 +19,8 @@ use self::api::Api;
 use self::folder::Folder;
 use self::receiver::Receiver;
 use super::another_answer;
-use crate::config::{DEFAULT_LISTEN, Serving};
+use crate::config::{DEFAULT_LISTEN, Serving, this_machine};
+use crate::first_start::Handed;
 use crate::node::Node;
 use crate::operations::{self, DEFAULT_ORGANIZATION, Done, MintedKey, Operation};
 use crate::signals::Signals;
@@ -63,11 +64,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         },
     };
     let listener = listener.context("cannot listen: choose another address with --listen")?;
-    let (node, key) = start(listener, &folder).await?;
+    let (node, key, owner_link) = start(listener, &folder).await?;
     let shown = tokio::select! {
         biased;
         () = signals.next() => Ok(()),
-        shown = show(&node, &key, options.receiver, options.once) => shown,
+        shown = show(&node, &key, owner_link, options.receiver, options.once) => shown,
     };
     say("stopping");
     node.stop(DRAIN).await?;
@@ -75,26 +76,33 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     shown
 }
 
-/// The server with a key to use it: the first start's, or one of the demo's own.
-async fn start(listener: TcpListener, folder: &Folder) -> anyhow::Result<(Node, MintedKey)> {
+/// The server with a key to use it: the first start's, or one of the demo's own; and the first owner's link.
+async fn start(
+    listener: TcpListener,
+    folder: &Folder,
+) -> anyhow::Result<(Node, MintedKey, Option<String>)> {
     let serving = Serving {
         listen: listener.local_addr()?,
         dev: true,
         allow_network: Vec::new(),
+        public_url: None,
+        trusted_proxies: this_machine(),
         drain: DRAIN,
         log: String::new(),
         commit_delay: None,
     };
+    let dashboard = wiring::dashboard(&serving, serving.listen);
+    let data = folder.place().data;
     let ground = wiring::open_ground(&folder.place(), None).await?;
     let write =
-        |key: &MintedKey, data: &std::path::Path| first_start::write_file(key, data).map(|_| ());
-    let first = first_start::ensure_usable(&ground, &folder.place().data, write).await?;
-    let key = match first {
-        Some(key) => key,
-        None => mint(&ground).await?,
+        |first: &Handed, data: &std::path::Path| first_start::write_files(first, data).map(drop);
+    let first = first_start::ensure_usable(&ground, &dashboard, &data, write).await?;
+    let (key, owner_link) = match first {
+        Some(Handed { key, owner_link }) => (key, owner_link),
+        None => (mint(&ground).await?, None),
     };
-    let node = Node::start(listener, ground, &serving, &folder.place().data).await?;
-    Ok((node, key))
+    let node = Node::start(listener, ground, &serving, dashboard, &data).await?;
+    Ok((node, key, owner_link))
 }
 
 async fn mint(ground: &operations::Ground) -> anyhow::Result<MintedKey> {
@@ -113,6 +121,7 @@ async fn mint(ground: &operations::Ground) -> anyhow::Result<MintedKey> {
 async fn show(
     node: &Node,
     key: &MintedKey,
+    owner_link: Option<String>,
     receiver: Option<SocketAddr>,
     once: bool,
 ) -> anyhow::Result<()> {
@@ -129,6 +138,9 @@ async fn show(
         return Ok(());
     }
     say(format_args!("\n{}", try_it_yourself(node.address(), key)));
+    if let Some(link) = owner_link {
+        say(format_args!("Open the dashboard and become its owner, once:\n\n{link}\n"));
+    }
     receiver.print_for_ever().await
 }
 

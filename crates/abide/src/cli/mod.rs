@@ -6,6 +6,7 @@ mod listen;
 mod master_key;
 mod serve;
 mod subjects;
+mod users;
 
 use clap::{Parser, Subcommand};
 
@@ -37,6 +38,9 @@ enum Command {
     /// People
     #[command(subcommand)]
     Subjects(subjects::Command),
+    /// Who signs in to the dashboard
+    #[command(subcommand)]
+    Users(users::Command),
 }
 
 impl Cli {
@@ -49,6 +53,7 @@ impl Cli {
             Command::Keys(command) => quietly(keys::run(command)).await,
             Command::MasterKey(command) => quietly(master_key::run(command)).await,
             Command::Subjects(command) => quietly(subjects::run(command)).await,
+            Command::Users(command) => quietly(users::run(command)).await,
         }
     }
 }

@@ -66,8 +66,16 @@ async fn start(serving: &Serving, place: &Place) -> anyhow::Result<Node> {
         say("DEVELOPMENT MODE: webhooks may go to plain http on this machine. Not for real data.");
         tracing::warn!("development mode: plain http to loopback is allowed");
     }
+    let address = listener.local_addr().context("cannot ask for the bound address")?;
+    let dashboard = wiring::dashboard(serving, address);
+    if dashboard.needs_https() {
+        tracing::warn!(
+            "the dashboard is signed in to over https only: say where browsers find it with --public-url"
+        );
+    }
     let ground = wiring::open_ground(place, serving.commit_delay).await?;
     first_start::warn_of_secret(&place.data);
-    first_start::ensure_usable(&ground, &place.data, first_start::show_or_write).await?;
-    Node::start(listener, ground, serving, &place.data).await
+    first_start::ensure_usable(&ground, &dashboard, &place.data, first_start::show_or_write)
+        .await?;
+    Node::start(listener, ground, serving, dashboard, &place.data).await
 }

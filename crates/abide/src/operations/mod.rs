@@ -7,6 +7,7 @@
 mod keys;
 mod master_keys;
 mod subjects;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +15,17 @@ use std::sync::Arc;
 use abide_core::access::{Actor, Caller, Scope};
 use abide_core::ids::KeyId;
 use abide_core::shell::{Chance, Clock};
+use abide_core::user::Role;
+use abide_server::Dashboard;
 use abide_storage::Storage;
 use abide_storage::accounts::Organization;
+use abide_storage::users::NewUser;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use keys::{KeyFacts, MintedKey};
 pub(crate) use master_keys::MasterKeyFacts;
+pub(crate) use users::{UserFacts, UserLink};
 
 /// The organization every first start makes.
 pub(crate) const DEFAULT_ORGANIZATION: &str = "default";
@@ -36,6 +41,8 @@ pub(crate) struct Ground {
     pub(crate) clock: Arc<dyn Clock>,
     /// Chance.
     pub(crate) chance: Arc<dyn Chance>,
+    /// How the dashboard is reached, where a server serves it.
+    pub(crate) dashboard: Option<Dashboard>,
 }
 
 /// A deed asked for.
@@ -78,6 +85,43 @@ pub(crate) enum Operation {
         organization: String,
         /// The reference under which the organization knows the person.
         reference: String,
+    },
+    /// Somebody invited to the dashboard.
+    CreateUser {
+        /// To whose, by its short name.
+        organization: String,
+        /// What they sign in with.
+        email: String,
+        /// What they are called.
+        name: String,
+        /// What they may do.
+        role: Role,
+    },
+    /// Who signs in to an organization's dashboard.
+    ListUsers {
+        /// Whose, by its short name.
+        organization: String,
+    },
+    /// A user who may not sign in any more.
+    DisableUser {
+        /// Whose user, by the organization's short name.
+        organization: String,
+        /// Their id or their address.
+        user: String,
+    },
+    /// A user who may sign in again.
+    EnableUser {
+        /// Whose user, by the organization's short name.
+        organization: String,
+        /// Their id or their address.
+        user: String,
+    },
+    /// A new one-time link for a user.
+    ResetUser {
+        /// Whose user, by the organization's short name.
+        organization: String,
+        /// Their id or their address.
+        user: String,
     },
 }
 
@@ -123,6 +167,15 @@ pub(crate) enum Done {
         /// Waiting deliveries that ended.
         deliveries: u32,
     },
+    /// The user with a link of theirs, shown this once.
+    UserLinked(UserLink),
+    /// Oldest first.
+    Users {
+        /// The users.
+        users: Vec<UserFacts>,
+    },
+    /// The user as they now are.
+    UserChanged(UserFacts),
 }
 
 /// Carries an operation out.
@@ -158,6 +211,27 @@ pub(crate) async fn run(operation: Operation, ground: &Ground) -> anyhow::Result
                 subject: erased.subject.to_string(),
                 deliveries: erased.deliveries,
             })
+        }
+        Operation::CreateUser { organization, email, name, role } => {
+            let by = ground.operator_of(&organization).await?;
+            let new = NewUser { email, name, role };
+            users::create(ground, &by, new).await.map(Done::UserLinked)
+        }
+        Operation::ListUsers { organization } => {
+            let by = ground.operator_of(&organization).await?;
+            Ok(Done::Users { users: users::list(ground, &by).await? })
+        }
+        Operation::DisableUser { organization, user } => {
+            let by = ground.operator_of(&organization).await?;
+            users::disable(ground, &by, &user).await.map(Done::UserChanged)
+        }
+        Operation::EnableUser { organization, user } => {
+            let by = ground.operator_of(&organization).await?;
+            users::enable(ground, &by, &user).await.map(Done::UserChanged)
+        }
+        Operation::ResetUser { organization, user } => {
+            let by = ground.operator_of(&organization).await?;
+            users::reset(ground, &by, &user).await.map(Done::UserLinked)
         }
     }
 }

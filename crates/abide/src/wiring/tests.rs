@@ -52,11 +52,14 @@ async fn i1_a_store_that_stopped_writing_is_not_ready() {
         key_file: place.key_file,
         clock: Arc::new(SystemClock),
         chance: Arc::new(OsChance),
+        dashboard: None,
     };
     let serving = Serving {
         listen: ([127, 0, 0, 1], 0).into(),
         dev: false,
         allow_network: Vec::new(),
+        public_url: None,
+        trusted_proxies: Vec::new(),
         drain: Duration::ZERO,
         log: String::new(),
         commit_delay: None,

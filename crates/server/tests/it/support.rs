@@ -8,7 +8,7 @@ use abide_core::access::{Actor, Caller, Scope};
 use abide_core::delivery::{Decided, Trigger};
 use abide_core::ids::{EndpointId, LeaseId, OrganizationId};
 use abide_core::shell::{Chance, Clock, draw};
-use abide_server::{App, Readiness, UrlPolicy, router};
+use abide_server::{App, Cookies, Dashboard, Readiness, UrlPolicy, router};
 use abide_storage::accounts::NewKey;
 use abide_storage::deliveries::{Ending, FinishedAttempt, Report};
 use abide_storage::sealing::MasterKeys;
@@ -172,6 +172,11 @@ impl World {
             chance: chance.clone(),
             urls: Arc::new(HttpsOnly),
             ready: ready.clone(),
+            dashboard: Dashboard {
+                public_url: "https://abide.example.org".to_owned(),
+                cookies: Cookies::Https,
+                trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+            },
         };
         let us = tenant(store.as_ref(), chance.as_ref(), clock.now(), "us").await;
         Self { store, clock, ready, router: router(app), chance, us }
