@@ -175,28 +175,33 @@ mod tests {
         Timestamp::from_millis(1_705_314_600_000 + millis)
     }
 
-    fn address(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
     }
 
     #[test]
     fn an_account_waits_longer_with_each_try() {
         let throttle = Throttle::default();
         for number in 0..5 {
-            assert_eq!(throttle.count(ADA, address(number), at(0)), Ok(()), "from anywhere");
+            assert_eq!(throttle.count(ADA, Some(address(number)), at(0)), Ok(()), "from anywhere");
         }
         let mut now = 0;
         for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {
-            let wait = throttle.count(ADA, address(9), at(now)).unwrap_err();
+            let wait = throttle.count(ADA, Some(address(9)), at(now)).unwrap_err();
             assert_eq!(wait.seconds, seconds);
-            let early = throttle.count(ADA, address(9), at(now + wait.seconds as i64 * 1_000 - 1));
+            let early =
+                throttle.count(ADA, Some(address(9)), at(now + wait.seconds as i64 * 1_000 - 1));
             assert_eq!(early, Err(Wait { seconds: 1 }), "a try too early adds nothing");
             now += wait.seconds as i64 * 1_000;
-            assert_eq!(throttle.count(ADA, address(9), at(now)), Ok(()));
+            assert_eq!(throttle.count(ADA, Some(address(9)), at(now)), Ok(()));
         }
-        assert_eq!(throttle.count([2; 32], address(1), at(now)), Ok(()), "others do not wait");
-        throttle.forgive(&ADA, address(9));
-        assert_eq!(throttle.count(ADA, address(9), at(now)), Ok(()));
+        assert_eq!(
+            throttle.count([2; 32], Some(address(1)), at(now)),
+            Ok(()),
+            "others do not wait"
+        );
+        throttle.forgive(&ADA, Some(address(9)));
+        assert_eq!(throttle.count(ADA, Some(address(9)), at(now)), Ok(()));
     }
 
     #[test]
@@ -216,12 +221,12 @@ mod tests {
         let throttle = Throttle::default();
         let account = |number: u8| [number; 32];
         for number in 0..30 {
-            assert_eq!(throttle.count(account(number), address(1), at(0)), Ok(()));
+            assert_eq!(throttle.count(account(number), Some(address(1)), at(0)), Ok(()));
         }
-        assert!(throttle.count(account(99), address(1), at(0)).is_err());
-        assert_eq!(throttle.count(account(99), address(2), at(0)), Ok(()));
-        throttle.forgive(&account(98), address(1));
-        assert_eq!(throttle.count(account(98), address(1), at(0)), Ok(()));
+        assert!(throttle.count(account(99), Some(address(1)), at(0)).is_err());
+        assert_eq!(throttle.count(account(99), Some(address(2)), at(0)), Ok(()));
+        throttle.forgive(&account(98), Some(address(1)));
+        assert_eq!(throttle.count(account(98), Some(address(1)), at(0)), Ok(()));
         let v6 = |text: &str| Some(text.parse::<IpAddr>().unwrap());
         for number in 0..30 {
             let host = format!("2001:db8:0:1::{number:x}");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::program::{PATIENCE, Site, abide, end_of, times};
+use crate::program::{PATIENCE, Server, Site, abide, end_of, times};
 use crate::receiver::{Receiver, SECRET};
 
 fn mode(path: &Path) -> u32 {
@@ -21,6 +21,7 @@ fn the_first_start_makes_folder_keys_organization_and_an_admin_key() {
     assert_eq!(mode(&site.data()), 0o700);
     assert_eq!(mode(&site.key_file()), 0o600);
     assert_eq!(mode(&site.admin_key_file()), 0o600);
+    assert_eq!(mode(&site.owner_link_file()), 0o600);
     assert_eq!(mode(&site.data().join("abide.db")), 0o600);
     assert!(!site.data().join("admin-key.json").exists(), "a backup of the folder would hold it");
     assert_eq!(mode(&site.data().join("control.sock")), 0o600);
@@ -34,6 +35,26 @@ fn the_first_start_makes_folder_keys_organization_and_an_admin_key() {
     assert_eq!(site.admin_key(), key);
     assert_eq!(server.api(&key).get("/v1/policies").0, 200);
     assert_eq!(site.ask(&["keys", "list"]).lines().count(), 1);
+}
+
+/// I12: the link for the first owner is written beside the folder, opens a page, and the next start makes no other.
+#[test]
+fn the_first_start_hands_over_a_link_for_the_first_owner() {
+    let site = Site::new();
+    let server = site.serve();
+    let link = fs::read_to_string(site.owner_link_file()).unwrap();
+    let path = link.trim().strip_prefix(&format!("http://{}", server.address)).unwrap().to_owned();
+    assert!(path.starts_with("/welcome/"), "{path}");
+    let page = |server: &Server| server.api(&site.admin_key()).call("GET", &path, "").unwrap().0;
+    assert_eq!(page(&server), 200);
+    let log = site.log();
+    assert!(!log.contains(&path) && !server.said.iter().any(|line| line.contains(&path)));
+    server.stop();
+    let server = site.serve();
+    assert_eq!(fs::read_to_string(site.owner_link_file()).unwrap(), link);
+    assert_eq!(page(&server), 200);
+    site.ask(&["users", "create", "--email", "a@b.c", "--name", "A", "--role", "owner"]);
+    assert_eq!(page(&server), 410, "somebody is there");
 }
 
 #[test]

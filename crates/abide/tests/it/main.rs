@@ -14,3 +14,4 @@ mod program;
 mod receiver;
 mod settings;
 mod stopping;
+mod users;

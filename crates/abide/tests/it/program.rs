@@ -60,6 +60,11 @@ impl Site {
         self.path().join("abide-data.admin-key.json")
     }
 
+    /// Where the first start writes the link for the first owner.
+    pub(crate) fn owner_link_file(&self) -> PathBuf {
+        self.path().join("abide-data.owner-link.txt")
+    }
+
     /// The key that the first start wrote.
     pub(crate) fn admin_key(&self) -> Value {
         let json = fs::read(self.admin_key_file()).unwrap();

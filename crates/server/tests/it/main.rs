@@ -2,14 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on has failed the test")]
 
 mod bad_input;
+mod browser;
 mod consents;
 mod endpoints;
 mod idempotency;
 mod keys;
 mod logs;
 mod openapi;
+mod pages;
 mod paths;
 mod policies;
 mod serving;
+mod sign_in;
 mod support;
+mod users;
 mod webhooks;

@@ -10,10 +10,29 @@ use crate::support::{PANICS, Reply, World};
 enum Owner {
     Abide,
     ConsentProof,
+    Dashboard,
 }
 
 /// Every bare path and its one owner, named by the form of its errors.
-const PATHS: [(&str, Owner); 16] = [
+const PATHS: [(&str, Owner); 34] = [
+    ("/", Owner::Dashboard),
+    ("/account", Owner::Dashboard),
+    ("/account/name", Owner::Dashboard),
+    ("/account/password", Owner::Dashboard),
+    ("/account/sessions/end", Owner::Dashboard),
+    ("/account/sessions/{id}/end", Owner::Dashboard),
+    ("/assets/{id}", Owner::Dashboard),
+    ("/link/{id}", Owner::Dashboard),
+    ("/sign-in", Owner::Dashboard),
+    ("/sign-out", Owner::Dashboard),
+    ("/users", Owner::Dashboard),
+    ("/users/new", Owner::Dashboard),
+    ("/users/{id}", Owner::Dashboard),
+    ("/users/{id}/disable", Owner::Dashboard),
+    ("/users/{id}/enable", Owner::Dashboard),
+    ("/users/{id}/link", Owner::Dashboard),
+    ("/users/{id}/sessions/end", Owner::Dashboard),
+    ("/welcome/{id}", Owner::Dashboard),
     ("/abide/v1/keys", Owner::Abide),
     ("/abide/v1/keys/{id}", Owner::Abide),
     ("/docs", Owner::Abide),
@@ -40,6 +59,8 @@ fn owner(reply: &Reply) -> Owner {
     if reply.headers["content-type"] == "application/problem+json" {
         reply.problem();
         Owner::Abide
+    } else if reply.headers["content-type"] == "text/html; charset=utf-8" {
+        Owner::Dashboard
     } else {
         reply.code();
         Owner::ConsentProof
@@ -53,7 +74,7 @@ async fn every_path_has_one_owner() {
     for (path, whose) in PATHS {
         let path = path.replace("{id}", "x");
         let spellings = match whose {
-            Owner::Abide => vec![path],
+            Owner::Abide | Owner::Dashboard => vec![path],
             Owner::ConsentProof => vec![format!("/api{path}"), path],
         };
         for path in spellings {
@@ -69,9 +90,9 @@ async fn every_path_has_one_owner() {
 async fn p28_unknown_paths() {
     let world = World::start().await;
     for (path, whose) in [
-        ("/", Owner::Abide),
+        ("/nothing", Owner::Dashboard),
         ("/abide/v1/nothing", Owner::Abide),
-        ("/v2/consent", Owner::Abide),
+        ("/v2/consent", Owner::Dashboard),
         ("/v1", Owner::ConsentProof),
         ("/v1/", Owner::ConsentProof),
         ("/v1/consent/", Owner::ConsentProof),
