@@ -6,6 +6,7 @@ use std::sync::Arc;
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller, Scope};
 use abide_core::endpoint::{EndpointAuth, EventFilter, Overrides};
+use abide_core::rate::RateLimit;
 use abide_core::shell::{Chance, draw};
 use abide_dialects::consentproof::ConsentProof;
 use abide_dialects::{Dialect as _, SecretForm};
@@ -54,6 +55,7 @@ pub(crate) async fn make_organizations(
             name: "bench".to_owned(),
             scopes: vec![Scope::ConsentWrite],
             secret: secret.hash(),
+            rate_limit: RateLimit::DEFAULT,
         };
         let key = store.accounts().create_key(&by, new, now).await?;
         tokens.push(secret.issue(key.id).bearer_token.reveal().to_owned());

@@ -16,6 +16,7 @@ use abide_core::user::LINK_MILLIS;
 use abide_server::Dashboard;
 use abide_storage::one_time::TokenSecret;
 use abide_storage::users::NewLink;
+use abide_core::rate::RateLimit;
 use anyhow::Context as _;
 
 use crate::config::beside;
@@ -68,6 +69,7 @@ pub(crate) async fn ensure_usable(
         organization: DEFAULT_ORGANIZATION.to_owned(),
         name: KEY_NAME.to_owned(),
         scopes: vec![Scope::Admin],
+        rate_limit: RateLimit::DEFAULT,
     };
     let Done::KeyCreated(minted) = operations::run(create, ground).await? else {
         unreachable!("creating a key answers with the key")

@@ -13,6 +13,7 @@ pub mod json;
 pub mod lane;
 pub mod once;
 pub mod policy;
+pub mod rate;
 pub mod refusal;
 pub mod shell;
 pub mod time;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use abide_core::access::{Actor, Caller, Scope};
 use abide_storage::accounts::ApiKey;
-use abide_storage::{Presented, Storage, StorageError};
+use abide_storage::{Presented, StorageError};
 use axum::extract::FromRequestParts;
 use axum::response::Response;
 use http::HeaderMap;
@@ -18,6 +18,7 @@ use http::request::Parts;
 use crate::idempotency::{Repeatable, SentKey};
 use crate::rejection::Owner;
 use crate::router::Shared;
+use crate::{App, quota};
 
 /// Why a caller is turned away.
 #[derive(Debug)]
@@ -28,6 +29,11 @@ pub(crate) enum TurnedAway {
     Invalid,
     /// The key is valid and may not do this.
     Lacks(Scope),
+    /// The key is valid and has used up its limit; it may come again in so many seconds (P33).
+    TooMany {
+        /// Seconds until its limit begins anew.
+        again_in: i64,
+    },
     /// It could not be looked up.
     Storage(StorageError),
 }
@@ -71,9 +77,8 @@ impl<S: Needed> FromRequestParts<Shared> for By<S> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
-        let storage = shared.app.storage.as_ref();
         let owner = || Owner::of(parts.uri.path());
-        let key = authenticate(storage, &parts.headers, S::SCOPE).await;
+        let key = authenticate(&shared.app, &parts.headers, S::SCOPE).await;
         let key = key.map_err(|reason| owner().tell(reason))?;
         let once = SentKey::of(parts).map_err(|problem| owner().tell(problem))?;
         let caller = Caller::new(key.organization, Actor::Key(key.id));
@@ -91,24 +96,31 @@ impl<S> By<S> {
     }
 }
 
-/// Finds the caller's key and checks that it holds `scope`.
+/// Finds the caller's key, counts the request, and checks that it holds `scope`.
 pub(crate) async fn authenticate(
-    storage: &dyn Storage,
+    app: &App,
     headers: &HeaderMap,
     scope: Option<Scope>,
 ) -> Result<Arc<ApiKey>, TurnedAway> {
-    let presented = presented(headers)?;
-    let key = storage.accounts().key(presented.id()).await.map_err(TurnedAway::Storage)?;
-    if !presented.opens(key.as_deref()) {
-        return Err(TurnedAway::Invalid);
-    }
-    let key = key.ok_or(TurnedAway::Invalid)?;
+    let key = recognise(app, headers).await?;
     match scope {
         Some(scope) if !key.scopes.iter().any(|held| held.covers(scope)) => {
             Err(TurnedAway::Lacks(scope))
         }
         Some(_) | None => Ok(key),
     }
+}
+
+/// The key that was presented, if it opens; its request is counted (P33).
+pub(crate) async fn recognise(app: &App, headers: &HeaderMap) -> Result<Arc<ApiKey>, TurnedAway> {
+    let presented = presented(headers)?;
+    let key = app.storage.accounts().key(presented.id()).await.map_err(TurnedAway::Storage)?;
+    if !presented.opens(key.as_deref()) {
+        return Err(TurnedAway::Invalid);
+    }
+    let key = key.ok_or(TurnedAway::Invalid)?;
+    quota::count(&key, app.clock.now())?;
+    Ok(key)
 }
 
 /// The one credential that the headers hold. Two that disagree are none.

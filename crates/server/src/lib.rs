@@ -17,6 +17,7 @@ mod pages;
 mod passwords;
 mod peer;
 mod problem;
+mod quota;
 mod rejection;
 mod router;
 mod runtime;

@@ -22,6 +22,7 @@ use tower_service::Service;
 use tracing::{Instrument as _, Level};
 
 use crate::problem::Unnumbered;
+use crate::quota;
 use crate::rejection::{Owner, Rejected};
 use crate::router::Shared;
 
@@ -121,11 +122,11 @@ async fn observe(
 
     // A handler that panics shares nothing half-written with others: what is kept is kept by the store.
     let handled = AssertUnwindSafe(handled).catch_unwind();
-    let handled = if tracing::enabled!(Level::DEBUG) {
+    let (handled, quota) = if tracing::enabled!(Level::DEBUG) {
         let span = tracing::debug_span!("request", request = id, method, route);
-        handled.instrument(span).await
+        quota::noting(handled.instrument(span)).await
     } else {
-        handled.await
+        quota::noting(handled).await
     };
     let mut response = match handled {
         Ok(Ok(response)) => response,
@@ -136,6 +137,9 @@ async fn observe(
     let elapsed = started.elapsed();
     if measured {
         shared.app.storage.metrics().request_seconds.observe(elapsed.as_secs_f64());
+    }
+    if owner == Owner::ConsentProof || quota.is_some() {
+        quota::tell(response.headers_mut(), quota, || shared.app.clock.now());
     }
     let (status, millis) = (response.status().as_u16(), elapsed.as_millis() as u64);
     if let Some(Failure(reason)) = response.extensions_mut().remove::<Failure>() {

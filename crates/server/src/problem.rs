@@ -34,6 +34,8 @@ pub(crate) struct Problem {
     kind: ProblemKind,
     detail: Cow<'static, str>,
     errors: Vec<FieldProblem>,
+    /// Seconds after which the same may go well, where the kind does not say.
+    retry_after: Option<i64>,
     /// For the log alone.
     failure: Option<String>,
     /// No error: what the same call was answered before.
@@ -58,7 +60,14 @@ struct Document<'a> {
 impl Problem {
     /// A problem; `detail` is a sentence and holds nothing personal.
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), failure: None, replay: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            failure: None,
+            replay: None,
+        }
     }
 
     /// `what`, named with its article, is not there for this caller.
@@ -111,6 +120,13 @@ impl From<TurnedAway> for Problem {
                 ProblemKind::MissingScope,
                 format!("This needs a key with the scope `{}`.", scope.as_str()),
             ),
+            TurnedAway::TooMany { again_in } => Self {
+                retry_after: Some(again_in),
+                ..Self::new(
+                    ProblemKind::TooManyRequests,
+                    "This key has used up its requests for this minute. Nothing was done.",
+                )
+            },
             TurnedAway::Storage(error) => error.into(),
         }
     }
@@ -208,6 +224,9 @@ impl IntoResponse for Problem {
             }
             // No `Retry-After` where the outcome is unknown: clients that repeat by themselves should not.
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(failure) = &self.failure {
             response.extensions_mut().insert(Failure(failure.clone()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
@@ -11,6 +11,7 @@ use crate::App;
 use crate::api::consentproof::{consent, policies, webhooks};
 use crate::api::{abide, health};
 use crate::body::BodyRoom;
+use crate::caller::{TurnedAway, recognise};
 use crate::observe::{Observe, RequestIds};
 use crate::pages;
 use crate::passwords::Passwords;
@@ -99,12 +100,26 @@ fn consentproof() -> [(&'static str, MethodRouter<Shared>); 9] {
     ]
 }
 
-async fn no_such_path(request: Request) -> Response {
-    Owner::of(request.uri().path()).tell(Rejected::NoSuchPath)
+async fn no_such_path(State(shared): State<Shared>, request: Request) -> Response {
+    turn_away(&shared, request, Rejected::NoSuchPath).await
 }
 
-async fn method_not_allowed(request: Request) -> Response {
-    Owner::of(request.uri().path()).tell(Rejected::MethodNotAllowed)
+async fn method_not_allowed(State(shared): State<Shared>, request: Request) -> Response {
+    turn_away(&shared, request, Rejected::MethodNotAllowed).await
+}
+
+/// Nobody needs a key to hear that there is nothing, but under ConsentProof's paths who sends one is counted and told
+/// their own limit (P33).
+async fn turn_away(shared: &Shared, request: Request, reason: Rejected) -> Response {
+    let (parts, _) = request.into_parts();
+    let owner = Owner::of(parts.uri.path());
+    if owner == Owner::ConsentProof
+        && let Err(limited @ TurnedAway::TooMany { .. }) =
+            recognise(&shared.app, &parts.headers).await
+    {
+        return owner.tell(limited);
+    }
+    owner.tell(reason)
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use abide_core::access::{Actor, Caller, Scope};
 use abide_core::ids::{Key, KeyId, Organization as OrganizationKind, OrganizationId};
 use abide_core::policy::text_field;
+use abide_core::rate::RateLimit;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::accounts::{ApiKey, NewKey, Organization};
 use abide_storage::sealing::{OrganizationKeys, SecretHash};
-use abide_storage::{Accounts, StorageError, StorageResult};
+use abide_storage::{Accounts, RateMeter, StorageError, StorageResult};
 use async_trait::async_trait;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
@@ -32,8 +34,18 @@ fn key_of(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         name: row.get("name")?,
         scopes: named(row, "scopes", |text| text.split(',').map(Scope::parse).collect())?,
         secret: SecretHash(row.get("secret_hash")?),
+        rate_limit: limit_of(row)?,
+        meter: RateMeter::default(),
         created_at: at(row, "created_at")?,
         revoked_at: maybe_at(row, "revoked_at")?,
+    })
+}
+
+fn limit_of(row: &Row<'_>) -> rusqlite::Result<RateLimit> {
+    let column = "rate_limit";
+    RateLimit::new(row.get(column)?).ok_or_else(|| {
+        let place = row.as_ref().column_index(column).unwrap_or_default();
+        rusqlite::Error::InvalidColumnType(place, column.to_owned(), Type::Integer)
     })
 }
 
@@ -125,13 +137,15 @@ impl Accounts for SqliteStore {
                 name: new.name.clone(),
                 scopes: new.scopes.clone(),
                 secret: new.secret,
+                rate_limit: new.rate_limit,
+                meter: RateMeter::default(),
                 created_at: now,
                 revoked_at: None,
             };
             let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
             tx.sql(
-                "INSERT INTO api_keys (api_key, organization, name, scopes, secret_hash, created_at) \
-                 VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO api_keys (api_key, organization, name, scopes, secret_hash, created_at, rate_limit) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 key.id.key(),
@@ -140,6 +154,7 @@ impl Accounts for SqliteStore {
                 scopes.join(","),
                 key.secret.0,
                 now.as_millis(),
+                key.rate_limit.per_minute(),
             ])
             .map_err(database)?;
             tx.audit(by, "key.create", &key.id.to_string(), now)?;
@@ -228,7 +243,8 @@ impl Accounts for SqliteStore {
             if found.revoked_at.is_none()
                 && shared.revocations.load(Ordering::Acquire) == generation
             {
-                known.insert(key, Arc::clone(&found));
+                // Of two that read it at once the first stays: its requests are counted in one place.
+                return Ok(Some(Arc::clone(known.entry(key).or_insert(found))));
             }
             drop(known);
             Ok(Some(found))

@@ -44,6 +44,7 @@ macro_rules! conforms {
 conforms! {
     accounts:
         keys_open_until_revoked,
+        keys_have_their_own_limit,
         organization_names_are_unique;
     consents:
         each_operation_leaves_all_its_parts,

@@ -3,10 +3,12 @@
 use abide_core::Timestamp;
 use abide_core::access::{Caller, Scope};
 use abide_core::ids::{KeyId, OrganizationId};
+use abide_core::rate::RateLimit;
 use async_trait::async_trait;
 use std::sync::Arc;
 
 use crate::StorageResult;
+use crate::rate::RateMeter;
 use crate::sealing::SecretHash;
 
 /// An organization.
@@ -29,6 +31,8 @@ pub struct NewKey {
     pub scopes: Vec<Scope>,
     /// The hash of its secret (I12).
     pub secret: SecretHash,
+    /// How many requests it may make (P33).
+    pub rate_limit: RateLimit,
 }
 
 /// A key as stored.
@@ -44,6 +48,10 @@ pub struct ApiKey {
     pub scopes: Vec<Scope>,
     /// The hash of its secret.
     pub secret: SecretHash,
+    /// How many requests it may make (P33).
+    pub rate_limit: RateLimit,
+    /// What it has used of that in this process.
+    pub meter: RateMeter,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was revoked, if it was.

@@ -114,9 +114,11 @@ impl fmt::Debug for Presented<'_> {
 mod tests {
     use abide_core::Timestamp;
     use abide_core::ids::OrganizationId;
+    use abide_core::rate::RateLimit;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::RateMeter;
 
     fn stored(id: KeyId, secret: &KeySecret) -> ApiKey {
         ApiKey {
@@ -125,6 +127,8 @@ mod tests {
             name: "shop".to_owned(),
             scopes: Vec::new(),
             secret: secret.hash(),
+            rate_limit: RateLimit::DEFAULT,
+            meter: RateMeter::default(),
             created_at: Timestamp::from_millis(0),
             revoked_at: None,
         }

@@ -26,6 +26,7 @@ pub mod meeting;
 pub mod metrics;
 pub mod one_time;
 pub mod policies;
+pub mod rate;
 pub mod sealing;
 pub mod subjects;
 #[cfg(feature = "suite")]
@@ -46,6 +47,7 @@ pub use leases::Leases;
 pub use meeting::{Committed, Doorbell, HotDelivery, Room, Slot};
 pub use metrics::Metrics;
 pub use policies::Policies;
+pub use rate::RateMeter;
 pub use subjects::Subjects;
 pub use users::Users;
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use abide_core::access::Scope;
+use abide_core::rate::RateLimit;
 use anyhow::Context as _;
 use clap::Args;
 use tokio::net::TcpListener;
@@ -110,6 +111,7 @@ async fn mint(ground: &operations::Ground) -> anyhow::Result<MintedKey> {
         organization: DEFAULT_ORGANIZATION.to_owned(),
         name: "demo".to_owned(),
         scopes: vec![Scope::Admin],
+        rate_limit: RateLimit::DEFAULT,
     };
     match operations::run(create, ground).await? {
         Done::KeyCreated(key) => Ok(key),

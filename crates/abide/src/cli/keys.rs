@@ -2,6 +2,7 @@
 
 use abide_core::access::Scope;
 use abide_core::ids::KeyId;
+use abide_core::rate::RateLimit;
 use clap::{Args, Subcommand};
 
 use super::another_answer;
@@ -32,6 +33,9 @@ pub(crate) struct Create {
     /// audit:read
     #[arg(long, value_delimiter = ',', default_value = "admin", value_parser = scope)]
     scopes: Vec<Scope>,
+    /// How many requests it may make in a minute, 1 to 1000000000; what exceeds it is answered 429
+    #[arg(long, value_name = "PER_MINUTE", default_value_t = RateLimit::DEFAULT)]
+    rate_limit: RateLimit,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -76,8 +80,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn create(options: Create) -> anyhow::Result<()> {
     let place = options.place.settle(&options.config)?;
-    let Create { organization, name, scopes, .. } = options;
-    let operation = Operation::CreateKey { organization, name, scopes };
+    let Create { organization, name, scopes, rate_limit, .. } = options;
+    let operation = Operation::CreateKey { organization, name, scopes, rate_limit };
     match carry_out(&place, operation).await? {
         Done::KeyCreated(key) if options.json => say(serde_json::to_string(&key)?),
         Done::KeyCreated(key) => {
@@ -117,7 +121,8 @@ fn line(key: &KeyFacts) -> String {
         Some(at) => format!("revoked {at}"),
         None => format!("created {}", key.created_at),
     };
-    format!("{}  {state}  {}  {}", key.id, scopes.join(","), key.name)
+    let limit = key.rate_limit;
+    format!("{}  {state}  {}  {limit}/min  {}", key.id, scopes.join(","), key.name)
 }
 
 fn scope(text: &str) -> Result<Scope, String> {

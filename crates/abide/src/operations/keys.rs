@@ -3,6 +3,7 @@
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller, Scope};
 use abide_core::ids::KeyId;
+use abide_core::rate::RateLimit;
 use abide_core::shell::draw;
 use abide_storage::accounts::{ApiKey, NewKey};
 use abide_storage::credential::KeySecret;
@@ -33,6 +34,8 @@ pub(crate) struct KeyFacts {
     pub(crate) name: String,
     /// What it may do.
     pub(crate) scopes: Vec<Scope>,
+    /// How many requests it may make in a minute.
+    pub(crate) rate_limit: RateLimit,
     /// When it was created.
     pub(crate) created_at: String,
     /// When it was revoked, if it was.
@@ -45,6 +48,7 @@ pub(super) async fn create(
     by: &Caller,
     name: String,
     mut scopes: Vec<Scope>,
+    rate_limit: RateLimit,
 ) -> anyhow::Result<MintedKey> {
     let length = name.chars().count();
     ensure!(
@@ -55,7 +59,7 @@ pub(super) async fn create(
     scopes.sort_unstable();
     scopes.dedup();
     let secret = KeySecret::mint(&draw(&*ground.chance));
-    let new = NewKey { name, scopes, secret: secret.hash() };
+    let new = NewKey { name, scopes, secret: secret.hash(), rate_limit };
     let key = ground.storage.accounts().create_key(by, new, ground.clock.now()).await?;
     let issued = secret.issue(key.id);
     Ok(MintedKey {
@@ -86,6 +90,7 @@ fn facts(key: &ApiKey) -> KeyFacts {
         id: key.id,
         name: key.name.clone(),
         scopes: key.scopes.clone(),
+        rate_limit: key.rate_limit,
         created_at: key.created_at.to_seconds_text(),
         revoked_at: key.revoked_at.map(Timestamp::to_seconds_text),
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use abide_core::access::{Actor, Caller, Scope};
 use abide_core::ids::KeyId;
+use abide_core::rate::RateLimit;
 use abide_core::shell::{Chance, Clock};
 use abide_core::user::Role;
 use abide_server::Dashboard;
@@ -57,6 +58,8 @@ pub(crate) enum Operation {
         name: String,
         /// What it may do.
         scopes: Vec<Scope>,
+        /// How many requests it may make in a minute.
+        rate_limit: RateLimit,
     },
     /// The API keys of an organization.
     ListKeys {
@@ -181,9 +184,9 @@ pub(crate) enum Done {
 /// Carries an operation out.
 pub(crate) async fn run(operation: Operation, ground: &Ground) -> anyhow::Result<Done> {
     match operation {
-        Operation::CreateKey { organization, name, scopes } => {
+        Operation::CreateKey { organization, name, scopes, rate_limit } => {
             let by = ground.operator_of(&organization).await?;
-            keys::create(ground, &by, name, scopes).await.map(Done::KeyCreated)
+            keys::create(ground, &by, name, scopes, rate_limit).await.map(Done::KeyCreated)
         }
         Operation::ListKeys { organization } => {
             let by = ground.operator_of(&organization).await?;

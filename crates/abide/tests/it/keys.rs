@@ -68,6 +68,22 @@ fn a_key_holds_the_scopes_it_was_given() {
     assert_eq!(reader.post("/v1/consent", &consent).0, 403);
 }
 
+/// P33: a key's limit is set when it is made, listed, and held.
+#[test]
+fn p33_a_key_is_made_with_its_limit() {
+    let site = Site::new();
+    let server = site.serve();
+    let create = ["keys", "create", "--name", "slow", "--rate-limit", "1", "--json"];
+    let slow = server.api(&json(&site.ask(&create)));
+    let listed = json(&site.ask(&["keys", "list", "--json"]));
+    let limits: Vec<_> = listed.as_array().unwrap().iter().map(|key| &key["rate_limit"]).collect();
+    assert_eq!(limits, [1_000_000, 1]);
+    assert!(site.ask(&["keys", "list"]).contains("  1/min  slow"));
+    // Three follow each other within two minutes of the clock.
+    let statuses: Vec<_> = (0..3).map(|_| slow.get("/v1/webhooks").0).collect();
+    assert_eq!((statuses[0], statuses.contains(&429)), (200, true), "{statuses:?}");
+}
+
 #[test]
 fn what_is_asked_wrongly_is_refused_with_the_way_out() {
     let site = Site::new();
@@ -78,6 +94,7 @@ fn what_is_asked_wrongly_is_refused_with_the_way_out() {
     let server = site.serve();
     for (args, code, named) in [
         (&["keys", "create", "--name", "x", "--scopes", "all"][..], 2, "known scopes are admin"),
+        (&["keys", "create", "--name", "x", "--rate-limit", "0"], 2, "from 1 to 1000000000"),
         (&["keys", "revoke", "whk_1"], 2, "key_"),
         (&["keys", "create"], 2, "--name"),
         (&["keys", "create", "--name", ""], 1, "1 to 100 characters"),

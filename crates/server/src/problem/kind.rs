@@ -31,6 +31,8 @@ pub(crate) enum ProblemKind {
     BodyTooLarge,
     /// The body is no JSON.
     NotJson,
+    /// The key has used up its limit.
+    TooManyRequests,
     /// Something broke on our side.
     Internal,
     /// There is no room or no store for this now; nothing was changed.
@@ -54,7 +56,7 @@ pub(crate) struct About {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::InvalidField,
         Self::InvalidBody,
         Self::InvalidCursor,
@@ -68,6 +70,7 @@ impl ProblemKind {
         Self::CursorGone,
         Self::BodyTooLarge,
         Self::NotJson,
+        Self::TooManyRequests,
         Self::Internal,
         Self::Unavailable,
         Self::OutcomeUnknown,
@@ -157,6 +160,13 @@ impl ProblemKind {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body is not JSON",
                 "Send JSON, with `Content-Type: application/json`.",
+            ),
+            Self::TooManyRequests => (
+                "too-many-requests",
+                StatusCode::TOO_MANY_REQUESTS,
+                "The key has used up its requests",
+                "A key may make so many requests in a minute of the clock. `X-RateLimit-Limit`, `-Remaining` and `-Reset` \
+                 say how it stands, and `Retry-After` when it may ask again. Nothing was done.",
             ),
             Self::Internal => (
                 "internal",

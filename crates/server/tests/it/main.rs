@@ -12,6 +12,7 @@ mod openapi;
 mod pages;
 mod paths;
 mod policies;
+mod rate_limits;
 mod serving;
 mod sign_in;
 mod support;

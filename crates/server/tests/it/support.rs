@@ -7,6 +7,7 @@ use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller, Scope};
 use abide_core::delivery::{Decided, Trigger};
 use abide_core::ids::{EndpointId, LeaseId, OrganizationId};
+use abide_core::rate::RateLimit;
 use abide_core::shell::{Chance, Clock, draw};
 use abide_server::{App, Cookies, Dashboard, Readiness, UrlPolicy, router};
 use abide_storage::accounts::NewKey;
@@ -189,7 +190,13 @@ impl World {
 
     /// A key of ours with these scopes.
     pub(crate) async fn key(&self, scopes: &[Scope]) -> ApiCredential {
-        key(self.store.as_ref(), self.chance.as_ref(), self.clock.now(), self.us.id, scopes).await
+        self.limited_key(scopes, RateLimit::DEFAULT).await
+    }
+
+    /// A key of ours with these scopes and that limit.
+    pub(crate) async fn limited_key(&self, scopes: &[Scope], limit: RateLimit) -> ApiCredential {
+        let (store, chance) = (self.store.as_ref(), self.chance.as_ref());
+        key(store, chance, self.clock.now(), self.us.id, scopes, limit).await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
@@ -305,7 +312,7 @@ impl Committed for Answering {
 
 async fn tenant(store: &dyn Storage, chance: &dyn Chance, now: Timestamp, uri: &str) -> Tenant {
     let id = store.accounts().create_organization(uri, now).await.unwrap().id;
-    let admin = key(store, chance, now, id, &[Scope::Admin]).await;
+    let admin = key(store, chance, now, id, &[Scope::Admin], RateLimit::DEFAULT).await;
     Tenant { id, token: admin.bearer_token.reveal().to_owned() }
 }
 
@@ -315,10 +322,16 @@ async fn key(
     now: Timestamp,
     organization: OrganizationId,
     scopes: &[Scope],
+    rate_limit: RateLimit,
 ) -> ApiCredential {
     let secret = KeySecret::mint(&draw(chance));
     let by = Caller::new(organization, Actor::Operator);
-    let new = NewKey { name: "test".to_owned(), scopes: scopes.to_vec(), secret: secret.hash() };
+    let new = NewKey {
+        name: "test".to_owned(),
+        scopes: scopes.to_vec(),
+        secret: secret.hash(),
+        rate_limit,
+    };
     secret.issue(store.accounts().create_key(&by, new, now).await.unwrap().id)
 }
 

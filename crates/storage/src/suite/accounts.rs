@@ -2,6 +2,7 @@
 
 use abide_core::access::Scope;
 use abide_core::ids::KeyId;
+use abide_core::rate::RateLimit;
 
 use super::world::{World, at, ok, refusal};
 use crate::Storage;
@@ -17,6 +18,7 @@ pub async fn keys_open_until_revoked(store: &dyn Storage) {
         name: "shop".to_owned(),
         scopes: vec![Scope::ConsentRead, Scope::WebhooksWrite],
         secret: secret.hash(),
+        rate_limit: RateLimit::DEFAULT,
     };
     let made = ok(accounts.create_key(&world.by, new.clone(), at(1)).await);
     let found = ok(accounts.key(made.id).await).expect("the key");
@@ -41,6 +43,29 @@ pub async fn keys_open_until_revoked(store: &dyn Storage) {
     assert!(ok(accounts.key(KeyId::from_key(1)).await).is_none());
     refusal(accounts.create_key(&world.by, NewKey { scopes: Vec::new(), ..new }, at(4)).await);
     refusal(accounts.revoke_key(&world.by, KeyId::from_key(1), at(4)).await);
+}
+
+/// P33: a key keeps its limit, and what it has used of it is counted in one place while it is known.
+pub async fn keys_have_their_own_limit(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let accounts = store.accounts();
+    let secret = Secret::from("abs_marker".to_owned());
+    let rate_limit = RateLimit::new(2).expect("a limit");
+    let new = NewKey {
+        name: "till".to_owned(),
+        scopes: vec![Scope::ConsentRead],
+        secret: secret.hash(),
+        rate_limit,
+    };
+    let made = ok(accounts.create_key(&world.by, new, at(1)).await);
+    assert_eq!(made.rate_limit, rate_limit);
+    assert_eq!(ok(accounts.keys(world.organization).await)[0].rate_limit, rate_limit);
+    let mut remaining = Vec::new();
+    for _ in 0..3 {
+        let key = ok(accounts.key(made.id).await).expect("the key");
+        remaining.push(key.meter.take(key.rate_limit, at(2)).map(|quota| quota.remaining).ok());
+    }
+    assert_eq!(remaining, [Some(1), Some(0), None]);
 }
 
 /// I13: an organization's name is its own.

@@ -4,6 +4,7 @@ use abide_core::access::Scope;
 use abide_core::consent::{ConsentPatch, NewDecision};
 use abide_core::delivery::Run;
 use abide_core::policy::{NewPolicy, PolicyPatch, PolicyType};
+use abide_core::rate::RateLimit;
 
 use super::world::{SKIP, World, at, grant, ok, refusal};
 use crate::accounts::NewKey;
@@ -38,7 +39,12 @@ pub async fn i13_no_id_opens_anothers_rows(store: &dyn Storage) {
     let event = *theirs.events().await.last().expect("an event");
     let delivery = theirs.deliveries_of(event).await.remove(0);
     let secret = Secret::from("x".to_owned()).hash();
-    let new = NewKey { name: "k".to_owned(), scopes: vec![Scope::Admin], secret };
+    let new = NewKey {
+        name: "k".to_owned(),
+        scopes: vec![Scope::Admin],
+        secret,
+        rate_limit: RateLimit::DEFAULT,
+    };
     let key = ok(store.accounts().create_key(&theirs.by, new, at(2)).await).id;
     let before = (ours.everything().await, theirs.everything().await);
 

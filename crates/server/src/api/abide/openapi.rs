@@ -144,11 +144,12 @@ fn responses(route: &Route, schemas: &mut BTreeMap<String, Value>) -> Value {
 pub(crate) fn problems(route: &Route) -> BTreeSet<ProblemKind> {
     use ProblemKind::{
         BodyTimeout, BodyTooLarge, Internal, InvalidBody, InvalidCursor, InvalidField,
-        MissingScope, NotFound, NotJson, OutcomeUnknown, Unauthenticated, Unavailable,
+        MissingScope, NotFound, NotJson, OutcomeUnknown, TooManyRequests, Unauthenticated,
+        Unavailable,
     };
     let Operation { scope, query, body, problems, .. } = &route.about;
     let mut all: BTreeSet<_> = problems.iter().copied().collect();
-    all.extend([Unauthenticated, Internal, Unavailable]);
+    all.extend([Unauthenticated, TooManyRequests, Internal, Unavailable]);
     all.extend(scope.map(|_| MissingScope));
     if path_parameters(route.path).next().is_some() {
         all.insert(NotFound);

@@ -30,6 +30,8 @@ pub(crate) struct ApiError {
     code: &'static str,
     message: Cow<'static, str>,
     details: Vec<FieldProblem>,
+    /// Seconds after which the same may go well.
+    retry_after: Option<i64>,
     /// For the log alone.
     failure: Option<String>,
     /// No error: what the same call was answered before.
@@ -145,6 +147,7 @@ impl ApiError {
             code,
             message: message.into(),
             details: Vec::new(),
+            retry_after: None,
             failure: None,
             replay: None,
         }
@@ -183,7 +186,13 @@ impl ApiError {
         }
     }
 
+    /// Nothing was done, and a moment later it may be.
     fn unavailable(message: &'static str) -> Self {
+        Self { retry_after: Some(1), ..Self::unknown(message) }
+    }
+
+    /// It is not known what was done. No `Retry-After` goes with it: clients that repeat by themselves should not.
+    fn unknown(message: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
     }
 }
@@ -224,16 +233,13 @@ impl From<StorageError> for ApiError {
             StorageError::Unavailable(_) => {
                 Self { failure: Some(failure), ..Self::unavailable(BUSY) }
             }
-            StorageError::Unknown(_) => {
-                Self { failure: Some(failure), ..Self::unavailable(UNKNOWN) }
-            }
+            StorageError::Unknown(_) => Self { failure: Some(failure), ..Self::unknown(UNKNOWN) },
             StorageError::Damaged(_) => Self::internal(failure),
         }
     }
 }
 
 const BUSY: &str = "Nothing was changed. Try again in a moment.";
-/// No `Retry-After` goes with it: clients that repeat by themselves should not.
 const UNKNOWN: &str = "It is not known whether this change was stored. Read it back before you send it again; a \
                        creation that is sent again may be recorded twice.";
 
@@ -270,6 +276,15 @@ impl From<TurnedAway> for ApiError {
                 "FORBIDDEN",
                 format!("This needs a key with the scope `{}`.", scope.as_str()),
             ),
+            TurnedAway::TooMany { again_in } => Self {
+                retry_after: Some(again_in),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "RATE_LIMIT_EXCEEDED",
+                    "This key has used up its requests for this minute. Nothing was done; the `X-RateLimit-Reset` header \
+                     says when it may ask again.",
+                )
+            },
             TurnedAway::Storage(error) => error.into(),
         }
     }
@@ -309,14 +324,11 @@ impl IntoResponse for ApiError {
         let bytes = serialised(&Failed { success: false, error }).unwrap_or_default();
         let mut response = json(self.status, bytes);
         let headers = response.headers_mut();
-        match self.status {
-            StatusCode::UNAUTHORIZED => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE if self.message != UNKNOWN => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            _ => {}
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(failure) = self.failure {
             response.extensions_mut().insert(Failure(failure));

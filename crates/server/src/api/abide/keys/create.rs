@@ -2,6 +2,7 @@
 
 use abide_core::access::Scope;
 use abide_core::policy::text_field;
+use abide_core::rate::RateLimit;
 use abide_core::shell::draw;
 use abide_storage::KeySecret;
 use abide_storage::accounts::{ApiKey, NewKey};
@@ -63,7 +64,12 @@ fn key(fields: &mut Fields<'_>, granter: &ApiKey, secret: &KeySecret) -> Option<
             fields.problem(SCOPES.0[0], problem);
         }
     }
-    Some(NewKey { name: name?, scopes: scopes?, secret: secret.hash() })
+    Some(NewKey {
+        name: name?,
+        scopes: scopes?,
+        secret: secret.hash(),
+        rate_limit: RateLimit::DEFAULT,
+    })
 }
 
 /// A key's name as the store takes it.
