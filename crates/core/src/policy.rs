@@ -130,16 +130,16 @@ impl PolicyPatch {
 
 /// A short text: not blank, no control characters, at most `limit` characters.
 pub fn text_field(field: &str, text: &str, limit: usize) -> Result<(), Refusal> {
+    text_problem(text, limit).map_or(Ok(()), |problem| Err(Refusal::field(field, problem)))
+}
+
+/// What is wrong with a short text, by the rules of [`text_field`].
+pub fn text_problem(text: &str, limit: usize) -> Option<String> {
     let fits = !text.trim().is_empty()
         && text.chars().count() <= limit
         && !text.chars().any(char::is_control);
-    if fits {
-        return Ok(());
-    }
-    Err(Refusal::field(
-        field,
-        format!("must be 1 to {limit} characters, not blank, without control characters"),
-    ))
+    (!fits)
+        .then(|| format!("must be 1 to {limit} characters, not blank, without control characters"))
 }
 
 /// `sha256:` and hex of a text's UTF-8 bytes.

@@ -15,12 +15,14 @@ use abide_core::ids::{
 use abide_core::json::JsonObject;
 use abide_core::policy::text_field;
 use abide_core::{Refusal, Timestamp};
+use abide_storage::consent_search::{ConsentAnswer, ConsentFilter, ConsentPage, ConsentQuestion};
 use abide_storage::consents::RecordedBatch;
-use abide_storage::{Consents, StorageError, StorageResult};
+use abide_storage::{Consents, PageWanted, StorageError, StorageResult};
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 
 use crate::SqliteStore;
+use crate::consent_search;
 use crate::ledger::{self, ConsentRow, Taken};
 use crate::people;
 use crate::publish::{self, publish};
@@ -104,6 +106,30 @@ impl Consents for SqliteStore {
                 return Ok(None);
             };
             ledger::view(connection, &keys, &row)
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        organization: OrganizationId,
+        filter: ConsentFilter,
+        page: PageWanted,
+    ) -> StorageResult<ConsentPage> {
+        self.read(move |connection, shared| {
+            consent_search::list(connection, shared, organization, &filter, page)
+        })
+        .await
+    }
+
+    async fn verify(
+        &self,
+        organization: OrganizationId,
+        question: ConsentQuestion,
+        now: Timestamp,
+    ) -> StorageResult<Option<ConsentAnswer>> {
+        self.read(move |connection, shared| {
+            consent_search::verify(connection, shared, organization, &question, now)
         })
         .await
     }

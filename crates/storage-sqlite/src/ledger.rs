@@ -1,7 +1,7 @@
 //! Rows of the ledger: reading a consent record, taking a decision into it, judging it anew when its time comes.
 
 use abide_core::access::Caller;
-use abide_core::consent::hash::commitment;
+use abide_core::consent::hash::{HashedFields, commitment, consent_hash};
 use abide_core::consent::{
     Candidate, Change, ConsentView, LawfulBasis, MAX_CANDIDATES, Needed, PermissionState, Standing,
     Validity, decide,
@@ -12,7 +12,7 @@ use abide_core::json::JsonObject;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::StorageResult;
 use abide_storage::sealing::{OrganizationKeys, Place, SealingKey};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use serde::{Deserialize, Serialize};
 
 use crate::people;
@@ -109,9 +109,15 @@ impl ConsentRow {
         }
     }
 
+    /// The decision that it shows: the one in force, or the latest when none is.
+    pub(crate) fn shown(&self) -> StorageResult<DecisionId> {
+        let shown = self.standing.in_force.map(|held| held.decision).or(self.latest);
+        shown.ok_or_else(|| damaged("consents.latest"))
+    }
+
     /// Out of the whole row. Each decision reads one, so columns are named by their place in the table: a name is
     /// looked for among all of them.
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let in_force = match maybe_id(row, column::IN_FORCE)? {
             Some(decision) => Some(Candidate {
                 decision,
@@ -235,10 +241,9 @@ pub(crate) fn view_with(
     key: &SealingKey,
     row: &ConsentRow,
 ) -> StorageResult<ConsentView> {
-    let decision = row.standing.in_force.map(|held| held.decision).or(row.latest);
     let shown = Shown {
         consent: row.id,
-        decision: decision.ok_or_else(|| damaged("consents.latest"))?,
+        decision: row.shown()?,
         version: row.version,
         state: row.standing.in_force.map(|held| held.state),
         withdrawn_at: row.standing.withdrawn_at,
@@ -285,13 +290,8 @@ impl Shown {
                 })
             })
             .map_err(database)?;
-        let opened = key
-            .open(&decision_place(self.decision), &sealed)
-            .map_err(|_| damaged("decisions.sealed"))?;
-        let canonical: Canonical<'_> = opened
-            .get(SALT..)
-            .and_then(|text| serde_json::from_slice(text).ok())
-            .ok_or_else(|| damaged("decisions.sealed"))?;
+        let opened = opened(key, self.decision, &sealed)?;
+        let canonical = canonical(&opened)?;
         Ok(ConsentView {
             id: self.consent,
             version: self.version,
@@ -320,6 +320,17 @@ pub(crate) fn decided(tx: &Tx<'_, '_>, decision: DecisionId) -> StorageResult<Pe
     tx.sql("SELECT state FROM decisions WHERE decision = ?")?
         .query_row([decision.key()], |row| named(row, "state", PermissionState::parse))
         .map_err(database)
+}
+
+fn opened(key: &SealingKey, decision: DecisionId, sealed: &[u8]) -> StorageResult<Vec<u8>> {
+    key.open(&decision_place(decision), sealed).map_err(|_| damaged("decisions.sealed"))
+}
+
+fn canonical(opened: &[u8]) -> StorageResult<Canonical<'_>> {
+    opened
+        .get(SALT..)
+        .and_then(|text| serde_json::from_slice(text).ok())
+        .ok_or_else(|| damaged("decisions.sealed"))
 }
 
 fn decision_place(decision: DecisionId) -> Place {
@@ -419,6 +430,46 @@ pub(crate) fn judge_again(
     let view = view_with(tx.connection(), key, &next)?;
     write_row(tx, &next, RowPlace::Known)?;
     Ok(Taken { view, event })
+}
+
+/// A record as it stands at `now`, though nobody has told its change yet.
+pub(crate) fn standing_at(
+    connection: &Connection,
+    row: ConsentRow,
+    now: Timestamp,
+) -> StorageResult<ConsentRow> {
+    if row.standing.next_change_at.is_none_or(|at| at > now) {
+        return Ok(row);
+    }
+    let mut statement = connection.prepare_cached(CANDIDATE).map_err(database)?;
+    let candidates = follow_candidates(&mut statement, row.candidate)?;
+    Ok(ConsentRow { standing: decide(&row.standing, &candidates, now).standing, ..row })
+}
+
+/// A decision's P35 hash, computed again from what it says, and the decision before it.
+pub(crate) fn hash_again(
+    connection: &Connection,
+    key: &SealingKey,
+    decision: DecisionId,
+) -> StorageResult<(String, Option<DecisionId>)> {
+    let (sealed, previous): (Vec<u8>, _) = connection
+        .prepare_cached("SELECT sealed, previous FROM decisions WHERE decision = ?")
+        .and_then(|mut statement| {
+            statement
+                .query_row([decision.key()], |row| Ok((row.get(0)?, maybe_id(row, "previous")?)))
+        })
+        .map_err(database)?;
+    let opened = opened(key, decision, &sealed)?;
+    let said = canonical(&opened)?;
+    let hash = consent_hash(&HashedFields {
+        reference: &said.reference,
+        email: said.email.as_deref(),
+        policy: said.policy,
+        granted: said.state == PermissionState::Granted,
+        recorded_at: said.recorded_at,
+        ip_address: said.ip_address.as_deref(),
+    });
+    Ok((hash, previous))
 }
 
 fn insert_decision(
@@ -535,11 +586,17 @@ pub(crate) fn candidates(
     tx: &Tx<'_, '_>,
     first: Option<DecisionId>,
 ) -> StorageResult<Vec<Candidate>> {
+    follow_candidates(&mut *tx.sql(CANDIDATE)?, first)
+}
+
+const CANDIDATE: &str = "SELECT state, obtained_at, valid_from, valid_until, next_candidate FROM decisions WHERE decision = ?";
+
+fn follow_candidates(
+    statement: &mut Statement<'_>,
+    first: Option<DecisionId>,
+) -> StorageResult<Vec<Candidate>> {
     let mut candidates = Vec::new();
     let mut next = first;
-    let mut statement = tx.sql(
-        "SELECT state, obtained_at, valid_from, valid_until, next_candidate FROM decisions WHERE decision = ?",
-    )?;
     while let Some(decision) = next {
         let (candidate, following) = statement
             .query_row([decision.key()], |row| {

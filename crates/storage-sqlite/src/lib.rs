@@ -7,6 +7,7 @@
 mod accounts;
 mod attempts;
 mod checkpoint;
+mod consent_search;
 mod consents;
 mod deliveries;
 mod endpoint_secrets;

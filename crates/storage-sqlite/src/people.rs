@@ -9,7 +9,7 @@ use abide_storage::StorageResult;
 use abide_storage::sealing::{OrganizationKeys, Place, SubjectKey, normalise_email};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::rows::{damaged, database};
+use crate::rows::{damaged, database, id};
 use crate::tx::{Person, Tx};
 
 /// Kind of identifier: the organization's own reference.
@@ -136,6 +136,24 @@ fn insert_identifier(
     .execute(params![organization.key(), blind, person.id.key(), kind, sealed])
     .map_err(database)?;
     Ok(())
+}
+
+/// The person with that reference, for readers.
+pub(crate) fn known_as(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    organization: OrganizationId,
+    reference: &str,
+) -> StorageResult<Option<SubjectId>> {
+    let blind = keys.index_key.blind(REFERENCE, reference).0;
+    connection
+        .prepare_cached("SELECT subject FROM identifiers WHERE organization = ? AND blind = ?")
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![organization.key(), blind], |row| id(row, "subject"))
+                .optional()
+        })
+        .map_err(database)
 }
 
 /// A person's key out of the row; `None` when the person was erased.

@@ -7,6 +7,7 @@ use crate::migrations;
 const SOURCES: &[&str] = &[
     include_str!("accounts.rs"),
     include_str!("attempts.rs"),
+    include_str!("consent_search.rs"),
     include_str!("consents.rs"),
     include_str!("deliveries.rs"),
     include_str!("endpoint_secrets.rs"),
@@ -101,6 +102,10 @@ fn i8_work_is_found_by_its_index() {
             "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         ),
         ("UPDATE deliveries SET state = 'erased'", "deliveries_waiting_for (subject=?)"),
+        (
+            "SELECT consents.* FROM decisions",
+            "decisions_feed (organization=? AND log_index>? AND log_index<?)",
+        ),
         ("SELECT changed AS place", "endpoints_changed (changed>?)"),
         ("SELECT max(changed)", "endpoints_changed"),
         ("SELECT erasure AS place", "INTEGER PRIMARY KEY (rowid>?)"),

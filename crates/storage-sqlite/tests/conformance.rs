@@ -46,6 +46,13 @@ conforms! {
         keys_open_until_revoked,
         keys_have_their_own_limit,
         organization_names_are_unique;
+    consent_search:
+        those_decided_last_come_first,
+        each_filter_lets_its_own_through,
+        i13_lists_and_answers_keep_to_their_organization,
+        the_erased_are_in_no_list_and_no_answer,
+        what_is_relied_on_stands_now,
+        a_hash_is_held_against_what_was_recorded;
     consents:
         each_operation_leaves_all_its_parts,
         what_was_told_stays_as_it_was,

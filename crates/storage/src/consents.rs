@@ -7,7 +7,8 @@ use abide_core::ids::{BatchId, ConsentId, OrganizationId};
 use abide_core::json::JsonObject;
 use async_trait::async_trait;
 
-use crate::StorageResult;
+use crate::consent_search::{ConsentAnswer, ConsentFilter, ConsentPage, ConsentQuestion};
+use crate::{PageWanted, StorageResult};
 
 /// What a batch call recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,24 @@ pub trait Consents: Send + Sync {
         organization: OrganizationId,
         consent: ConsentId,
     ) -> StorageResult<Option<ConsentView>>;
+
+    /// Records that a filter lets through, those decided last first, without those of erased people. What it reads is
+    /// bounded; the page says what it leaves open. A record decided anew while somebody pages moves to the front.
+    async fn list(
+        &self,
+        organization: OrganizationId,
+        filter: ConsentFilter,
+        page: PageWanted,
+    ) -> StorageResult<ConsentPage>;
+
+    /// The record that answers a question, judged at `now` though its change was not told yet; `None` where the person
+    /// is not known, was erased, or has no such record.
+    async fn verify(
+        &self,
+        organization: OrganizationId,
+        question: ConsentQuestion,
+        now: Timestamp,
+    ) -> StorageResult<Option<ConsentAnswer>>;
 
     /// For the engine's clockwork: judges up to `limit` records whose `next_change_at` has come, of any organization,
     /// and tells what changed. Answers how many it judged.

@@ -12,6 +12,7 @@
 //! [`Committed`], which the engine implements and the store calls.
 
 pub mod accounts;
+pub mod consent_search;
 pub mod consents;
 pub mod credential;
 pub mod deliveries;

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod decision;
 pub mod hash;
 pub mod permission;
+pub mod verdict;
 
 pub use batch::{BATCH_EVENT_LIMIT, split_batch};
 pub use decision::{

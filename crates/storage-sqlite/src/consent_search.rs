@@ -1,0 +1,444 @@
+//! Consents looked for by what they are, for readers.
+//!
+//! No index serves these lists: one more tree would cost every new record a write, and what the ledger has suffices. An
+//! organization's decisions stand in its feed in the order they were recorded, and each record is met at the last of its
+//! own. So the newest page reads little more than it shows, while a later page, a rare filter or a total reads on through
+//! the feed: some microseconds for each decision, those since replaced included. [`BOUNDS`] ends that, and the answer then
+//! says from where a filter by time goes on; where such a filter begins is found by halving the feed, which has no gaps.
+//! A person's records have an index and are read as they are. What is sealed is opened for the page alone.
+
+use abide_core::Timestamp;
+use abide_core::consent::PermissionState;
+use abide_core::consent::verdict::HashFinding;
+use abide_core::ids::{DecisionId, OrganizationId, PolicyId, PurposeId, SEQUENCE_BITS};
+use abide_storage::consent_search::{
+    ConsentAnswer, ConsentFilter, ConsentPage, ConsentQuestion, Rest,
+};
+use abide_storage::sealing::{OrganizationKeys, SealingKey};
+use abide_storage::{Page, PageWanted, StorageResult};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::keys::organization_keys;
+use crate::ledger::{self, ConsentRow};
+use crate::people;
+use crate::rows::{damaged, database, id, maybe_id};
+use crate::shared::Shared;
+
+/// How far a list goes.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Decisions it looks at.
+    decisions: i64,
+    /// Records it counts beyond the page's end.
+    beyond: u64,
+}
+
+/// Under half a second for the worst of questions.
+const BOUNDS: Bounds = Bounds { decisions: 100_000, beyond: 10_000 };
+
+/// Decisions of one record that a hash is looked for among, from the last one back.
+const HASHES: usize = 1_000;
+
+/// A filter in the store's own terms.
+struct Wanted {
+    purpose: Option<PurposeId>,
+    granted: Option<bool>,
+    policy: Option<PolicyId>,
+    /// The least key of a last decision.
+    from: i64,
+    /// What such a key lies below.
+    to: i64,
+}
+
+/// The page that is asked for, gathered row by row.
+struct Gathered {
+    skipped: u64,
+    limit: usize,
+    most: u64,
+    seen: u64,
+    rows: Vec<ConsentRow>,
+}
+
+impl Gathered {
+    fn new(page: PageWanted, bounds: Bounds) -> Self {
+        let (skipped, limit) = (page.offset(), page.limit as usize);
+        let most = skipped + limit as u64 + bounds.beyond;
+        Self { skipped, limit, most, seen: 0, rows: Vec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.seen == self.most
+    }
+
+    fn take<E>(&mut self, row: impl FnOnce() -> Result<ConsentRow, E>) -> Result<(), E> {
+        if self.seen >= self.skipped && self.rows.len() < self.limit {
+            self.rows.push(row()?);
+        }
+        self.seen += 1;
+        Ok(())
+    }
+}
+
+pub(crate) fn list(
+    connection: &Connection,
+    shared: &Shared,
+    organization: OrganizationId,
+    filter: &ConsentFilter,
+    page: PageWanted,
+) -> StorageResult<ConsentPage> {
+    list_within(connection, shared, organization, filter, page, BOUNDS)
+}
+
+fn list_within(
+    connection: &Connection,
+    shared: &Shared,
+    organization: OrganizationId,
+    filter: &ConsentFilter,
+    page: PageWanted,
+    bounds: Bounds,
+) -> StorageResult<ConsentPage> {
+    let keys = organization_keys(connection, shared, organization)?;
+    let mut gathered = Gathered::new(page, bounds);
+    let key_at = |at: Timestamp| at.as_millis() << SEQUENCE_BITS;
+    let purpose = match &filter.purpose {
+        Some(name) => purpose_named(connection, organization, name)?.map(Some),
+        None => Some(None),
+    };
+    let rest = match purpose {
+        // Nobody was ever asked about it.
+        None => Rest::Nothing,
+        Some(purpose) => {
+            let wanted = Wanted {
+                purpose,
+                granted: filter.granted,
+                policy: filter.policy,
+                from: filter.from.map_or(0, key_at),
+                to: filter.to.map_or(i64::MAX, key_at),
+            };
+            match &filter.reference {
+                Some(reference) => gather_person(
+                    connection,
+                    &keys,
+                    organization,
+                    reference,
+                    &wanted,
+                    &mut gathered,
+                )?,
+                None => gather(connection, organization, &wanted, bounds, &mut gathered)?,
+            }
+        }
+    };
+    let mut items = Vec::with_capacity(gathered.rows.len());
+    for row in &gathered.rows {
+        items.extend(ledger::view(connection, &keys, row)?);
+    }
+    Ok(ConsentPage { page: Page { items, total: gathered.seen }, rest })
+}
+
+/// Through the organization's feed, from its end.
+fn gather(
+    connection: &Connection,
+    organization: OrganizationId,
+    wanted: &Wanted,
+    bounds: Bounds,
+    gathered: &mut Gathered,
+) -> StorageResult<Rest> {
+    let head = head(connection, organization)?;
+    let first = first_from(connection, organization, head, wanted.from)?;
+    let last = match wanted.to {
+        i64::MAX => head,
+        to => first_from(connection, organization, head, to)? - 1,
+    };
+    let lowest = first.max(last - bounds.decisions + 1);
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT consents.* FROM decisions CROSS JOIN consents ON consents.consent = decisions.consent \
+             AND consents.latest = decisions.decision CROSS JOIN subjects ON subjects.subject = consents.subject \
+             WHERE decisions.organization = ?1 AND decisions.log_index >= ?2 AND decisions.log_index <= ?3 \
+             AND subjects.wrapped_key IS NOT NULL AND (?4 IS NULL OR consents.purpose = ?4) \
+             AND (?5 IS NULL OR (consents.state IS 'GRANTED') = ?5) \
+             AND (?6 IS NULL OR (SELECT policy FROM decisions AS shown \
+             WHERE shown.decision = coalesce(consents.in_force, consents.latest)) = ?6) \
+             ORDER BY decisions.log_index DESC",
+        )
+        .map_err(database)?;
+    let mut rows = statement
+        .query(params![
+            organization.key(),
+            lowest,
+            last,
+            wanted.purpose.map(PurposeId::key),
+            wanted.granted,
+            wanted.policy.map(PolicyId::key),
+        ])
+        .map_err(database)?;
+    while let Some(row) = rows.next().map_err(database)? {
+        if gathered.is_full() {
+            return Ok(Rest::Uncounted);
+        }
+        gathered.take(|| ConsentRow::read(row)).map_err(database)?;
+    }
+    if lowest <= first {
+        return Ok(Rest::Nothing);
+    }
+    let oldest = at_index(connection, organization, lowest)?;
+    let oldest = oldest.ok_or_else(|| damaged("decisions.log_index"))?;
+    // Decisions of the same millisecond may not have been looked at either.
+    Ok(Rest::Before(oldest.drawn_at().plus_millis(1)))
+}
+
+/// Through one person's records.
+fn gather_person(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    organization: OrganizationId,
+    reference: &str,
+    wanted: &Wanted,
+    gathered: &mut Gathered,
+) -> StorageResult<Rest> {
+    let Some(subject) = people::known_as(connection, keys, organization, reference)? else {
+        return Ok(Rest::Nothing);
+    };
+    let mut rows = ledger::all_of(connection, subject)?;
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.latest));
+    for row in rows {
+        let decided = row.latest.map_or(0, DecisionId::key);
+        let is_wanted = (wanted.from..wanted.to).contains(&decided)
+            && wanted.purpose.is_none_or(|purpose| purpose == row.purpose)
+            && wanted.granted.is_none_or(|granted| granted == grants(&row))
+            && names(connection, &row, wanted.policy)?;
+        if !is_wanted {
+            continue;
+        }
+        if gathered.is_full() {
+            return Ok(Rest::Uncounted);
+        }
+        gathered.take(|| Ok::<_, abide_storage::StorageError>(row))?;
+    }
+    Ok(Rest::Nothing)
+}
+
+fn grants(row: &ConsentRow) -> bool {
+    row.standing.in_force.is_some_and(|held| held.state == PermissionState::Granted)
+}
+
+/// Whether the decision shown names that policy, if one is wanted.
+fn names(
+    connection: &Connection,
+    row: &ConsentRow,
+    wanted: Option<PolicyId>,
+) -> StorageResult<bool> {
+    let Some(wanted) = wanted else { return Ok(true) };
+    let named: Option<PolicyId> = connection
+        .prepare_cached("SELECT policy FROM decisions WHERE decision = ?")
+        .and_then(|mut statement| {
+            let decision = row.shown().map_or(0, DecisionId::key);
+            statement.query_row([decision], |row| maybe_id(row, "policy"))
+        })
+        .map_err(database)?;
+    Ok(named == Some(wanted))
+}
+
+fn purpose_named(
+    connection: &Connection,
+    organization: OrganizationId,
+    name: &str,
+) -> StorageResult<Option<PurposeId>> {
+    connection
+        .prepare_cached("SELECT purpose FROM purposes WHERE organization = ? AND name = ?")
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![organization.key(), name], |row| id(row, "purpose"))
+                .optional()
+        })
+        .map_err(database)
+}
+
+/// The last number in the feed of decisions.
+fn head(connection: &Connection, organization: OrganizationId) -> StorageResult<i64> {
+    let last: Option<i64> = connection
+        .prepare_cached(
+            "SELECT log_index FROM decisions WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
+        )
+        .and_then(|mut statement| {
+            statement.query_row([organization.key()], |row| row.get(0)).optional()
+        })
+        .map_err(database)?;
+    Ok(last.unwrap_or(0))
+}
+
+fn at_index(
+    connection: &Connection,
+    organization: OrganizationId,
+    log_index: i64,
+) -> StorageResult<Option<DecisionId>> {
+    connection
+        .prepare_cached("SELECT decision FROM decisions WHERE organization = ? AND log_index = ?")
+        .and_then(|mut statement| {
+            statement.query_row([organization.key(), log_index], |row| id(row, 0)).optional()
+        })
+        .map_err(database)
+}
+
+/// The number of the first decision with that key or a later one; the one after `head` where there is none. The feed's
+/// numbers and its keys grow together.
+fn first_from(
+    connection: &Connection,
+    organization: OrganizationId,
+    head: i64,
+    key: i64,
+) -> StorageResult<i64> {
+    let (mut low, mut high) = (1, head + 1);
+    while low < high && key > 0 {
+        let middle = low.midpoint(high);
+        let found = at_index(connection, organization, middle)?;
+        if found.is_some_and(|decision| decision.key() >= key) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(low)
+}
+
+pub(crate) fn verify(
+    connection: &Connection,
+    shared: &Shared,
+    organization: OrganizationId,
+    question: &ConsentQuestion,
+    now: Timestamp,
+) -> StorageResult<Option<ConsentAnswer>> {
+    let keys = organization_keys(connection, shared, organization)?;
+    let Some(subject) = people::known_as(connection, &keys, organization, &question.reference)?
+    else {
+        return Ok(None);
+    };
+    let Some(key) = people::key_of(connection, &keys, subject)? else { return Ok(None) };
+    let purpose = match &question.purpose {
+        Some(name) => match purpose_named(connection, organization, name)? {
+            Some(purpose) => Some(purpose),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    let mut best: Option<ConsentRow> = None;
+    for row in ledger::all_of(connection, subject)? {
+        if purpose.is_some_and(|purpose| purpose != row.purpose) {
+            continue;
+        }
+        let row = ledger::standing_at(connection, row, now)?;
+        let is_asked = purpose.is_some() || names(connection, &row, question.policy)?;
+        let rank = |row: &ConsentRow| (grants(row), row.latest);
+        if is_asked && best.is_none_or(|best| rank(&row) > rank(&best)) {
+            best = Some(row);
+        }
+    }
+    let Some(row) = best else { return Ok(None) };
+    let hash = match &question.hash {
+        Some(hash) => Some(find_hash(connection, &key, &row, hash)?),
+        None => None,
+    };
+    let consent = ledger::view_with(connection, &key, &row)?;
+    Ok(Some(ConsentAnswer { consent, hash }))
+}
+
+/// Which of a record's decisions has that hash.
+fn find_hash(
+    connection: &Connection,
+    key: &SealingKey,
+    row: &ConsentRow,
+    hash: &str,
+) -> StorageResult<HashFinding> {
+    let shown = row.shown()?;
+    let (current, _) = ledger::hash_again(connection, key, shown)?;
+    if current == hash {
+        return Ok(HashFinding::Current);
+    }
+    let mut next = row.latest;
+    for _ in 0..HASHES {
+        let Some(decision) = next else { break };
+        let (found, previous) = ledger::hash_again(connection, key, decision)?;
+        if found == hash {
+            return Ok(HashFinding::Other);
+        }
+        next = previous;
+    }
+    Ok(HashFinding::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use abide_core::access::{Actor, Caller};
+    use abide_core::consent::{LawfulBasis, NewDecision, SubjectInput, Validity};
+    use abide_storage::suite::{Dice, at, masters};
+    use abide_storage::{Accounts as _, Consents as _};
+
+    use super::*;
+    use crate::SqliteStore;
+
+    fn grant(reference: &str) -> NewDecision {
+        NewDecision {
+            subject: SubjectInput { reference: reference.to_owned(), email: None },
+            purpose: "news".to_owned(),
+            basis: LawfulBasis::Consent,
+            state: PermissionState::Granted,
+            policy: None,
+            metadata: None,
+            ip_address: None,
+            obtained_at: None,
+            validity: Validity::default(),
+        }
+    }
+
+    /// I9, P32, P34: a list ends at its bounds and says so; going on as it says shows every record.
+    #[tokio::test]
+    async fn i9_p34_a_list_reads_so_much_and_no_more() {
+        let store = SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
+        let organization = store.create_organization("us", at(0)).await.unwrap().id;
+        let by = Caller { organization, actor: Actor::Operator };
+        for number in 0..30 {
+            let name = format!("person{}", number % 20);
+            store.record(&by, grant(&name), at(number)).await.unwrap();
+        }
+        let ask = async |to: Option<Timestamp>, page, decisions, beyond| {
+            let filter = ConsentFilter { to, ..ConsentFilter::default() };
+            let bounds = Bounds { decisions, beyond };
+            let found = store.read(move |connection, shared| {
+                let page = PageWanted { page, limit: 5 };
+                list_within(connection, shared, organization, &filter, page, bounds)
+            });
+            let ConsentPage { page, rest } = found.await.unwrap();
+            (page.items.into_iter().map(|one| one.reference).collect::<Vec<_>>(), page.total, rest)
+        };
+        for (page, total, rest) in [
+            (1, 8, Rest::Uncounted),
+            (2, 13, Rest::Uncounted),
+            (4, 20, Rest::Nothing),
+            (9, 20, Rest::Nothing),
+        ] {
+            let found = ask(None, page, 1_000, 3).await;
+            assert_eq!((found.1, found.2), (total, rest), "page {page}");
+            assert_eq!(found.0.len(), if page == 9 { 0 } else { 5 });
+        }
+        // Seven decisions at a time.
+        let (mut to, mut seen, mut calls) = (None, Vec::new(), 0);
+        loop {
+            calls += 1;
+            for page in 1..=2 {
+                seen.extend(ask(to, page, 7, 100).await.0);
+            }
+            match ask(to, 1, 7, 100).await.2 {
+                Rest::Before(at) => to = Some(at),
+                Rest::Nothing => break,
+                Rest::Uncounted => panic!("all of seven are counted"),
+            }
+        }
+        assert_eq!(calls, 5, "each begins with the last millisecond of the one before");
+        seen.dedup();
+        let expected: Vec<_> =
+            (10..30).rev().map(|number| format!("person{}", number % 20)).collect();
+        assert_eq!(seen, expected);
+    }
+}
