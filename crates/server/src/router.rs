@@ -64,8 +64,8 @@ pub fn router(app: App) -> Router {
         .with_state(shared)
 }
 
-fn own() -> [(&'static str, MethodRouter<Shared>); 6] {
-    [
+fn own() -> Vec<(&'static str, MethodRouter<Shared>)> {
+    vec![
         ("/healthz", get(health::healthz)),
         ("/readyz", get(health::readyz)),
         ("/metrics", get(health::metrics)),
@@ -75,10 +75,12 @@ fn own() -> [(&'static str, MethodRouter<Shared>); 6] {
     ]
 }
 
-fn consentproof() -> [(&'static str, MethodRouter<Shared>); 9] {
-    [
-        ("/consent", post(consent::create::handler)),
+fn consentproof() -> Vec<(&'static str, MethodRouter<Shared>)> {
+    vec![
+        ("/consent", post(consent::create::handler).get(consent::list::handler)),
         ("/consent/batch", post(consent::create_batch::handler)),
+        ("/consent/user/{ref}", get(consent::list_of_user::handler)),
+        ("/consent/verify", get(consent::verify::handler)),
         ("/consent/{id}", get(consent::get::handler).patch(consent::change::handler)),
         ("/consent/{id}/withdraw", post(consent::withdraw::handler)),
         ("/policies", post(policies::create::handler).get(policies::list::handler)),

@@ -58,14 +58,20 @@ impl FromField for Timestamp {
     }
 }
 
-impl FromField for EffectiveDate {
-    fn read(raw: &RawValue) -> Result<Self, String> {
-        let text = text(raw)?;
+impl EffectiveDate {
+    /// Out of a text; a day is its first instant.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let day = (text.len() == 10).then(|| format!("{text}T00:00:00Z"));
-        Timestamp::parse(day.as_deref().unwrap_or(&text)).map(Self).map_err(|_| {
+        Timestamp::parse(day.as_deref().unwrap_or(text)).map(Self).map_err(|_| {
             "must be a day such as 2024-01-15 or an RFC 3339 time such as 2024-01-15T10:30:00Z"
                 .to_owned()
         })
+    }
+}
+
+impl FromField for EffectiveDate {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        Self::parse(&text(raw)?)
     }
 }
 

@@ -1,5 +1,9 @@
 //! The query of a list: its page and its filters.
 
+use std::borrow::Cow;
+
+use abide_core::ids::{Id, Kind};
+use abide_core::policy::text_problem;
 use abide_storage::PageWanted;
 use axum::extract::Query;
 use http::Uri;
@@ -48,6 +52,35 @@ impl Params {
         self.take(name, |text| text.parse().map_err(|_| "must be true or false".to_owned()))
     }
 
+    /// A parameter that is a short text.
+    pub(crate) fn text(&mut self, name: Name, limit: usize) -> Option<String> {
+        self.take(name, |text| text_problem(text, limit).map_or_else(|| Ok(text.to_owned()), Err))
+    }
+
+    /// A short text that must be there.
+    pub(crate) fn required_text(&mut self, name: Name, limit: usize) -> Option<String> {
+        if !self.holds(name) {
+            self.problem(name, "is required");
+        }
+        self.text(name, limit)
+    }
+
+    /// A parameter that is an id.
+    pub(crate) fn id<K: Kind>(&mut self, name: Name) -> Option<Id<K>> {
+        self.take(name, |text| Id::parse(text).map_err(|problem| problem.to_string()))
+    }
+
+    /// Whether a parameter is given, readable or not.
+    pub(crate) fn holds(&self, name: Name) -> bool {
+        self.given.iter().any(|(known, _)| name.0.contains(&known.as_str()))
+    }
+
+    /// Notes a problem of a parameter.
+    pub(crate) fn problem(&mut self, name: Name, problem: impl Into<Cow<'static, str>>) {
+        let field = name.0[0].to_owned();
+        self.problems.push(FieldProblem { field, problem: problem.into() });
+    }
+
     /// A parameter in whatever way `read` reads it.
     pub(crate) fn take<T: PartialEq>(
         &mut self,
@@ -66,8 +99,7 @@ impl Params {
                     continue;
                 }
             };
-            self.problems
-                .push(FieldProblem { field: name.0[0].to_owned(), problem: problem.into() });
+            self.problem(name, problem);
             return None;
         }
         held

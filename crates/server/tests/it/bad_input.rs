@@ -253,7 +253,7 @@ fn p29_any_path_query_and_header() {
     });
     let header = prop::collection::vec(0x20_u8..=0x7e, 0..120);
     runner(256)
-        .run(&(segment, header, 0_usize..6), |(segment, header, at)| {
+        .run(&(segment, header, 0_usize..10), |(segment, header, at)| {
             let (method, path) = match at {
                 0 => (Method::GET, format!("/v1/consent/{segment}")),
                 1 => (Method::POST, format!("/v1/consent/{segment}/withdraw")),
@@ -262,6 +262,16 @@ fn p29_any_path_query_and_header() {
                 4 => (
                     Method::GET,
                     format!("/v1/policies?page={segment}&{segment}=1&is_active={segment}"),
+                ),
+                5 => (Method::GET, format!("/v1/consent/user/{segment}?from={segment}")),
+                6 => (
+                    Method::GET,
+                    format!("/v1/consent?subject_id={segment}&consentType={segment}&granted={segment}"),
+                ),
+                7 => (Method::GET, format!("/v1/consent?to={segment}&policy_id={segment}")),
+                8 => (
+                    Method::GET,
+                    format!("/v1/consent/verify?subject_id={segment}&consent_type={segment}&consent_hash={segment}"),
                 ),
                 _ => (Method::GET, format!("/v1/{segment}/{segment}")),
             };

@@ -8,9 +8,12 @@ use serde_json::json;
 use crate::support::{Reply, World};
 
 /// Every operation with the scope it asks for. Ids are filled in for `{consent}`, `{policy}`, `{webhook}`.
-const OPERATIONS: [(Method, &str, Scope); 16] = [
+const OPERATIONS: [(Method, &str, Scope); 19] = [
     (Method::POST, "/v1/consent", Scope::ConsentWrite),
     (Method::POST, "/v1/consent/batch", Scope::ConsentWrite),
+    (Method::GET, "/v1/consent", Scope::ConsentRead),
+    (Method::GET, "/v1/consent/user/u", Scope::ConsentRead),
+    (Method::GET, "/v1/consent/verify?subject_id=u&consent_type=m", Scope::ConsentRead),
     (Method::GET, "/v1/consent/{consent}", Scope::ConsentRead),
     (Method::PATCH, "/v1/consent/{consent}", Scope::ConsentWrite),
     (Method::POST, "/v1/consent/{consent}/withdraw", Scope::ConsentWrite),

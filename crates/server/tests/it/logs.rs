@@ -89,6 +89,14 @@ async fn i11_nothing_personal_and_no_secret_is_logged() {
     assert_eq!(world.post("/v1/consent", &bad).await.status, 400);
     assert_eq!(world.get("/v1/policies?page=query-7f3a").await.status, 400);
     assert_eq!(world.get("/v1/consent/path-7f3a").await.status, 404);
+    for sound in [
+        "/v1/consent/user/person-7f3a?consent_type=purpose-7f3a",
+        "/v1/consent?subject_id=person-7f3a",
+        "/v1/consent/verify?subject_id=person-7f3a&consent_type=purpose-7f3a",
+    ] {
+        world.get(sound).await.data();
+    }
+    assert_eq!(world.get("/v1/consent/user/person-7f3a%ff").await.status, 400);
     assert_eq!(world.get("/path-7f3a?query-7f3a").await.status, 404);
     let odd = Request::builder()
         .method(Method::from_bytes(b"METHOD-7F3A").unwrap())
@@ -110,5 +118,6 @@ async fn i11_nothing_personal_and_no_secret_is_logged() {
         log.lines().filter(|line| line.contains("ERROR") && line.contains(request)).collect();
     assert_eq!(told.len(), 1, "a failure is logged once, under its request id: {told:?}");
     assert!(told[0].contains("/v1/consent") && told[0].contains("503"), "{told:?}");
+    assert!(log.contains("/v1/consent/user/{ref}"), "the reference is no part of the route");
     assert!(log.contains("/v1/consent/{id}"), "routes are named by their templates");
 }

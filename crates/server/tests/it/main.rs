@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod browser;
+mod consent_search;
 mod consents;
 mod endpoints;
 mod idempotency;

@@ -14,7 +14,7 @@ enum Owner {
 }
 
 /// Every bare path and its one owner, named by the form of its errors.
-const PATHS: [(&str, Owner); 34] = [
+const PATHS: &[(&str, Owner)] = &[
     ("/", Owner::Dashboard),
     ("/account", Owner::Dashboard),
     ("/account/name", Owner::Dashboard),
@@ -43,6 +43,8 @@ const PATHS: [(&str, Owner); 34] = [
     ("/readyz", Owner::Abide),
     ("/v1/consent", Owner::ConsentProof),
     ("/v1/consent/batch", Owner::ConsentProof),
+    ("/v1/consent/user/{id}", Owner::ConsentProof),
+    ("/v1/consent/verify", Owner::ConsentProof),
     ("/v1/consent/{id}", Owner::ConsentProof),
     ("/v1/consent/{id}/withdraw", Owner::ConsentProof),
     ("/v1/policies", Owner::ConsentProof),

@@ -32,6 +32,30 @@ async fn p36_a_version_is_created() {
     assert_eq!((again.status.as_u16(), again.code().as_str()), (409, "CONFLICT"));
 }
 
+/// P32: policies come in pages; one beyond the end is empty, and a limit has its bounds.
+#[tokio::test]
+async fn p32_versions_come_in_pages() {
+    let world = World::start().await;
+    for name in ["1", "2", "3"] {
+        world.post("/v1/policies", &version(name)).await.data();
+        world.clock.pass(1_000);
+    }
+    let page = async |query: &str| {
+        let reply = world.get(&format!("/v1/policies?{query}")).await;
+        let data = reply.data();
+        let names = data.as_array().unwrap().iter().map(|item| item["version"].clone());
+        (names.collect::<Vec<_>>(), reply.json()["pagination"].clone())
+    };
+    let told = |page: u32| json!({"page": page, "limit": 2, "total": 3, "pages": 2});
+    assert_eq!(page("limit=2").await, (vec![json!("3"), json!("2")], told(1)));
+    assert_eq!(page("limit=2&page=2").await, (vec![json!("1")], told(2)));
+    assert_eq!(page("limit=2&page=3").await, (vec![], told(3)));
+    for (bad, field) in [("page=0", "page"), ("limit=0", "limit"), ("limit=101", "limit")] {
+        let reply = world.get(&format!("/v1/policies?{bad}")).await;
+        assert_eq!((reply.status.as_u16(), reply.fields()), (400, vec![field.to_owned()]));
+    }
+}
+
 /// P36: list with filters, change, delete.
 #[tokio::test]
 async fn p36_versions_are_listed_changed_and_deleted() {

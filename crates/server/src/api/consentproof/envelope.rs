@@ -111,6 +111,27 @@ pub(crate) fn page<'a, T, V: Serialize>(
     wanted: PageWanted,
     view: impl Fn(&'a T) -> V,
 ) -> Answer {
+    paged(page, wanted, view, None)
+}
+
+/// [`page`] with a word about what it leaves open, if it does.
+pub(crate) fn page_with_note<'a, T, V: Serialize>(
+    page: &'a Page<T>,
+    wanted: PageWanted,
+    view: impl Fn(&'a T) -> V,
+    note: Option<&str>,
+    now: Timestamp,
+) -> Answer {
+    let meta = note.map(|message| Meta { message, timestamp: now.to_seconds_text() });
+    paged(page, wanted, view, meta)
+}
+
+fn paged<'a, T, V: Serialize>(
+    page: &'a Page<T>,
+    wanted: PageWanted,
+    view: impl Fn(&'a T) -> V,
+    meta: Option<Meta<'_>>,
+) -> Answer {
     let pagination = Some(Pagination {
         page: wanted.page,
         limit: wanted.limit,
@@ -118,7 +139,7 @@ pub(crate) fn page<'a, T, V: Serialize>(
         pages: page.total.div_ceil(u64::from(wanted.limit)),
     });
     let data: Vec<V> = page.items.iter().map(view).collect();
-    success(StatusCode::OK, &Given { success: true, data, meta: None, pagination })
+    success(StatusCode::OK, &Given { success: true, data, meta, pagination })
 }
 
 fn success<T: Serialize>(status: StatusCode, body: &Given<'_, T>) -> Answer {

@@ -7,6 +7,9 @@ pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod create_batch;
 pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod list_of_user;
+pub(crate) mod verify;
 pub(crate) mod withdraw;
 
 use std::net::IpAddr;

@@ -1,0 +1,85 @@
+//! `GET /v1/consent/verify`: whether there is a consent to rely on, now.
+//!
+//! Asked before acting on a consent, so the record is judged at this instant. `valid` is the answer; `reason` says why not.
+//! A `consent_hash` is held against what was recorded, the hash computed again: whether the record ever said so, and
+//! whether that is what it says now.
+
+use abide_core::consent::verdict::{HashFinding, Verdict, verdict};
+use abide_dialects::consentproof::ConsentObject;
+use abide_storage::consent_search::ConsentQuestion;
+use axum::extract::State;
+use http::Uri;
+use serde::Serialize;
+
+use super::{CONSENT_TYPE, POLICY_ID, SUBJECT_ID};
+use crate::api::consentproof::envelope::{Answer, ok};
+use crate::caller::{By, ConsentRead};
+use crate::input::{Name, Params};
+use crate::router::Shared;
+
+const CONSENT_HASH: Name = Name(&["consent_hash", "consentHash"]);
+
+#[derive(Serialize)]
+struct Verified<'a> {
+    valid: bool,
+    granted: bool,
+    reason: Option<&'static str>,
+    consent: Option<ConsentObject<'a>>,
+    hash: Option<HashTold>,
+    checked_at: String,
+}
+
+#[derive(Serialize)]
+struct HashTold {
+    /// Whether a decision of this record has that hash.
+    recorded: bool,
+    /// Whether it is the one shown.
+    current: bool,
+}
+
+pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, uri: Uri) -> Answer {
+    let mut params = Params::parse(&uri)?;
+    let question = question(&mut params);
+    let question = params.finish(question)?;
+    let (policy, asks_hash) = (question.policy, question.hash.is_some());
+    let app = &shared.app;
+    let now = app.clock.now();
+    let found = app.storage.consents().verify(by.caller.organization, question, now).await?;
+    let consent = found.as_ref().map(|found| &found.consent);
+    let hash = match &found {
+        Some(found) => found.hash,
+        None => asks_hash.then_some(HashFinding::Unknown),
+    };
+    let verdict = verdict(consent, policy, hash);
+    ok(Verified {
+        valid: verdict == Verdict::Valid,
+        granted: consent.is_some_and(abide_core::consent::ConsentView::granted),
+        reason: (verdict != Verdict::Valid).then(|| verdict.as_str()),
+        consent: consent.map(ConsentObject::from),
+        hash: hash.map(|hash| HashTold {
+            recorded: hash != HashFinding::Unknown,
+            current: hash == HashFinding::Current,
+        }),
+        checked_at: now.to_seconds_text(),
+    })
+}
+
+fn question(params: &mut Params) -> ConsentQuestion {
+    let reference = params.required_text(SUBJECT_ID, 255);
+    let purpose = params.text(CONSENT_TYPE, 100);
+    let policy = params.id(POLICY_ID);
+    if !params.holds(CONSENT_TYPE) && !params.holds(POLICY_ID) {
+        params.problem(CONSENT_TYPE, "is required, unless `policy_id` is given");
+    }
+    let hash = params.take(CONSENT_HASH, hash);
+    ConsentQuestion { reference: reference.unwrap_or_default(), purpose, policy, hash }
+}
+
+/// With its prefix or without: both are shown around.
+fn hash(text: &str) -> Result<String, String> {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(format!("sha256:{}", hex.to_ascii_lowercase()));
+    }
+    Err("must be `sha256:` and 64 hexadecimal digits".to_owned())
+}
