@@ -1,16 +1,19 @@
 //! The consent ledger.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use abide_core::access::{Actor, Caller};
 use abide_core::consent::hash::{HashedFields, consent_hash};
 use abide_core::consent::{
-    ConsentPatch, ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity,
-    grants_in_time,
+    Candidate, ConsentPatch, ConsentView, LawfulBasis, MAX_CANDIDATES, NewDecision,
+    PermissionState, SubjectInput, Validity, grants_in_time,
 };
 use abide_core::event::{Event, EventBody, EventKind, RENDER_VERSION};
 use abide_core::ids::{
-    Batch, Consent, ConsentId, Decision, OrganizationId, PolicyId, Purpose, PurposeId,
+    Batch, Consent, ConsentId, Decision, DecisionId, OrganizationId, PolicyId, Purpose, PurposeId,
 };
 use abide_core::json::JsonObject;
 use abide_core::policy::text_field;
@@ -26,7 +29,7 @@ use crate::consent_search;
 use crate::ledger::{self, ConsentRow, Taken};
 use crate::people;
 use crate::publish::{self, publish};
-use crate::rows::database;
+use crate::rows::{database, id};
 use crate::tx::Tx;
 use crate::writer::refused;
 
@@ -206,10 +209,40 @@ fn judge(
     now: Timestamp,
 ) -> StorageResult<()> {
     new.check(now)?;
-    match new.policy {
-        Some(policy) => policy_is_open(tx, organization, policy),
-        None => Ok(()),
+    if let Some(policy) = new.policy {
+        policy_is_open(tx, organization, policy)?;
     }
+    has_room(tx, organization, new, now)
+}
+
+/// Refuses a decision given for a time that its record has no room for. Only such decisions pay for the look. Within one
+/// batch it sees the record as it was before: what earlier ones of the batch fill up is refused as they are written.
+fn has_room(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    new: &NewDecision,
+    now: Timestamp,
+) -> StorageResult<()> {
+    if new.validity == Validity::default() {
+        return Ok(());
+    }
+    let Some(person) = people::find_known(tx, organization, &new.subject.reference)? else {
+        return Ok(());
+    };
+    let Some(purpose) = find_purpose(tx, organization, &new.purpose)? else { return Ok(()) };
+    let Some(row) = ledger::of_person(tx, person.id, purpose)? else { return Ok(()) };
+    // So few decisions have room, however they lie.
+    if (row.version as usize) < MAX_CANDIDATES {
+        return Ok(());
+    }
+    let obtained_at = match new.obtained_at {
+        Some(at) => at,
+        None => not_before(tx, &row, now)?,
+    };
+    // Its id is not drawn yet and will be the highest.
+    let decision = DecisionId::from_key(i64::MAX);
+    let candidate = Candidate { decision, state: new.state, obtained_at, validity: new.validity };
+    ledger::has_room(tx, &row, candidate, now)
 }
 
 fn write_decision(
@@ -281,30 +314,36 @@ fn find_or_create_purpose(
     name: &str,
     now: Timestamp,
 ) -> StorageResult<PurposeId> {
-    let cached = (by.organization, name.to_owned());
-    if let Some(purpose) = tx.caches.purposes.get(&cached) {
+    if let Some(purpose) = find_purpose(tx, by.organization, name)? {
         return Ok(purpose);
     }
-    let found: Option<i64> = tx
+    let purpose = tx.id::<Purpose>(now);
+    tx.sql("INSERT INTO purposes (purpose, organization, name, created_at) VALUES (?, ?, ?, ?)")?
+        .execute(params![purpose.key(), by.organization.key(), name, now.as_millis()])
+        .map_err(database)?;
+    tx.audit(by, "purpose.create", &purpose.to_string(), now)?;
+    tx.caches.purposes.insert((by.organization, name.to_owned()), purpose);
+    Ok(purpose)
+}
+
+fn find_purpose(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    name: &str,
+) -> StorageResult<Option<PurposeId>> {
+    let cached = (organization, name.to_owned());
+    if let Some(purpose) = tx.caches.purposes.get(&cached) {
+        return Ok(Some(purpose));
+    }
+    let found: Option<PurposeId> = tx
         .sql("SELECT purpose FROM purposes WHERE organization = ? AND name = ?")?
-        .query_row(params![by.organization.key(), name], |row| row.get(0))
+        .query_row(params![organization.key(), name], |row| id(row, 0))
         .optional()
         .map_err(database)?;
-    let purpose = match found {
-        Some(purpose) => PurposeId::from_key(purpose),
-        None => {
-            let purpose = tx.id::<Purpose>(now);
-            tx.sql(
-                "INSERT INTO purposes (purpose, organization, name, created_at) VALUES (?, ?, ?, ?)",
-            )?
-            .execute(params![purpose.key(), by.organization.key(), name, now.as_millis()])
-            .map_err(database)?;
-            tx.audit(by, "purpose.create", &purpose.to_string(), now)?;
-            purpose
-        }
-    };
-    tx.caches.purposes.insert(cached, purpose);
-    Ok(purpose)
+    if let Some(purpose) = found {
+        tx.caches.purposes.insert(cached, purpose);
+    }
+    Ok(found)
 }
 
 fn policy_is_open(
@@ -402,6 +441,7 @@ fn follow(
         policy_is_open(tx, by.organization, policy)?;
     }
     text_field("consent_type", &new.purpose, 100)?;
+    has_room(tx, by.organization, new, now)?;
     let taken = write_decision(tx, by, new, now)?;
     let action = match taken.event {
         Some(EventKind::ConsentWithdrawn) => "consent.withdraw",

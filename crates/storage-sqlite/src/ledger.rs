@@ -383,6 +383,16 @@ struct Chain {
     next: Option<DecisionId>,
 }
 
+/// Refuses a decision given for a time that its record has no room for, reading only.
+pub(crate) fn has_room(
+    tx: &Tx<'_, '_>,
+    row: &ConsentRow,
+    new: Candidate,
+    now: Timestamp,
+) -> StorageResult<()> {
+    judge(tx, row, new, now).map(|_| ())
+}
+
 /// Judges a record with a new decision, reading no more of the older ones than it takes.
 fn judge(
     tx: &Tx<'_, '_>,

@@ -44,6 +44,17 @@ pub(crate) fn find_or_create(
     Ok(found)
 }
 
+/// The person with that reference, where they were met before.
+pub(crate) fn find_known(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    reference: &str,
+) -> StorageResult<Option<Arc<Person>>> {
+    let keys = tx.keys(organization)?;
+    let blind = keys.index_key.blind(REFERENCE, reference).0;
+    find(tx, organization, &keys, blind)
+}
+
 fn find(
     tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
