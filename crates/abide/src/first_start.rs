@@ -11,12 +11,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use abide_core::access::Scope;
+use abide_core::rate::RateLimit;
 use abide_core::shell::draw;
 use abide_core::user::LINK_MILLIS;
 use abide_server::Dashboard;
 use abide_storage::one_time::TokenSecret;
 use abide_storage::users::NewLink;
-use abide_core::rate::RateLimit;
 use anyhow::Context as _;
 
 use crate::config::beside;

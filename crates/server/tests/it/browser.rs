@@ -114,7 +114,7 @@ pub(crate) fn location(reply: &Reply) -> &str {
 impl World {
     /// Invites somebody of ours; answers their id and the path of their link.
     pub(crate) async fn invited(&self, email: &str, role: Role) -> (UserId, String) {
-        let by = Caller { organization: self.us.id, actor: Actor::Operator };
+        let by = Caller::new(self.us.id, Actor::Operator);
         let secret = TokenSecret::mint(&abide_core::shell::draw(&*self.chance));
         let now = self.now();
         let link = NewLink {

@@ -95,7 +95,7 @@ async fn p34_a_persons_consents() {
         let other = world.get(&format!("{prefix}/consent/user/Bob")).await;
         assert_eq!((other.data(), &other.json()["pagination"]["total"]), (json!([]), &json!(0)));
     }
-    let by = Caller { organization: world.us.id, actor: Actor::Operator };
+    let by = Caller::new(world.us.id, Actor::Operator);
     let now = abide_core::Timestamp::from_millis(0);
     world.store.subjects().erase(&by, "ada/1", now).await.unwrap();
     assert_eq!(world.get("/v1/consent/user/ada%2F1").await.data(), json!([]));

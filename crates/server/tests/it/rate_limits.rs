@@ -109,10 +109,7 @@ async fn p33_without_a_key_the_default_is_told() {
     }
     let own = Some((key.api_key.as_str(), key.api_secret.reveal()));
     assert_eq!(told(&send("/v1/webhooks", own).await), [5, 4, NEXT_MINUTE], "nothing was counted");
-    let by = abide_core::access::Caller {
-        organization: world.us.id,
-        actor: abide_core::access::Actor::Operator,
-    };
+    let by = abide_core::access::Caller::new(world.us.id, abide_core::access::Actor::Operator);
     let now = abide_core::Timestamp::from_millis(0);
     world.store.accounts().revoke_key(&by, key.id, now).await.unwrap();
     let reply = send("/v1/webhooks", own).await;

@@ -117,10 +117,7 @@ async fn an_owner_changes_users() {
         assert_eq!(owner.get(missing).await.status, 404, "{missing}");
     }
     let them = world.tenant("them").await;
-    let by = abide_core::access::Caller {
-        organization: them.id,
-        actor: abide_core::access::Actor::Operator,
-    };
+    let by = abide_core::access::Caller::new(them.id, abide_core::access::Actor::Operator);
     let users = world.store.users();
     let link = abide_storage::users::NewLink {
         secret: abide_storage::sealing::Secret::from("x".to_owned()).hash(),
@@ -208,10 +205,7 @@ async fn an_account_is_its_owners() {
 #[tokio::test]
 async fn the_first_owner_is_welcomed_once() {
     let world = World::start().await;
-    let by = abide_core::access::Caller {
-        organization: world.us.id,
-        actor: abide_core::access::Actor::Operator,
-    };
+    let by = abide_core::access::Caller::new(world.us.id, abide_core::access::Actor::Operator);
     let secret = abide_storage::one_time::TokenSecret::mint(&[7; 32]);
     let now = abide_core::shell::Clock::now(&*world.clock);
     let link = abide_storage::users::NewLink {
