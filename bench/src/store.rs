@@ -56,6 +56,7 @@ pub(crate) async fn make_organizations(
             scopes: vec![Scope::ConsentWrite],
             secret: secret.hash(),
             rate_limit: RateLimit::DEFAULT,
+            expires_at: None,
         };
         let key = store.accounts().create_key(&by, new, now).await?;
         tokens.push(secret.issue(key.id).bearer_token.reveal().to_owned());

@@ -39,7 +39,7 @@ pub enum Actor {
 /// What a key or a user may do. An operation asks for exactly one scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scope {
-    /// Everything in the organization, keys and people's erasure included.
+    /// Everything in the organization, keys and people's erasure included; nothing beyond it.
     #[serde(rename = "admin")]
     Admin,
     /// Read consents and policies.
@@ -51,6 +51,10 @@ pub enum Scope {
     /// Create, change and delete policies; implies reading them.
     #[serde(rename = "policies:write")]
     PoliciesWrite,
+    /// Found organizations and list all there are. For whoever runs the installation: no other scope covers it, and only
+    /// the command line gives it.
+    #[serde(rename = "organizations:write")]
+    OrganizationsWrite,
     /// Read endpoints and their deliveries.
     #[serde(rename = "webhooks:read")]
     WebhooksRead,
@@ -64,10 +68,11 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order help texts list them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Admin,
         Self::ConsentRead,
         Self::ConsentWrite,
+        Self::OrganizationsWrite,
         Self::PoliciesWrite,
         Self::WebhooksRead,
         Self::WebhooksWrite,
@@ -80,6 +85,7 @@ impl Scope {
             Self::Admin => "admin",
             Self::ConsentRead => "consent:read",
             Self::ConsentWrite => "consent:write",
+            Self::OrganizationsWrite => "organizations:write",
             Self::PoliciesWrite => "policies:write",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
@@ -96,10 +102,13 @@ impl Scope {
     pub fn covers(self, wanted: Self) -> bool {
         self == wanted
             || match self {
-                Self::Admin => true,
+                Self::Admin => wanted != Self::OrganizationsWrite,
                 Self::ConsentWrite | Self::PoliciesWrite => wanted == Self::ConsentRead,
                 Self::WebhooksWrite => wanted == Self::WebhooksRead,
-                Self::ConsentRead | Self::WebhooksRead | Self::AuditRead => false,
+                Self::ConsentRead
+                | Self::OrganizationsWrite
+                | Self::WebhooksRead
+                | Self::AuditRead => false,
             }
     }
 }
@@ -112,7 +121,8 @@ mod tests {
     fn scopes_cover_what_they_say() {
         for scope in Scope::ALL {
             assert_eq!(Scope::parse(scope.as_str()), Some(scope));
-            assert!(Scope::Admin.covers(scope));
+            assert_eq!(Scope::Admin.covers(scope), scope != Scope::OrganizationsWrite);
+            assert_eq!(Scope::OrganizationsWrite.covers(scope), scope == Scope::OrganizationsWrite);
             assert_eq!(scope.covers(Scope::Admin), scope == Scope::Admin);
         }
         assert!(Scope::ConsentWrite.covers(Scope::ConsentRead));

@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller, Scope};
 use abide_storage::accounts::ApiKey;
 use abide_storage::{Presented, StorageError};
@@ -71,15 +72,18 @@ macro_rules! needed {
         }
     )*};
 }
-needed! { Admin ConsentRead ConsentWrite PoliciesWrite WebhooksRead WebhooksWrite }
+needed! { Admin AuditRead ConsentRead ConsentWrite OrganizationsWrite PoliciesWrite WebhooksRead WebhooksWrite }
 
 impl<S: Needed> FromRequestParts<Shared> for By<S> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
+        let app = &shared.app;
+        let now = app.clock.now();
         let owner = || Owner::of(parts.uri.path());
-        let key = authenticate(&shared.app, &parts.headers, S::SCOPE).await;
+        let key = authenticate(app, &parts.headers, S::SCOPE, now).await;
         let key = key.map_err(|reason| owner().tell(reason))?;
+        shared.key_uses.note(&app.storage, key.id, now);
         let once = SentKey::of(parts).map_err(|problem| owner().tell(problem))?;
         let caller = Caller::new(key.organization, Actor::Key(key.id));
         Ok(Self { caller, key, once, scope: PhantomData })
@@ -96,13 +100,14 @@ impl<S> By<S> {
     }
 }
 
-/// Finds the caller's key, counts the request, and checks that it holds `scope`.
+/// Finds the caller's key, counts the request, and checks that the key opens something now and holds `scope`.
 pub(crate) async fn authenticate(
     app: &App,
     headers: &HeaderMap,
     scope: Option<Scope>,
+    now: Timestamp,
 ) -> Result<Arc<ApiKey>, TurnedAway> {
-    let key = recognise(app, headers).await?;
+    let key = recognise(app, headers, now).await?;
     match scope {
         Some(scope) if !key.scopes.iter().any(|held| held.covers(scope)) => {
             Err(TurnedAway::Lacks(scope))
@@ -112,14 +117,18 @@ pub(crate) async fn authenticate(
 }
 
 /// The key that was presented, if it opens; its request is counted (P33).
-pub(crate) async fn recognise(app: &App, headers: &HeaderMap) -> Result<Arc<ApiKey>, TurnedAway> {
+pub(crate) async fn recognise(
+    app: &App,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Arc<ApiKey>, TurnedAway> {
     let presented = presented(headers)?;
     let key = app.storage.accounts().key(presented.id()).await.map_err(TurnedAway::Storage)?;
-    if !presented.opens(key.as_deref()) {
+    if !presented.opens(key.as_deref(), now) {
         return Err(TurnedAway::Invalid);
     }
     let key = key.ok_or(TurnedAway::Invalid)?;
-    quota::count(&key, app.clock.now())?;
+    quota::count(&key, now)?;
     Ok(key)
 }
 

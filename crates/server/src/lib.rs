@@ -12,6 +12,7 @@ mod body;
 mod caller;
 mod idempotency;
 mod input;
+mod key_uses;
 mod observe;
 mod pages;
 mod passwords;

@@ -12,6 +12,7 @@ use crate::api::consentproof::{consent, policies, webhooks};
 use crate::api::{abide, health};
 use crate::body::BodyRoom;
 use crate::caller::{TurnedAway, recognise};
+use crate::key_uses::KeyUses;
 use crate::observe::{Observe, RequestIds};
 use crate::pages;
 use crate::passwords::Passwords;
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) app: App,
     pub(crate) request_ids: RequestIds,
     pub(crate) body_room: BodyRoom,
+    pub(crate) key_uses: KeyUses,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     /// Under what accounts are counted there: drawn at start, known to nobody.
@@ -37,6 +39,7 @@ pub fn router(app: App) -> Router {
     let shared = Arc::new(Inner {
         request_ids,
         body_room: BodyRoom::default(),
+        key_uses: KeyUses::default(),
         passwords: Passwords::new(app.chance.as_ref()),
         throttle: Throttle::default(),
         throttle_key: ThrottleKey::new(app.chance.as_ref()),
@@ -117,7 +120,7 @@ async fn turn_away(shared: &Shared, request: Request, reason: Rejected) -> Respo
     let owner = Owner::of(parts.uri.path());
     if owner == Owner::ConsentProof
         && let Err(limited @ TurnedAway::TooMany { .. }) =
-            recognise(&shared.app, &parts.headers).await
+            recognise(&shared.app, &parts.headers, shared.app.clock.now()).await
     {
         return owner.tell(limited);
     }

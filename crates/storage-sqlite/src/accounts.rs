@@ -4,28 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use abide_core::access::{Actor, Caller, Scope};
-use abide_core::ids::{Key, KeyId, Organization as OrganizationKind, OrganizationId};
+use abide_core::ids::{Id, Key, KeyId, OrganizationId};
 use abide_core::policy::text_field;
 use abide_core::rate::RateLimit;
 use abide_core::{Refusal, Timestamp};
-use abide_storage::accounts::{ApiKey, NewKey, Organization};
-use abide_storage::sealing::{OrganizationKeys, SecretHash};
+use abide_storage::accounts::{ApiKey, NewKey, NewOrganization, Organization, OrganizationPatch};
+use abide_storage::sealing::SecretHash;
 use abide_storage::{Accounts, RateMeter, StorageError, StorageResult};
 use async_trait::async_trait;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
+use crate::organizations;
 use crate::rows::{at, database, id, maybe_at, named};
+use crate::tx::Tx;
 use crate::writer::{After, refused};
-
-fn organization_of(row: &Row<'_>) -> rusqlite::Result<Organization> {
-    Ok(Organization {
-        id: id(row, "organization")?,
-        uri: row.get("uri")?,
-        created_at: at(row, "created_at")?,
-    })
-}
 
 fn key_of(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     Ok(ApiKey {
@@ -38,6 +32,8 @@ fn key_of(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         meter: RateMeter::default(),
         created_at: at(row, "created_at")?,
         revoked_at: maybe_at(row, "revoked_at")?,
+        expires_at: maybe_at(row, "expires_at")?,
+        last_used_at: maybe_at(row, "last_used_at")?,
     })
 }
 
@@ -56,50 +52,67 @@ fn stored_key(connection: &Connection, key: KeyId) -> StorageResult<Option<ApiKe
         .map_err(database)
 }
 
-fn is_uri(text: &str) -> bool {
-    let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len()) && text.chars().all(sound)
+/// Refuses a key that could not be stored or would open nothing.
+fn check_key(new: &NewKey, now: Timestamp) -> StorageResult<()> {
+    text_field("name", &new.name, 100)?;
+    if new.scopes.is_empty() {
+        return refused(Refusal::field("scopes", "must name at least one scope"));
+    }
+    if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return refused(Refusal::field("expires_at", "must lie in the future"));
+    }
+    Ok(())
+}
+
+/// Writes a key of the caller's organization, with its audit entry.
+pub(crate) fn insert_key(
+    tx: &mut Tx<'_, '_>,
+    by: &Caller,
+    new: &NewKey,
+    now: Timestamp,
+) -> StorageResult<ApiKey> {
+    let key = ApiKey {
+        id: tx.id::<Key>(now),
+        organization: by.organization,
+        name: new.name.clone(),
+        scopes: new.scopes.clone(),
+        secret: new.secret,
+        rate_limit: new.rate_limit,
+        meter: RateMeter::default(),
+        created_at: now,
+        revoked_at: None,
+        expires_at: new.expires_at,
+        last_used_at: None,
+    };
+    let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    tx.sql(
+        "INSERT INTO api_keys (api_key, organization, name, scopes, secret_hash, created_at, expires_at, \
+         rate_limit) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        key.id.key(),
+        key.organization.key(),
+        key.name,
+        scopes.join(","),
+        key.secret.0,
+        now.as_millis(),
+        key.expires_at.map(Timestamp::as_millis),
+        key.rate_limit.per_minute(),
+    ])
+    .map_err(database)?;
+    tx.audit(by, "key.create", &key.id.to_string(), now)?;
+    Ok(key)
 }
 
 #[async_trait]
 impl Accounts for SqliteStore {
     async fn create_organization(&self, uri: &str, now: Timestamp) -> StorageResult<Organization> {
-        if !is_uri(uri) {
-            let problem = "must be 1 to 63 lower-case letters, digits and `-`";
-            return refused(Refusal::field("uri", problem));
-        }
         let uri = uri.to_owned();
         self.write(256, move |tx| {
-            let taken = tx
-                .sql("SELECT 1 FROM organizations WHERE uri = ?")?
-                .exists([&uri])
-                .map_err(database)?;
-            if taken {
-                return refused(Refusal::Conflict("an organization of that name exists".to_owned()));
-            }
-            let organization = tx.id::<OrganizationKind>(now);
-            let chance = Arc::clone(&tx.shared.chance);
-            let (_, wrapped) = OrganizationKeys::generate(
-                &tx.shared.masters.read(),
-                organization.key(),
-                &mut |bytes: &mut [u8]| chance.fill(bytes),
-            );
-            tx.sql(
-                "INSERT INTO organizations (organization, uri, created_at, master_id, wrapped_key, wrapped_index_key) \
-                 VALUES (?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                organization.key(),
-                uri,
-                now.as_millis(),
-                wrapped.master_id.to_string(),
-                wrapped.wrapped_key,
-                wrapped.wrapped_index_key,
-            ])
-            .map_err(database)?;
-            let by = Caller::new(organization, Actor::Operator);
-            tx.audit(&by, "organization.create", &organization.to_string(), now)?;
-            Ok(Organization { id: organization, uri: uri.clone(), created_at: now })
+            let organization = organizations::insert(tx, &uri, None, now)?;
+            let by = Caller::new(organization.id, Actor::Operator);
+            tx.audit(&by, "organization.create", &organization.id.to_string(), now)?;
+            Ok(organization)
         })
         .await
     }
@@ -109,8 +122,55 @@ impl Accounts for SqliteStore {
         self.read(move |connection, _| {
             connection
                 .prepare_cached("SELECT * FROM organizations WHERE uri = ?")
-                .and_then(|mut statement| statement.query_row([&uri], organization_of).optional())
+                .and_then(|mut statement| {
+                    statement.query_row([&uri], organizations::of_row).optional()
+                })
                 .map_err(database)
+        })
+        .await
+    }
+
+    async fn organizations_after(
+        &self,
+        after: Option<OrganizationId>,
+        limit: u32,
+    ) -> StorageResult<Vec<Organization>> {
+        self.read(move |connection, _| organizations::page(connection, after, limit)).await
+    }
+
+    async fn found_organization(
+        &self,
+        by: &Caller,
+        new: NewOrganization,
+        now: Timestamp,
+    ) -> StorageResult<(Organization, ApiKey)> {
+        check_key(&new.key, now)?;
+        self.act(by, 512, now, move |tx, by| organizations::found(tx, by, &new, now)).await
+    }
+
+    async fn organization_of(
+        &self,
+        organization: OrganizationId,
+    ) -> StorageResult<Option<Organization>> {
+        self.read(move |connection, _| organizations::by_id(connection, organization)).await
+    }
+
+    async fn change_organization(
+        &self,
+        by: &Caller,
+        patch: OrganizationPatch,
+        now: Timestamp,
+    ) -> StorageResult<Organization> {
+        let by = *by;
+        self.write(256, move |tx| organizations::change(tx, &by, &patch, now)).await
+    }
+
+    async fn note_key_use(&self, key: KeyId, now: Timestamp) -> StorageResult<()> {
+        self.write(64, move |tx| {
+            tx.sql("UPDATE api_keys SET last_used_at = ?1 WHERE api_key = ?2 AND coalesce(last_used_at, 0) < ?1")?
+                .execute([now.as_millis(), key.key()])
+                .map_err(database)?;
+            Ok(())
         })
         .await
     }
@@ -119,48 +179,15 @@ impl Accounts for SqliteStore {
         self.read(|connection, _| {
             connection
                 .prepare_cached("SELECT * FROM organizations ORDER BY organization")
-                .and_then(|mut statement| statement.query_map([], organization_of)?.collect())
+                .and_then(|mut statement| statement.query_map([], organizations::of_row)?.collect())
                 .map_err(database)
         })
         .await
     }
 
     async fn create_key(&self, by: &Caller, new: NewKey, now: Timestamp) -> StorageResult<ApiKey> {
-        text_field("name", &new.name, 100)?;
-        if new.scopes.is_empty() {
-            return refused(Refusal::field("scopes", "must name at least one scope"));
-        }
-        self.act(by, 256, now, move |tx, by| {
-            let key = ApiKey {
-                id: tx.id::<Key>(now),
-                organization: by.organization,
-                name: new.name.clone(),
-                scopes: new.scopes.clone(),
-                secret: new.secret,
-                rate_limit: new.rate_limit,
-                meter: RateMeter::default(),
-                created_at: now,
-                revoked_at: None,
-            };
-            let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-            tx.sql(
-                "INSERT INTO api_keys (api_key, organization, name, scopes, secret_hash, created_at, rate_limit) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                key.id.key(),
-                key.organization.key(),
-                key.name,
-                scopes.join(","),
-                key.secret.0,
-                now.as_millis(),
-                key.rate_limit.per_minute(),
-            ])
-            .map_err(database)?;
-            tx.audit(by, "key.create", &key.id.to_string(), now)?;
-            Ok(key)
-        })
-        .await
+        check_key(&new, now)?;
+        self.act(by, 256, now, move |tx, by| insert_key(tx, by, &new, now)).await
     }
 
     async fn keys(&self, organization: OrganizationId) -> StorageResult<Vec<ApiKey>> {
@@ -178,7 +205,7 @@ impl Accounts for SqliteStore {
     async fn keys_after(
         &self,
         organization: OrganizationId,
-        after: Option<i64>,
+        after: Option<KeyId>,
         limit: u32,
     ) -> StorageResult<Vec<ApiKey>> {
         self.read(move |connection, _| {
@@ -187,7 +214,7 @@ impl Accounts for SqliteStore {
                     "SELECT * FROM api_keys WHERE organization = ? AND api_key > ? ORDER BY api_key LIMIT ?",
                 )
                 .and_then(|mut statement| {
-                    let wanted = params![organization.key(), after.unwrap_or(0), limit];
+                    let wanted = params![organization.key(), after.map_or(0, Id::key), limit];
                     statement.query_map(wanted, key_of)?.collect()
                 })
                 .map_err(database)

@@ -12,9 +12,7 @@ use abide_core::consent::{
     PermissionState, SubjectInput, Validity, grants_in_time,
 };
 use abide_core::event::{Event, EventBody, EventKind, RENDER_VERSION};
-use abide_core::ids::{
-    Batch, Consent, ConsentId, Decision, DecisionId, OrganizationId, PolicyId, Purpose, PurposeId,
-};
+use abide_core::ids::{Batch, Consent, ConsentId, Decision, DecisionId, OrganizationId, PolicyId};
 use abide_core::json::JsonObject;
 use abide_core::policy::text_field;
 use abide_core::{Refusal, Timestamp};
@@ -22,14 +20,16 @@ use abide_storage::consent_search::{ConsentAnswer, ConsentFilter, ConsentPage, C
 use abide_storage::consents::RecordedBatch;
 use abide_storage::{Consents, PageWanted, StorageError, StorageResult};
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::OptionalExtension;
 
 use crate::SqliteStore;
 use crate::consent_search;
 use crate::ledger::{self, ConsentRow, Taken};
+use crate::organizations::has_strict_purposes;
 use crate::people;
 use crate::publish::{self, publish};
-use crate::rows::{database, id};
+use crate::purposes;
+use crate::rows::database;
 use crate::tx::Tx;
 use crate::writer::refused;
 
@@ -209,6 +209,13 @@ fn judge(
     now: Timestamp,
 ) -> StorageResult<()> {
     new.check(now)?;
+    if has_strict_purposes(tx, organization)?
+        && purposes::find(tx, organization, &new.purpose)?.is_none()
+    {
+        let problem =
+            "is no purpose of this organization, and `strict_purposes` lets no decision create one";
+        return refused(Refusal::field("consent_type", problem));
+    }
     if let Some(policy) = new.policy {
         policy_is_open(tx, organization, policy)?;
     }
@@ -229,7 +236,7 @@ fn has_room(
     let Some(person) = people::find_known(tx, organization, &new.subject.reference)? else {
         return Ok(());
     };
-    let Some(purpose) = find_purpose(tx, organization, &new.purpose)? else { return Ok(()) };
+    let Some(purpose) = purposes::find(tx, organization, &new.purpose)? else { return Ok(()) };
     let Some(row) = ledger::of_person(tx, person.id, purpose)? else { return Ok(()) };
     // So few decisions have room, however they lie.
     if (row.version as usize) < MAX_CANDIDATES {
@@ -253,7 +260,7 @@ fn write_decision(
 ) -> StorageResult<Taken> {
     let people::Found { person, is_new } =
         people::find_or_create(tx, by.organization, &new.subject, now)?;
-    let purpose = find_or_create_purpose(tx, by, &new.purpose, now)?;
+    let purpose = purposes::find_or_create(tx, by, &new.purpose, now)?;
     let row = if is_new { None } else { ledger::of_person(tx, person.id, purpose)? };
     let row = row.unwrap_or_else(|| {
         ConsentRow::fresh(tx.id::<Consent>(now), by.organization, person.id, purpose, now)
@@ -306,44 +313,6 @@ fn not_before(tx: &Tx<'_, '_>, row: &ConsentRow, now: Timestamp) -> StorageResul
     };
     let taken = waiting.iter().map(|one| one.obtained_at).chain(in_force);
     Ok(taken.fold(now, Timestamp::max))
-}
-
-fn find_or_create_purpose(
-    tx: &mut Tx<'_, '_>,
-    by: &Caller,
-    name: &str,
-    now: Timestamp,
-) -> StorageResult<PurposeId> {
-    if let Some(purpose) = find_purpose(tx, by.organization, name)? {
-        return Ok(purpose);
-    }
-    let purpose = tx.id::<Purpose>(now);
-    tx.sql("INSERT INTO purposes (purpose, organization, name, created_at) VALUES (?, ?, ?, ?)")?
-        .execute(params![purpose.key(), by.organization.key(), name, now.as_millis()])
-        .map_err(database)?;
-    tx.audit(by, "purpose.create", &purpose.to_string(), now)?;
-    tx.caches.purposes.insert((by.organization, name.to_owned()), purpose);
-    Ok(purpose)
-}
-
-fn find_purpose(
-    tx: &mut Tx<'_, '_>,
-    organization: OrganizationId,
-    name: &str,
-) -> StorageResult<Option<PurposeId>> {
-    let cached = (organization, name.to_owned());
-    if let Some(purpose) = tx.caches.purposes.get(&cached) {
-        return Ok(Some(purpose));
-    }
-    let found: Option<PurposeId> = tx
-        .sql("SELECT purpose FROM purposes WHERE organization = ? AND name = ?")?
-        .query_row(params![organization.key(), name], |row| id(row, 0))
-        .optional()
-        .map_err(database)?;
-    if let Some(purpose) = found {
-        tx.caches.purposes.insert(cached, purpose);
-    }
-    Ok(found)
 }
 
 fn policy_is_open(

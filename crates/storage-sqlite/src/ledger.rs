@@ -326,6 +326,16 @@ fn opened(key: &SealingKey, decision: DecisionId, sealed: &[u8]) -> StorageResul
     key.open(&decision_place(decision), sealed).map_err(|_| damaged("decisions.sealed"))
 }
 
+/// The reference of the person who took a decision, as it was recorded, with their key in hand.
+pub(crate) fn reference_in(
+    key: &SealingKey,
+    decision: DecisionId,
+    sealed: &[u8],
+) -> StorageResult<String> {
+    let opened = opened(key, decision, sealed)?;
+    Ok(canonical(&opened)?.reference.into_owned())
+}
+
 fn canonical(opened: &[u8]) -> StorageResult<Canonical<'_>> {
     opened
         .get(SALT..)

@@ -12,6 +12,7 @@ mod consents;
 mod deliveries;
 mod endpoint_secrets;
 mod endpoints;
+mod feeds;
 mod history;
 mod idempotency;
 mod keys;
@@ -20,11 +21,13 @@ mod leases;
 mod ledger;
 mod migrations;
 mod open;
+mod organizations;
 mod people;
 #[cfg(test)]
 mod plans;
 mod policies;
 mod publish;
+mod purposes;
 mod readers;
 mod rows;
 mod sessions;
@@ -38,8 +41,8 @@ mod writer;
 use std::sync::Arc;
 
 use abide_storage::{
-    Accounts, Committed, Consents, Deliveries, Doorbell, Endpoints, History, Idempotency, Keys,
-    Leases, Metrics, Policies, Room, Storage, StorageResult, Subjects, Users,
+    Accounts, Committed, Consents, Deliveries, Doorbell, Endpoints, Feeds, History, Idempotency,
+    Keys, Leases, Metrics, Policies, Purposes, Room, Storage, StorageResult, Subjects, Users,
 };
 use rusqlite::Connection;
 
@@ -108,6 +111,10 @@ impl Storage for SqliteStore {
         self
     }
 
+    fn feeds(&self) -> &dyn Feeds {
+        self
+    }
+
     fn history(&self) -> &dyn History {
         self
     }
@@ -125,6 +132,10 @@ impl Storage for SqliteStore {
     }
 
     fn policies(&self) -> &dyn Policies {
+        self
+    }
+
+    fn purposes(&self) -> &dyn Purposes {
         self
     }
 

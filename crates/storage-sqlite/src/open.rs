@@ -134,7 +134,9 @@ fn start(
     beside: Beside,
 ) -> Result<Arc<SqliteStore>, OpenError> {
     let holder = i64::from_be_bytes(draw(&*chance)) & i64::MAX;
+    let epoch = crate::feeds::epoch(&connection, &*chance).map_err(broken)?;
     let shared = Arc::new(Shared {
+        epoch,
         ids: IdSource::after(highest_key(&connection)?),
         chance,
         masters: RwLock::new(keys),

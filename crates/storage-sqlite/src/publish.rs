@@ -157,6 +157,15 @@ pub(crate) fn publish_test(
     Ok(TestSent { event: id, delivery })
 }
 
+/// About as many bytes as an event's body takes in an answer.
+pub(crate) fn size_of_body(body: &EventBody) -> usize {
+    match body {
+        EventBody::Consent(view) => size_of(view),
+        EventBody::Batch(view) => view.consents.iter().map(size_of).sum(),
+        EventBody::Policy(policy) => 512 + policy.content.as_ref().map_or(0, String::len),
+    }
+}
+
 /// About as many bytes as a consent takes in a body.
 fn size_of(view: &ConsentView) -> usize {
     let metadata = view.metadata.as_ref().map_or(0, |metadata| metadata.as_str().len());

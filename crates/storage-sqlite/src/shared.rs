@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) api_keys: RwLock<HashMap<KeyId, Arc<ApiKey>>>,
     /// Counts revocations: what was read before one is not remembered after it.
     pub(crate) revocations: AtomicU64,
+    /// The feeds' epoch: drawn with the database.
+    pub(crate) epoch: u64,
     pub(crate) doorbell: Doorbell,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) engine: ArcSwapOption<Engine>,

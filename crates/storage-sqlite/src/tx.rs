@@ -33,6 +33,8 @@ pub(crate) struct Caches {
     pub(crate) endpoint_sets: HashMap<OrganizationId, Arc<EndpointSet>>,
     pub(crate) feeds: HashMap<OrganizationId, FeedHeads>,
     pub(crate) organizations: HashMap<OrganizationId, Arc<OrganizationKeys>>,
+    /// Which organizations refuse decisions for unknown purposes.
+    pub(crate) strict_purposes: HashMap<OrganizationId, bool>,
 }
 
 /// The last numbers given in an organization's feeds.

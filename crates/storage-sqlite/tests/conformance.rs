@@ -100,6 +100,13 @@ conforms! {
         secrets_are_replaced_with_an_overlap,
         auth_and_overrides_are_kept,
         the_engine_hears_of_changes;
+    feeds:
+        events_are_read_in_pages,
+        events_are_filtered_by_kind,
+        erased_people_keep_their_places,
+        decisions_are_read_in_pages,
+        the_audit_log_is_read_in_pages,
+        i13_feeds_are_apart;
     idempotency:
         a_call_is_carried_out_once,
         keys_of_organizations_are_apart,
@@ -124,6 +131,12 @@ conforms! {
         i7_a_cancelled_open_attempt_frees_its_lane;
     leases:
         leases_begin_and_end;
+    organizations:
+        founding_makes_a_key,
+        an_organization_changes,
+        strict_purposes_are_kept,
+        purposes_are_created_and_listed,
+        keys_are_read_in_pages;
     policies:
         each_change_is_told,
         versions_are_unique_while_they_live;

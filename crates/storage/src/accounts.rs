@@ -18,8 +18,32 @@ pub struct Organization {
     pub id: OrganizationId,
     /// Its short name in addresses and on the command line: lower-case letters, digits and `-`, 1 to 63 characters.
     pub uri: String,
+    /// What people are shown, where somebody set it.
+    pub name: Option<String>,
+    /// Whether a decision for a purpose that nobody created is refused; else it creates the purpose.
+    pub strict_purposes: bool,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+/// What may change about an organization; what is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OrganizationPatch {
+    /// What people are shown, 1 to 100 characters; `Some(None)` removes it.
+    pub name: Option<Option<String>>,
+    /// Whether a decision for a purpose that nobody created is refused.
+    pub strict_purposes: Option<bool>,
+}
+
+/// An organization to be founded, with its first key.
+#[derive(Debug, Clone)]
+pub struct NewOrganization {
+    /// Its short name.
+    pub uri: String,
+    /// What people are shown.
+    pub name: Option<String>,
+    /// Its first key.
+    pub key: NewKey,
 }
 
 /// A key to be stored.
@@ -33,6 +57,8 @@ pub struct NewKey {
     pub secret: SecretHash,
     /// How many requests it may make (P33).
     pub rate_limit: RateLimit,
+    /// From when it opens nothing; later than now.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A key as stored.
@@ -56,6 +82,10 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// From when it opens nothing.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, as far as that was noted: to the minute. What authentication gets from memory may lag.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Organizations and keys.
@@ -70,6 +100,39 @@ pub trait Accounts: Send + Sync {
     /// Every organization, oldest first. For the command line.
     async fn organizations(&self) -> StorageResult<Vec<Organization>>;
 
+    /// Organizations behind `after`, oldest first, at most `limit`. For whoever runs the installation.
+    async fn organizations_after(
+        &self,
+        after: Option<OrganizationId>,
+        limit: u32,
+    ) -> StorageResult<Vec<Organization>>;
+
+    /// Founds an organization with its first key, on behalf of somebody of another one; audited in both.
+    async fn found_organization(
+        &self,
+        by: &Caller,
+        new: NewOrganization,
+        now: Timestamp,
+    ) -> StorageResult<(Organization, ApiKey)>;
+
+    /// The organization of that id.
+    async fn organization_of(
+        &self,
+        organization: OrganizationId,
+    ) -> StorageResult<Option<Organization>>;
+
+    /// Changes the caller's organization; holds for every decision recorded after the answer. A change that changes
+    /// nothing leaves no trace.
+    async fn change_organization(
+        &self,
+        by: &Caller,
+        patch: OrganizationPatch,
+        now: Timestamp,
+    ) -> StorageResult<Organization>;
+
+    /// Notes that a key was used. For authentication, which calls it once a minute for each key at most.
+    async fn note_key_use(&self, key: KeyId, now: Timestamp) -> StorageResult<()>;
+
     /// Stores a key.
     async fn create_key(&self, by: &Caller, new: NewKey, now: Timestamp) -> StorageResult<ApiKey>;
 
@@ -80,7 +143,7 @@ pub trait Accounts: Send + Sync {
     async fn keys_after(
         &self,
         organization: OrganizationId,
-        after: Option<i64>,
+        after: Option<KeyId>,
         limit: u32,
     ) -> StorageResult<Vec<ApiKey>>;
 

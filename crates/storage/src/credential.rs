@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use abide_core::Timestamp;
 use abide_core::ids::KeyId;
 
 use crate::accounts::ApiKey;
@@ -96,11 +97,14 @@ impl<'a> Presented<'a> {
         self.id
     }
 
-    /// Whether it opens what `key` opens. Takes the same time for a key that does not exist as for a wrong secret.
-    pub fn opens(&self, key: Option<&ApiKey>) -> bool {
+    /// Whether it opens what `key` opens at `now`. Takes the same time for a key that does not exist as for a wrong secret.
+    pub fn opens(&self, key: Option<&ApiKey>, now: Timestamp) -> bool {
         let hash = key.map_or(SecretHash([0; 32]), |key| key.secret);
         let matches = hash.matches(self.secret);
-        matches && key.is_some_and(|key| key.id == self.id && key.revoked_at.is_none())
+        let is_live = |key: &ApiKey| {
+            key.revoked_at.is_none() && key.expires_at.is_none_or(|expires_at| now < expires_at)
+        };
+        matches && key.is_some_and(|key| key.id == self.id && is_live(key))
     }
 }
 
@@ -112,7 +116,6 @@ impl fmt::Debug for Presented<'_> {
 
 #[cfg(test)]
 mod tests {
-    use abide_core::Timestamp;
     use abide_core::ids::OrganizationId;
     use abide_core::rate::RateLimit;
     use proptest::prelude::*;
@@ -131,11 +134,13 @@ mod tests {
             meter: RateMeter::default(),
             created_at: Timestamp::from_millis(0),
             revoked_at: None,
+            expires_at: None,
+            last_used_at: None,
         }
     }
 
     proptest! {
-        /// P30, I12: both forms open the key they were issued for, no other, and not once it is revoked.
+        /// P30, I12: both forms open the key they were issued for, no other, and not once it is revoked or expired.
         #[test]
         fn each_form_opens_its_key_alone(key in 0..i64::MAX, other in 0..i64::MAX, random: [u8; 32]) {
             prop_assume!(key != other);
@@ -147,12 +152,18 @@ mod tests {
             let token = Presented::token(issued.bearer_token.reveal()).unwrap();
             prop_assert_eq!(pair, token);
             prop_assert!(token.has_secret(issued.api_secret.reveal()));
-            prop_assert!(pair.opens(Some(&held)) && !pair.opens(None));
+            let now = Timestamp::from_millis(5);
+            prop_assert!(pair.opens(Some(&held), now) && !pair.opens(None, now));
+            held.expires_at = Some(Timestamp::from_millis(6));
+            prop_assert!(pair.opens(Some(&held), now));
+            held.expires_at = Some(now);
+            prop_assert!(!pair.opens(Some(&held), now), "from its end on");
+            held.expires_at = None;
             held.revoked_at = Some(Timestamp::from_millis(1));
-            prop_assert!(!pair.opens(Some(&held)));
-            prop_assert!(!pair.opens(Some(&stored(KeyId::from_key(other), &secret))));
+            prop_assert!(!pair.opens(Some(&held), now));
+            prop_assert!(!pair.opens(Some(&stored(KeyId::from_key(other), &secret)), now));
             let wrong = KeySecret::mint(&random.map(|byte| byte ^ 1));
-            prop_assert!(!pair.opens(Some(&stored(issued.id, &wrong))));
+            prop_assert!(!pair.opens(Some(&stored(issued.id, &wrong)), now));
         }
 
         /// P30: what is no key is no key, whatever it holds.

@@ -18,6 +18,7 @@ pub mod credential;
 pub mod deliveries;
 pub mod endpoints;
 pub mod error;
+pub mod feeds;
 pub mod history;
 pub mod id_source;
 pub mod idempotency;
@@ -27,6 +28,7 @@ pub mod meeting;
 pub mod metrics;
 pub mod one_time;
 pub mod policies;
+pub mod purposes;
 pub mod rate;
 pub mod sealing;
 pub mod subjects;
@@ -40,6 +42,7 @@ pub use credential::{ApiCredential, KeySecret, Presented};
 pub use deliveries::Deliveries;
 pub use endpoints::Endpoints;
 pub use error::{StorageError, StorageResult};
+pub use feeds::Feeds;
 pub use history::History;
 pub use id_source::IdSource;
 pub use idempotency::Idempotency;
@@ -48,6 +51,7 @@ pub use leases::Leases;
 pub use meeting::{Committed, Doorbell, HotDelivery, Room, Slot};
 pub use metrics::Metrics;
 pub use policies::Policies;
+pub use purposes::Purposes;
 pub use rate::RateMeter;
 pub use subjects::Subjects;
 pub use users::Users;
@@ -62,6 +66,8 @@ pub trait Storage: Send + Sync {
     fn deliveries(&self) -> &dyn Deliveries;
     /// Endpoints.
     fn endpoints(&self) -> &dyn Endpoints;
+    /// The feeds as their readers get them, and the audit log by cursor.
+    fn feeds(&self) -> &dyn Feeds;
     /// What happened: feeds, deliveries with their attempts, the audit log.
     fn history(&self) -> &dyn History;
     /// Calls that are carried out once.
@@ -72,6 +78,8 @@ pub trait Storage: Send + Sync {
     fn leases(&self) -> &dyn Leases;
     /// Policies.
     fn policies(&self) -> &dyn Policies;
+    /// Purposes.
+    fn purposes(&self) -> &dyn Purposes;
     /// People: erasing them.
     fn subjects(&self) -> &dyn Subjects;
     /// The people who sign in to the dashboard.

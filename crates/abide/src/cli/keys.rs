@@ -29,8 +29,8 @@ pub(crate) struct Create {
     /// Whose key it is, by the organization's short name
     #[arg(long, value_name = "ORGANIZATION", default_value = DEFAULT_ORGANIZATION)]
     organization: String,
-    /// What it may do: admin, consent:read, consent:write, policies:write, webhooks:read, webhooks:write,
-    /// audit:read
+    /// What it may do: admin, consent:read, consent:write, policies:write, webhooks:read, webhooks:write, audit:read; and
+    /// organizations:write, which admin does not cover
     #[arg(long, value_delimiter = ',', default_value = "admin", value_parser = scope)]
     scopes: Vec<Scope>,
     /// How many requests it may make in a minute, 1 to 1000000000; what exceeds it is answered 429

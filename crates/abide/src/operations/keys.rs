@@ -59,7 +59,7 @@ pub(super) async fn create(
     scopes.sort_unstable();
     scopes.dedup();
     let secret = KeySecret::mint(&draw(&*ground.chance));
-    let new = NewKey { name, scopes, secret: secret.hash(), rate_limit };
+    let new = NewKey { name, scopes, secret: secret.hash(), rate_limit, expires_at: None };
     let key = ground.storage.accounts().create_key(by, new, ground.clock.now()).await?;
     let issued = secret.issue(key.id);
     Ok(MintedKey {

@@ -117,6 +117,14 @@ impl Storage for Faulty {
     fn history(&self) -> &dyn History {
         self.store.history()
     }
+    fn feeds(&self) -> &dyn abide_storage::Feeds {
+        self.store.feeds()
+    }
+
+    fn purposes(&self) -> &dyn abide_storage::Purposes {
+        self.store.purposes()
+    }
+
     fn idempotency(&self) -> &dyn abide_storage::Idempotency {
         self.store.idempotency()
     }

@@ -13,6 +13,7 @@ mod params;
 use std::borrow::Cow;
 use std::fmt;
 
+use abide_core::policy::text_field;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -220,6 +221,21 @@ impl<'a> Fields<'a> {
             .collect();
         for field in unknown {
             self.problem(&field, unknown_field(known));
+        }
+    }
+
+    /// A text that can be shown on one line, of at most so many characters.
+    pub(crate) fn line(&mut self, name: Name, given: Option<Text>, limit: usize) -> Option<String> {
+        let Text(given) = given?;
+        match text_field(name.0[0], &given, limit) {
+            Ok(()) => Some(given),
+            Err(_) => {
+                let problem = format!(
+                    "must be 1 to {limit} characters, not blank, without control characters"
+                );
+                self.problem(name.0[0], problem);
+                None
+            }
         }
     }
 

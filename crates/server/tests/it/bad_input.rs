@@ -112,7 +112,7 @@ fn body<'a>(
 }
 
 /// JSON texts that are odd in every way we know.
-fn odd_json() -> impl Strategy<Value = String> {
+pub(crate) fn odd_json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         4 => prop::sample::select(vec![
             "null", "true", "false", "0", "-0", "-1", "1e308", "1e999999", "-1e999999",
@@ -199,7 +199,7 @@ impl Bench {
     }
 }
 
-fn runner(cases: u32) -> TestRunner {
+pub(crate) fn runner(cases: u32) -> TestRunner {
     TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
 }
 

@@ -1,6 +1,7 @@
 //! The server against the embedded store in memory: requests in, answers and stored facts out.
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on has failed the test")]
 
+mod abide_api;
 mod bad_input;
 mod browser;
 mod consent_search;

@@ -136,6 +136,19 @@ async fn the_router_and_the_document_know_the_same() {
     }
 }
 
+/// Every kind of event, one of a person erased since, and a consent of `u`.
+async fn make_history(world: &World) {
+    let consent = |who: &str| json!({"subject_id": who, "consent_type": "news", "granted": true, "metadata": {"a": 1}});
+    for who in ["gone", "u"] {
+        world.post("/v1/consent", &consent(who)).await;
+    }
+    world.post("/v1/consent/batch", &json!({"consents": [consent("v"), consent("w")]})).await;
+    let version = world.chance_text();
+    let policy = json!({"policy_type": "custom", "version": version, "title": "T", "content": "C"});
+    world.post("/v1/policies", &policy).await.data();
+    world.post("/abide/v1/subjects/erase", &json!({"reference": "gone"})).await;
+}
+
 /// A good call of an operation: path and body.
 async fn good(world: &World, id: &str) -> (String, Option<Value>) {
     match id {
@@ -189,6 +202,48 @@ async fn good(world: &World, id: &str) -> (String, Option<Value>) {
             world.answering().await;
             (endpoint_path(world, id).await, Some(json!({"type": "consent.withdrawn"})))
         }
+        "list_events" => ("/abide/v1/events?type=consent.created".to_owned(), {
+            make_history(world).await;
+            None
+        }),
+        "get_event" => {
+            make_history(world).await;
+            let events = world.get("/abide/v1/events").await.json();
+            (format!("/abide/v1/events/{}", events["items"][0]["id"].as_str().unwrap()), None)
+        }
+        "list_event_kinds" => ("/abide/v1/event-kinds".to_owned(), None),
+        "list_decisions" => {
+            make_history(world).await;
+            ("/abide/v1/decisions".to_owned(), None)
+        }
+        "create_purpose" => {
+            let name = world.chance_text();
+            ("/abide/v1/purposes".to_owned(), Some(json!({"name": name})))
+        }
+        "list_purposes" => {
+            make_history(world).await;
+            ("/abide/v1/purposes".to_owned(), None)
+        }
+        "get_purpose" => {
+            make_history(world).await;
+            let purposes = world.get("/abide/v1/purposes").await.json();
+            (format!("/abide/v1/purposes/{}", purposes["items"][0]["id"].as_str().unwrap()), None)
+        }
+        "erase_subject" => {
+            make_history(world).await;
+            ("/abide/v1/subjects/erase".to_owned(), Some(json!({"reference": "u"})))
+        }
+        "list_audit_entries" => ("/abide/v1/audit?actor=operator".to_owned(), None),
+        "get_organization" => ("/abide/v1/organization".to_owned(), None),
+        "change_organization" => {
+            let body = json!({"name": "Us", "strict_purposes": true});
+            ("/abide/v1/organization".to_owned(), Some(body))
+        }
+        "create_organization" => {
+            let uri = world.chance_text();
+            ("/abide/v1/organizations".to_owned(), Some(json!({"uri": uri})))
+        }
+        "list_organizations" => ("/abide/v1/organizations?limit=1".to_owned(), None),
         other => panic!("no good call of {other}: add one"),
     }
 }
@@ -204,6 +259,21 @@ async fn endpoint_path(world: &World, id: &str) -> String {
         _ => "",
     };
     format!("/abide/v1/endpoints/{endpoint}{verb}")
+}
+
+/// Each type's example has the shape that its schema says, and the `data` of the feed.
+#[tokio::test]
+async fn each_kinds_example_has_its_shape() {
+    let world = World::start().await;
+    let contract = Contract::new();
+    let kinds = world.get("/abide/v1/event-kinds").await.json();
+    for kind in kinds["items"].as_array().unwrap() {
+        let (schema, example) = (&kind["schema"], &kind["example"]);
+        assert_eq!(example["type"], kind["type"]);
+        assert!(jsonschema::validator_for(schema).unwrap().is_valid(example), "{example}");
+        let of_feed = &contract.document["components"]["schemas"]["WholeEvent"];
+        contract.validate(&of_feed["properties"]["data"], &example["data"], "the feed's data");
+    }
 }
 
 /// The scope that an operation says it asks for.
@@ -241,7 +311,8 @@ async fn each_operation_answers_as_it_is_described() {
 /// What fails answers a problem that is described: without a key, for nothing, with a body or a query that is wrong.
 #[tokio::test]
 async fn each_operation_fails_as_it_is_described() {
-    let world = World::start().await;
+    let mut world = World::start().await;
+    world.us.token = world.key(&Scope::ALL).await.bearer_token.reveal().to_owned();
     let contract = Contract::new();
     for operation in contract.operations() {
         let (id, method) = (&operation.id, &operation.method);

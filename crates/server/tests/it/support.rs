@@ -159,7 +159,12 @@ impl Reply {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let chance = Arc::new(Repeating(AtomicU64::new(1)));
+        Self::start_with_seed(1).await
+    }
+
+    /// A world whose dice fall otherwise.
+    pub(crate) async fn start_with_seed(seed: u64) -> Self {
+        let chance = Arc::new(Repeating(AtomicU64::new(seed)));
         let clock = Arc::new(StandingClock(AtomicI64::new(
             Timestamp::parse("2024-01-15T10:30:00Z").unwrap().as_millis(),
         )));
@@ -259,6 +264,11 @@ impl World {
         self.store.attach(engine.clone(), engine);
     }
 
+    /// A word that no other call gets.
+    pub(crate) fn chance_text(&self) -> String {
+        format!("w{:016x}", u64::from_be_bytes(draw(&*self.chance)))
+    }
+
     /// Everything that a refused call must leave as it was.
     pub(crate) async fn facts(&self) -> String {
         let history = self.store.history();
@@ -331,6 +341,7 @@ async fn key(
         scopes: scopes.to_vec(),
         secret: secret.hash(),
         rate_limit,
+        expires_at: None,
     };
     secret.issue(store.accounts().create_key(&by, new, now).await.unwrap().id)
 }

@@ -19,6 +19,7 @@ pub async fn keys_open_until_revoked(store: &dyn Storage) {
         scopes: vec![Scope::ConsentRead, Scope::WebhooksWrite],
         secret: secret.hash(),
         rate_limit: RateLimit::DEFAULT,
+        expires_at: None,
     };
     let made = ok(accounts.create_key(&world.by, new.clone(), at(1)).await);
     let found = ok(accounts.key(made.id).await).expect("the key");
@@ -56,6 +57,7 @@ pub async fn keys_have_their_own_limit(store: &dyn Storage) {
         scopes: vec![Scope::ConsentRead],
         secret: secret.hash(),
         rate_limit,
+        expires_at: None,
     };
     let made = ok(accounts.create_key(&world.by, new, at(1)).await);
     assert_eq!(made.rate_limit, rate_limit);

@@ -44,6 +44,7 @@ pub async fn i13_no_id_opens_anothers_rows(store: &dyn Storage) {
         scopes: vec![Scope::Admin],
         secret,
         rate_limit: RateLimit::DEFAULT,
+        expires_at: None,
     };
     let key = ok(store.accounts().create_key(&theirs.by, new, at(2)).await).id;
     let before = (ours.everything().await, theirs.everything().await);

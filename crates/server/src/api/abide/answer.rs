@@ -1,6 +1,8 @@
 //! How answers of this API look.
 
 use abide_core::Timestamp;
+use abide_core::ids::{Id, Kind};
+use abide_storage::feeds::FeedPage;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
@@ -27,6 +29,13 @@ impl Serialize for Time {
 struct List<V> {
     items: Vec<V>,
     next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Feed<V> {
+    items: Vec<V>,
+    next_cursor: Option<String>,
+    resume_cursor: String,
 }
 
 /// 200 with an object.
@@ -69,6 +78,35 @@ pub(crate) fn page<T, V: Serialize>(
     let last = rows.last().filter(|_| more).map(place);
     let next_cursor = last.map(|place| window.list.cursor(place));
     ok(&List { items: rows.into_iter().map(view).collect(), next_cursor })
+}
+
+/// 200 with what was found of a list, and the place behind which more may follow.
+pub(crate) fn page_until<T, K: Kind, V: Serialize>(
+    window: &Window,
+    found: Vec<T>,
+    next: Option<Id<K>>,
+    view: impl FnMut(T) -> V,
+) -> Answer {
+    let next_cursor = next.map(|place| window.list.cursor(place.key()));
+    ok(&List { items: found.into_iter().map(view).collect(), next_cursor })
+}
+
+/// 200 with one page of a feed. It says where to go on at any time, also where nothing follows yet.
+pub(crate) fn feed<T, V: Serialize>(
+    window: &Window,
+    epoch: u64,
+    page: FeedPage<T>,
+    view: impl FnMut(T) -> V,
+) -> Answer {
+    let resume_cursor = window.list.feed_cursor(page.next.cast_signed(), epoch);
+    let next_cursor = page.has_more.then(|| resume_cursor.clone());
+    let items = page.entries.into_iter().map(view).collect();
+    ok(&Feed { items, next_cursor, resume_cursor })
+}
+
+/// 200 with a list that is always whole.
+pub(crate) fn whole_list<V: Serialize>(items: Vec<V>) -> Answer {
+    ok(&List { items, next_cursor: None })
 }
 
 fn json<T: Serialize>(status: StatusCode, object: &T) -> Answer {

@@ -4,6 +4,8 @@
 //! the feed's epoch, a random number made with the database: what follows a place in a database that was restored since
 //! may not be what the reader would have read, so such a cursor is refused with 410 and not followed.
 
+use abide_core::ids::{Id, Kind};
+use abide_storage::feeds::FeedWanted;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
 use crate::input::{Name, Params};
@@ -24,6 +26,16 @@ pub(crate) enum List {
     Keys = 1,
     /// An organization's endpoints.
     Endpoints = 2,
+    /// All organizations.
+    Organizations = 3,
+    /// An organization's audit log.
+    Audit = 4,
+    /// An organization's events: a feed.
+    Events = 5,
+    /// An organization's decisions: a feed.
+    Decisions = 6,
+    /// An organization's purposes.
+    Purposes = 7,
 }
 
 /// What part of a list is wanted.
@@ -96,6 +108,17 @@ impl Window {
         let detail = "This feed was begun anew since the cursor was answered. Read it again from its beginning, \
                       without a cursor.";
         Err(Problem::new(ProblemKind::CursorGone, detail))
+    }
+
+    /// The id behind which to go on, in a list whose places are ids.
+    pub(crate) fn after_id<K: Kind>(&self) -> Option<Id<K>> {
+        self.after.map(Id::from_key)
+    }
+
+    /// The part of a feed that is wanted.
+    pub(crate) fn of_feed(&self) -> FeedWanted {
+        let after = self.after.and_then(|after| u64::try_from(after).ok()).unwrap_or(0);
+        FeedWanted { after, limit: self.limit }
     }
 
     /// How many rows to look for: one more than fits, to know whether there is a next page.

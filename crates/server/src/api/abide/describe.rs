@@ -237,5 +237,22 @@ pub(crate) fn page_of(item: Schema) -> Schema {
     ])
 }
 
+/// One page of a feed.
+pub(crate) fn feed_of(item: Schema) -> Schema {
+    object(vec![
+        field("items", list(item), "The items of this page, in the order of the feed."),
+        field(
+            "next_cursor",
+            or_null(text()),
+            "The `cursor` of the next page; null where nothing more follows now.",
+        ),
+        field(
+            "resume_cursor",
+            text(),
+            "The `cursor` to go on from at any later time: always there. Keep it once the page is dealt with.",
+        ),
+    ])
+}
+
 /// Marks a named schema until the document is put together.
 pub(crate) const NAME: &str = "$name";

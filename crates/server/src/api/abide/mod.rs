@@ -10,13 +10,21 @@
 //! [`routes`], out of which the router and the OpenAPI document are made, so that neither can have what the other lacks;
 //! a test holds the descriptions against what is really asked and answered.
 
-pub(crate) mod answer;
-pub(crate) mod cursor;
-pub(crate) mod describe;
+mod answer;
+mod audit;
+mod cursor;
+mod decisions;
+mod describe;
 pub(crate) mod docs;
 mod endpoints;
+mod event_kinds;
+mod events;
 mod keys;
 pub(crate) mod openapi;
+mod organization;
+mod organizations;
+mod purposes;
+mod subjects;
 
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -62,6 +70,23 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/abide/v1/keys", keys::list::handler, keys::list::about),
         get("/abide/v1/keys/{id}", keys::get::handler, keys::get::about),
         delete("/abide/v1/keys/{id}", keys::revoke::handler, keys::revoke::about),
+        get("/abide/v1/events", events::list::handler, events::list::about),
+        get("/abide/v1/events/{id}", events::get::handler, events::get::about),
+        get("/abide/v1/event-kinds", event_kinds::list::handler, event_kinds::list::about),
+        get("/abide/v1/decisions", decisions::list::handler, decisions::list::about),
+        post("/abide/v1/purposes", purposes::create::handler, purposes::create::about),
+        get("/abide/v1/purposes", purposes::list::handler, purposes::list::about),
+        get("/abide/v1/purposes/{id}", purposes::get::handler, purposes::get::about),
+        post("/abide/v1/subjects/erase", subjects::erase::handler, subjects::erase::about),
+        get("/abide/v1/audit", audit::list::handler, audit::list::about),
+        get("/abide/v1/organization", organization::get::handler, organization::get::about),
+        patch("/abide/v1/organization", organization::change::handler, organization::change::about),
+        post(
+            "/abide/v1/organizations",
+            organizations::create::handler,
+            organizations::create::about,
+        ),
+        get("/abide/v1/organizations", organizations::list::handler, organizations::list::about),
     ]
 }
 

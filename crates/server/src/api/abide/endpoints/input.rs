@@ -152,7 +152,10 @@ pub(super) fn secret(
 pub(super) fn auth(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> Option<EndpointAuth> {
     let given = fields.object(AUTH, |fields| {
         fields.only(&[HEADERS, BASIC, BEARER, OAUTH2, CLIENT_CERTIFICATE, TRUSTED_ROOTS]);
-        let headers = fields.object(HEADERS, read_headers).flatten().unwrap_or_default();
+        let headers = fields
+            .object(HEADERS, |fields| Some(read_headers(fields)))
+            .flatten()
+            .unwrap_or_default();
         let kinds = [
             fields.object(BASIC, |fields| {
                 fields.only(&[USERNAME, PASSWORD]);
@@ -204,7 +207,7 @@ fn taken(fields: &mut Fields<'_>, name: Name) -> Option<String> {
     fields.required(name).map(|Text(text)| text)
 }
 
-fn read_headers(fields: &mut Fields<'_>) -> Option<Vec<FixedHeader>> {
+fn read_headers(fields: &mut Fields<'_>) -> Vec<FixedHeader> {
     let mut headers = Vec::new();
     for (name, raw) in fields.entries() {
         match Text::read(raw) {
@@ -215,7 +218,7 @@ fn read_headers(fields: &mut Fields<'_>) -> Option<Vec<FixedHeader>> {
     if headers.len() > HEADERS_LIMIT {
         fields.whole_problem(format!("must hold at most {HEADERS_LIMIT} headers"));
     }
-    Some(headers)
+    headers
 }
 
 fn read_oauth2(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> Option<Authorization> {

@@ -2,7 +2,7 @@
 
 use abide_core::access::Scope;
 use abide_core::ids::EndpointId;
-use abide_dialects::{all, by_name};
+use abide_dialects::{Dialect, all, by_name};
 use axum::extract::State;
 use http::Uri;
 
@@ -32,7 +32,7 @@ pub(crate) async fn handler(
     params.only(&[LIMIT, CURSOR, DIALECT]);
     let dialect = params.take(DIALECT, |name| {
         by_name(name)
-            .map(|dialect| dialect.name())
+            .map(Dialect::name)
             .ok_or_else(|| one_of(all().iter().map(|dialect| dialect.name())))
     });
     let window = Window::read(List::Endpoints, &mut params)?;

@@ -25,6 +25,7 @@ pub(crate) async fn handler(State(shared): State<Shared>, by: By<Admin>, uri: Ur
     let window = Window::read(List::Keys, &mut params)?;
     let window = params.finish(window)?;
     let accounts = shared.app.storage.accounts();
-    let keys = accounts.keys_after(by.caller.organization, window.after, window.wanted()).await?;
+    let keys =
+        accounts.keys_after(by.caller.organization, window.after_id(), window.wanted()).await?;
     page(&window, keys, |key| key.id.key(), |key| KeyObject::from(&key))
 }

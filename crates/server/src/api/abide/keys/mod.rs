@@ -17,6 +17,8 @@ use super::describe::{
 };
 
 const GROUP: &str = "Keys";
+const SHOWN_ONCE: &str =
+    "Shown this once: null in an answer given again for the same `Idempotency-Key`.";
 
 /// A key as this API shows it.
 #[derive(Serialize)]
@@ -25,6 +27,8 @@ pub(crate) struct KeyObject {
     name: String,
     scopes: Vec<Scope>,
     created_at: Time,
+    expires_at: Option<Time>,
+    last_used_at: Option<Time>,
     revoked_at: Option<Time>,
 }
 
@@ -33,9 +37,9 @@ pub(crate) struct KeyObject {
 pub(crate) struct NewKeyObject<'a> {
     #[serde(flatten)]
     key: KeyObject,
-    api_key: &'a str,
-    api_secret: &'a str,
-    bearer_token: &'a str,
+    api_key: Option<&'a str>,
+    api_secret: Option<&'a str>,
+    bearer_token: Option<&'a str>,
 }
 
 impl From<&ApiKey> for KeyObject {
@@ -45,18 +49,21 @@ impl From<&ApiKey> for KeyObject {
             name: key.name.clone(),
             scopes: key.scopes.clone(),
             created_at: Time(key.created_at),
+            expires_at: key.expires_at.map(Time),
+            last_used_at: key.last_used_at.map(Time),
             revoked_at: key.revoked_at.map(Time),
         }
     }
 }
 
 impl<'a> NewKeyObject<'a> {
-    pub(crate) fn new(key: &ApiKey, issued: &'a ApiCredential) -> Self {
+    /// With what was issued; `None` in an answer that is given again.
+    pub(crate) fn new(key: &ApiKey, issued: Option<&'a ApiCredential>) -> Self {
         Self {
             key: key.into(),
-            api_key: &issued.api_key,
-            api_secret: issued.api_secret.reveal(),
-            bearer_token: issued.bearer_token.reveal(),
+            api_key: issued.map(|issued| issued.api_key.as_str()),
+            api_secret: issued.map(|issued| issued.api_secret.reveal()),
+            bearer_token: issued.map(|issued| issued.bearer_token.reveal()),
         }
     }
 }
@@ -67,6 +74,8 @@ fn fields() -> Vec<Field> {
         field("name", text_of(1, 100), "What its holder is called."),
         field("scopes", describe::list(describe::scope()), "What it may do."),
         field("created_at", time(), "When it was created."),
+        field("expires_at", or_null(time()), "From when it opens nothing."),
+        field("last_used_at", or_null(time()), "When it was last used, to the minute."),
         field("revoked_at", or_null(time()), "When it was revoked; from then on it opens nothing."),
     ]
 }
@@ -80,9 +89,13 @@ fn schema() -> Schema {
 pub(crate) fn new_key_schema() -> Schema {
     let mut fields = fields();
     fields.extend([
-        field("api_key", text(), "For `X-API-Key`, with `api_secret` in `X-API-Secret`."),
-        field("api_secret", text(), "Shown this once."),
-        field("bearer_token", text(), "Both in one, for `Authorization: Bearer`. Shown this once."),
+        field("api_key", or_null(text()), "For `X-API-Key`, with `api_secret` in `X-API-Secret`."),
+        field("api_secret", or_null(text()), SHOWN_ONCE),
+        field(
+            "bearer_token",
+            or_null(text()),
+            "Both in one, for `Authorization: Bearer`; shown this once too.",
+        ),
     ]);
     named("NewKey", object(fields))
 }

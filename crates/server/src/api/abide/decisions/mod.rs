@@ -1,0 +1,3 @@
+//! Decisions: the entries of the consent ledger.
+
+pub(crate) mod list;

@@ -1,0 +1,47 @@
+//! `GET /abide/v1/events`: the feed of events, in order and without gaps.
+
+use abide_core::access::Scope;
+use abide_core::event::EventKind;
+use axum::extract::State;
+use http::Uri;
+
+use super::{EventObject, GROUP, schema};
+use crate::api::abide::answer::{Answer, feed};
+use crate::api::abide::cursor::{CURSOR, LIMIT, List, Window};
+use crate::api::abide::describe::{self, Operation, feed_of, optional};
+use crate::caller::{By, ConsentRead};
+use crate::input::{Name, Params, one_of};
+use crate::problem::ProblemKind;
+use crate::router::Shared;
+
+const TYPE: Name = Name(&["type"]);
+
+pub(crate) fn about() -> Operation {
+    let kinds = describe::one_of(EventKind::ALL.map(EventKind::as_str));
+    Operation::new("list_events", GROUP, "Read the feed of events", feed_of(schema()))
+        .says(
+            "Oldest first, without gaps: whoever goes on from `resume_cursor` misses nothing and reads nothing twice. An \
+             event about a person who was erased keeps its place and tells nothing of them. A page can hold fewer events \
+             than `limit`, even none, while `next_cursor` is there.",
+        )
+        .scope(Scope::ConsentRead)
+        .filters(vec![optional("type", kinds, "Only events of this type.")])
+        .pages()
+        .fails(&[ProblemKind::CursorGone])
+}
+
+pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, uri: Uri) -> Answer {
+    let mut params = Params::parse(&uri)?;
+    params.only(&[TYPE, LIMIT, CURSOR]);
+    let kind = params.take(TYPE, |text| {
+        EventKind::parse(text)
+            .ok_or_else(|| one_of(EventKind::ALL.iter().map(|kind| kind.as_str())))
+    });
+    let window = Window::read(List::Events, &mut params)?;
+    let (kind, window) = params.finish((kind, window))?;
+    let feeds = shared.app.storage.feeds();
+    let epoch = feeds.epoch().await?;
+    window.must_be_of(epoch)?;
+    let page = feeds.events_after(by.caller.organization, kind, window.of_feed()).await?;
+    feed(&window, epoch, page, EventObject)
+}

@@ -1,0 +1,8 @@
+//! Abide's own API: what each resource does beyond its description.
+
+mod anything;
+mod feeds;
+mod keys;
+mod organizations;
+mod pages;
+mod subjects;

@@ -1,0 +1,287 @@
+//! Feeds as their readers get them, and the audit log by cursor.
+
+use abide_core::Timestamp;
+use abide_core::consent::{LawfulBasis, PermissionState, Validity};
+use abide_core::event::EventKind;
+use abide_core::ids::{AuditEntryId, DecisionId, EventId, Id, OrganizationId, SEQUENCE_BITS};
+use abide_core::shell::{Chance, draw};
+use abide_storage::feeds::{
+    AuditEntryView, AuditFilter, AuditPage, FeedPage, FeedWanted, LOOKED_THROUGH, ToldDecision,
+    ToldEvent,
+};
+use abide_storage::sealing::OrganizationKeys;
+use abide_storage::{Feeds, StorageResult};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::SqliteStore;
+use crate::keys::organization_keys;
+use crate::publish::{Stored, load_event, size_of_body};
+use crate::rows::{at, database, id, maybe_at, maybe_id, named};
+use crate::{ledger, people};
+
+/// About how many bytes of bodies one page of events holds; it ends with the event that passes this (I9).
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// The feeds' epoch, drawn where the database has none yet.
+pub(crate) fn epoch(connection: &Connection, chance: &dyn Chance) -> rusqlite::Result<u64> {
+    let drawn = i64::from_be_bytes(draw(chance));
+    connection
+        .execute("INSERT OR IGNORE INTO feed_epoch (only_row, epoch) VALUES (1, ?)", [drawn])?;
+    let epoch: i64 = connection.query_row("SELECT epoch FROM feed_epoch", [], |row| row.get(0))?;
+    Ok(epoch.cast_unsigned())
+}
+
+/// What the row alone says of an event.
+struct Head {
+    /// `None` for an event that was made up for a test.
+    log_index: Option<u64>,
+    id: EventId,
+    kind: EventKind,
+    created_at: Timestamp,
+}
+
+impl Head {
+    fn of_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            log_index: row.get::<_, Option<i64>>("log_index")?.map(i64::cast_unsigned),
+            id: id(row, "event")?,
+            kind: named(row, "kind", EventKind::parse)?,
+            created_at: at(row, "created_at")?,
+        })
+    }
+
+    /// The whole event, as far as it can be read, and about how many bytes it takes.
+    fn told(
+        &self,
+        connection: &Connection,
+        keys: &OrganizationKeys,
+        organization: OrganizationId,
+    ) -> StorageResult<(ToldEvent, usize)> {
+        Ok(match load_event(connection, keys, organization, self.id.key())? {
+            Some(Stored::Event(event)) => {
+                let bytes = size_of_body(&event.body);
+                let told = match self.log_index {
+                    Some(_) => ToldEvent::Whole(event),
+                    None => ToldEvent::Test(event),
+                };
+                (told, bytes)
+            }
+            Some(Stored::Erased) | None => {
+                let Self { id, kind, created_at, .. } = *self;
+                (ToldEvent::Erased { id, kind, created_at }, 0)
+            }
+        })
+    }
+}
+
+fn events_after(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    organization: OrganizationId,
+    kind: Option<EventKind>,
+    wanted: FeedWanted,
+) -> StorageResult<FeedPage<ToldEvent>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT log_index, event, kind, created_at FROM events WHERE organization = ? AND log_index > ? \
+             ORDER BY log_index",
+        )
+        .map_err(database)?;
+    let mut rows = statement
+        .query(params![organization.key(), wanted.after.cast_signed()])
+        .map_err(database)?;
+    let mut page = FeedPage { entries: Vec::new(), next: wanted.after, has_more: false };
+    let (mut looked_through, mut bytes) = (0, 0);
+    while let Some(row) = rows.next().map_err(database)? {
+        let is_full = page.entries.len() >= wanted.limit as usize || bytes >= PAGE_BYTES;
+        if is_full || looked_through == LOOKED_THROUGH {
+            page.has_more = true;
+            break;
+        }
+        let head = Head::of_row(row).map_err(database)?;
+        looked_through += 1;
+        page.next = head.log_index.unwrap_or(page.next);
+        if kind.is_none_or(|kind| kind == head.kind) {
+            let (told, size) = head.told(connection, keys, organization)?;
+            bytes += size;
+            page.entries.push(told);
+        }
+    }
+    Ok(page)
+}
+
+fn decisions_after(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    organization: OrganizationId,
+    wanted: FeedWanted,
+) -> StorageResult<FeedPage<ToldDecision>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT decisions.*, consents.purpose, purposes.name AS purpose_name FROM decisions \
+             JOIN consents USING (consent) JOIN purposes USING (purpose) \
+             WHERE decisions.organization = ? AND log_index > ? ORDER BY log_index LIMIT ?",
+        )
+        .map_err(database)?;
+    let mut rows = statement
+        .query(params![organization.key(), wanted.after.cast_signed(), wanted.limit + 1])
+        .map_err(database)?;
+    let mut page = FeedPage { entries: Vec::new(), next: wanted.after, has_more: false };
+    while let Some(row) = rows.next().map_err(database)? {
+        if page.entries.len() >= wanted.limit as usize {
+            page.has_more = true;
+            break;
+        }
+        page.next = row.get::<_, i64>("log_index").map_err(database)?.cast_unsigned();
+        let mut told = decision_of(row).map_err(database)?;
+        if let Some(key) = people::key_of(connection, keys, told.subject)? {
+            let sealed: Vec<u8> = row.get("sealed").map_err(database)?;
+            told.reference = Some(ledger::reference_in(&key, told.id, &sealed)?);
+        }
+        page.entries.push(told);
+    }
+    Ok(page)
+}
+
+fn decision_of(row: &Row<'_>) -> rusqlite::Result<ToldDecision> {
+    let decision: DecisionId = id(row, "decision")?;
+    Ok(ToldDecision {
+        id: decision,
+        consent: id(row, "consent")?,
+        purpose: id(row, "purpose")?,
+        purpose_name: row.get("purpose_name")?,
+        subject: id(row, "subject")?,
+        reference: None,
+        policy: maybe_id(row, "policy")?,
+        basis: named(row, "basis", LawfulBasis::parse)?,
+        state: named(row, "state", PermissionState::parse)?,
+        obtained_at: at(row, "obtained_at")?,
+        recorded_at: at(row, "recorded_at")?,
+        validity: Validity {
+            from: maybe_at(row, "valid_from")?,
+            until: maybe_at(row, "valid_until")?,
+        },
+        recorded_by: row.get("recorded_by")?,
+        commitment: row.get("commitment")?,
+    })
+}
+
+fn audit_before(
+    connection: &Connection,
+    organization: OrganizationId,
+    filter: &AuditFilter,
+    after: Option<AuditEntryId>,
+    limit: u32,
+) -> StorageResult<AuditPage> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT entry, at, actor, action, object FROM audit WHERE organization = ? AND entry < ? AND entry >= ? \
+             ORDER BY entry DESC",
+        )
+        .map_err(database)?;
+    // An id is never drawn before the time of its entry, so nothing below this was written at or after `from`.
+    let lowest = filter.from.map_or(0, |from| from.as_millis() << SEQUENCE_BITS);
+    let mut rows = statement
+        .query(params![organization.key(), after.map_or(i64::MAX, Id::key), lowest])
+        .map_err(database)?;
+    let mut entries: Vec<AuditEntryView> = Vec::new();
+    let mut last = None;
+    let mut looked_through = 0;
+    while let Some(row) = rows.next().map_err(database)? {
+        if entries.len() >= limit as usize || looked_through == LOOKED_THROUGH {
+            return Ok(AuditPage { entries, next: last });
+        }
+        let entry = AuditEntryView {
+            id: id(row, "entry").map_err(database)?,
+            at: at(row, "at").map_err(database)?,
+            actor: row.get("actor").map_err(database)?,
+            action: row.get("action").map_err(database)?,
+            object: row.get("object").map_err(database)?,
+        };
+        looked_through += 1;
+        last = Some(entry.id);
+        if passes(filter, &entry) {
+            entries.push(entry);
+        }
+    }
+    Ok(AuditPage { entries, next: None })
+}
+
+fn passes(filter: &AuditFilter, entry: &AuditEntryView) -> bool {
+    let is = |wanted: &Option<String>, found: &String| {
+        wanted.as_ref().is_none_or(|wanted| wanted == found)
+    };
+    is(&filter.actor, &entry.actor)
+        && is(&filter.action, &entry.action)
+        && is(&filter.object, &entry.object)
+        && filter.from.is_none_or(|from| entry.at >= from)
+        && filter.to.is_none_or(|to| entry.at < to)
+}
+
+#[async_trait]
+impl Feeds for SqliteStore {
+    async fn epoch(&self) -> StorageResult<u64> {
+        Ok(self.shared.epoch)
+    }
+
+    async fn events_after(
+        &self,
+        organization: OrganizationId,
+        kind: Option<EventKind>,
+        wanted: FeedWanted,
+    ) -> StorageResult<FeedPage<ToldEvent>> {
+        self.read(move |connection, shared| {
+            let keys = organization_keys(connection, shared, organization)?;
+            events_after(connection, &keys, organization, kind, wanted)
+        })
+        .await
+    }
+
+    async fn told_event(
+        &self,
+        organization: OrganizationId,
+        event: EventId,
+    ) -> StorageResult<Option<ToldEvent>> {
+        self.read(move |connection, shared| {
+            let head = connection
+                .prepare_cached(
+                    "SELECT log_index, event, kind, created_at FROM events WHERE event = ? AND organization = ?",
+                )
+                .and_then(|mut statement| {
+                    let which = [event.key(), organization.key()];
+                    statement.query_row(which, Head::of_row).optional()
+                })
+                .map_err(database)?;
+            let Some(head) = head else { return Ok(None) };
+            let keys = organization_keys(connection, shared, organization)?;
+            head.told(connection, &keys, organization).map(|(told, _)| Some(told))
+        })
+        .await
+    }
+
+    async fn decisions_after(
+        &self,
+        organization: OrganizationId,
+        wanted: FeedWanted,
+    ) -> StorageResult<FeedPage<ToldDecision>> {
+        self.read(move |connection, shared| {
+            let keys = organization_keys(connection, shared, organization)?;
+            decisions_after(connection, &keys, organization, wanted)
+        })
+        .await
+    }
+
+    async fn audit_before(
+        &self,
+        organization: OrganizationId,
+        filter: AuditFilter,
+        after: Option<AuditEntryId>,
+        limit: u32,
+    ) -> StorageResult<AuditPage> {
+        self.read(move |connection, _| {
+            audit_before(connection, organization, &filter, after, limit)
+        })
+        .await
+    }
+}
