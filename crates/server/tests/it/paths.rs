@@ -91,7 +91,7 @@ async fn every_path_has_one_owner() {
         };
         for path in spellings {
             let reply = bare(&world, Method::OPTIONS, &path).await;
-            assert_eq!((reply.status.as_u16(), owner(&reply)), (405, whose), "{path}");
+            assert_eq!((reply.status.as_u16(), owner(&reply)), (405, *whose), "{path}");
             assert!(reply.headers.contains_key("allow"), "{path}");
         }
     }
@@ -112,7 +112,7 @@ async fn p28_unknown_paths() {
         ("/v1/webhooks/x/deliveries", Owner::ConsentProof),
     ] {
         let reply = bare(&world, Method::GET, path).await;
-        assert_eq!((reply.status.as_u16(), owner(&reply)), (404, whose), "{path}");
+        assert_eq!((reply.status.as_u16(), owner(&reply)), (404, *whose), "{path}");
     }
 }
 
