@@ -16,8 +16,15 @@ use crate::{contracts, say, tidy};
 /// Tests read this variable to choose how long they go on: `quick`, `ci` or `full`.
 const FORM: &str = "ABIDE_TEST_FORM";
 
-/// Programs that the build and the tests call, with the Debian package that brings each.
-const NEEDS: [(&str, &str); 2] = [("cc", "build-essential"), ("make", "make")];
+/// Programs that the build and the tests call, with the Debian package that brings each. The last three run the
+/// receivers that we hand out.
+const NEEDS: [(&str, &str); 5] = [
+    ("cc", "build-essential"),
+    ("make", "make"),
+    ("node", "nodejs"),
+    ("python3", "python3"),
+    ("ruby", "ruby"),
+];
 
 /// How much to run.
 #[derive(clap::Args, Clone, Copy)]

@@ -6,6 +6,7 @@
 mod catalogue;
 pub mod data;
 mod dialects;
+mod receivers;
 pub mod wire;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 pub use catalogue::{CatalogueEntry, catalogue};
 pub use dialects::{consentproof, standard_webhooks};
+pub use receivers::{CopyableReceiver, receivers};
 pub use wire::{Answer, Received, Rejection, Verified, WireRequest};
 
 /// Every dialect, in the order documentation lists them.

@@ -12,6 +12,8 @@ mod logs;
 mod master_keys;
 mod program;
 mod receiver;
+mod receivers;
 mod settings;
 mod stopping;
 mod users;
+mod world;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -208,7 +208,16 @@ pub(crate) fn pause(time: Duration) {
 pub(crate) struct Lines(Receiver<String>);
 
 pub(crate) fn lines_of(process: &mut Child) -> Lines {
-    let output = BufReader::new(process.stdout.take().unwrap());
+    read_lines(process.stdout.take().unwrap())
+}
+
+/// What it prints where errors go.
+pub(crate) fn lines_of_errors(process: &mut Child) -> Lines {
+    read_lines(process.stderr.take().unwrap())
+}
+
+fn read_lines(output: impl io::Read + Send + 'static) -> Lines {
+    let output = BufReader::new(output);
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
