@@ -14,6 +14,7 @@ mod program;
 mod receiver;
 mod receivers;
 mod settings;
+mod standard_webhooks;
 mod stopping;
 mod users;
 mod world;

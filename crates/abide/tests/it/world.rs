@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller};
 use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
-use abide_core::endpoint::{EndpointAuth, EventFilter, Overrides};
+use abide_core::endpoint::{EndpointAuth, EndpointState, EventFilter, Overrides};
 use abide_core::ids::EndpointId;
 use abide_core::shell::{Chance, Clock, draw};
 use abide_dialects::{Dialect, all};
@@ -51,7 +51,12 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// As in development: receivers on this machine may be called by plain http.
     pub(crate) async fn new() -> Self {
+        Self::guarded_by(Guard { dev_loopback_http: true, ..Guard::default() }).await
+    }
+
+    pub(crate) async fn guarded_by(guard: Guard) -> Self {
         let keys = MasterKeys::generate(&mut |bytes: &mut [u8]| Dice.fill(bytes));
         let store = SqliteStore::open_in_memory(keys, Arc::new(Dice)).unwrap();
         let now = MachineClock.now();
@@ -61,7 +66,7 @@ impl World {
             clock: Arc::new(MachineClock),
             chance: Arc::new(Dice),
             dialects: all(),
-            guard: Guard { dev_loopback_http: true, ..Guard::default() },
+            guard,
             resolver: Arc::new(SystemResolver::default()),
             roots: TlsRoots::PlatformIfAny,
             options: Options::default(),
@@ -77,9 +82,18 @@ impl World {
         to: SocketAddr,
         secret: &str,
     ) -> EndpointId {
+        self.endpoint_at(dialect, format!("http://{to}/webhooks"), secret).await
+    }
+
+    pub(crate) async fn endpoint_at(
+        &self,
+        dialect: &dyn Dialect,
+        url: String,
+        secret: &str,
+    ) -> EndpointId {
         let new = NewEndpoint {
             dialect: dialect.name().to_owned(),
-            url: format!("http://{to}/webhooks"),
+            url,
             events: EventFilter::All,
             description: None,
             secret: Secret::from(secret.to_owned()),
@@ -123,23 +137,46 @@ impl World {
         person
     }
 
+    /// Waits until an endpoint has that state.
+    pub(crate) async fn until_state(&self, endpoint: EndpointId, wanted: EndpointState) {
+        let endpoints = self.store.endpoints();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let found = endpoints.get(self.by.organization, endpoint).await.unwrap().unwrap();
+            if found.state == wanted {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{:?}", found.state);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Waits until an endpoint has had so many deliveries, each with an attempt on record, and answers the newest.
     pub(crate) async fn settled(&self, endpoint: EndpointId, count: usize) -> DeliveryView {
+        let ended = |delivery: &DeliveryView| {
+            delivery.attempts.iter().any(|attempt| attempt.ending.is_some())
+        };
+        self.until(endpoint, |all| all.len() == count && all.iter().all(ended)).await.pop().unwrap()
+    }
+
+    /// Waits until an endpoint's deliveries are as they should be, and answers them in their order.
+    pub(crate) async fn until(
+        &self,
+        endpoint: EndpointId,
+        enough: impl Fn(&[DeliveryView]) -> bool,
+    ) -> Vec<DeliveryView> {
         let history = self.store.history();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let mut found = Vec::new();
             for event in history.events(self.by.organization, 0, 1_000).await.unwrap() {
                 let all = history.deliveries_of(self.by.organization, event.id).await.unwrap();
-                found.extend(all.into_iter().filter(|delivery| {
-                    delivery.endpoint == endpoint
-                        && delivery.attempts.iter().any(|attempt| attempt.ending.is_some())
-                }));
+                found.extend(all.into_iter().filter(|delivery| delivery.endpoint == endpoint));
             }
-            if found.len() == count {
-                return found.pop().unwrap();
+            if enough(&found) {
+                return found;
             }
-            assert!(tokio::time::Instant::now() < deadline, "{} of {count}", found.len());
+            assert!(tokio::time::Instant::now() < deadline, "{found:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
