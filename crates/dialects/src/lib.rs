@@ -61,6 +61,12 @@ pub trait Dialect: Send + Sync {
     /// Judges a secret that somebody brings along, in any of its forms; the error says what is allowed.
     fn check_secret(&self, secret: &str) -> Result<(), &'static str>;
 
+    /// Judges what a receiver wants to verify with, a secret or its public key; the error says what is allowed. Without
+    /// this a receiver with half a key in its settings would call every request forged.
+    fn check_held(&self, _held: &str) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     /// What anybody may know of a secret: the key that verifies its signatures, in the form that receivers take.
     /// `None` where the secret itself verifies.
     fn public_key(&self, secret: &str) -> Option<String>;

@@ -36,10 +36,10 @@ pub(crate) const DEFAULT_RECEIVER: SocketAddr =
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The wire contract to verify by, such as consentproof
+    /// The wire contract to verify by: consentproof, standard_webhooks
     #[arg(long)]
     dialect: String,
-    /// The webhook's signing secret
+    /// The webhook's signing secret, or its public key where it has one
     #[arg(long, env = "ABIDE_LISTEN_SECRET", hide_env_values = true)]
     secret: String,
     /// Address to listen on; port 0 takes a free one
@@ -94,6 +94,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         let known: Vec<&str> = abide_dialects::all().iter().map(|dialect| dialect.name()).collect();
         Usage(format!("unknown dialect `{}`; known are {}", options.dialect, known.join(", ")))
     })?;
+    // The text of the problem says what is allowed and never what was given.
+    dialect.check_held(&options.secret).map_err(|problem| Usage(format!("--secret {problem}")))?;
     let status = StatusCode::from_u16(options.status).context("no HTTP status")?;
     let mut signals = Signals::catch()?;
     let listener = TcpListener::bind(options.listen).await.with_context(|| {

@@ -5,14 +5,18 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
 
 use abide_core::Timestamp;
+use abide_core::event::{EventKind, sample};
 use abide_core::ids::{EndpointId, EventId};
+use abide_core::shell::Clock as _;
 use abide_dialects::consentproof::ConsentProof;
-use abide_dialects::{Dialect as _, Rendered, Signing};
+use abide_dialects::standard_webhooks::StandardWebhooks;
+use abide_dialects::{Content, Dialect as _, Rendered, SecretForm, Signing, WireRequest};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::program::{Lines, PATIENCE, Site, abide, end_of, lines_of, signal};
 use crate::receiver::SECRET;
+use crate::world::MachineClock;
 
 struct Listener {
     process: Child,
@@ -22,9 +26,13 @@ struct Listener {
 
 impl Listener {
     fn start(site: &Site, args: &[&str]) -> Self {
-        let listen = ["listen", "--dialect", "consentproof", "--listen", "127.0.0.1:0", "--json"];
+        Self::speaking("consentproof", SECRET, site, args)
+    }
+
+    fn speaking(dialect: &str, secret: &str, site: &Site, args: &[&str]) -> Self {
+        let listen = ["listen", "--dialect", dialect, "--listen", "127.0.0.1:0", "--json"];
         let mut command = abide(site.path(), &listen);
-        command.args(args).env("ABIDE_LISTEN_SECRET", SECRET).stdout(Stdio::piped());
+        command.args(args).env("ABIDE_LISTEN_SECRET", secret).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let lines = lines_of(&mut process);
         let first: Value = serde_json::from_str(&lines.wait_for_text("listening")).unwrap();
@@ -46,12 +54,16 @@ impl Drop for Listener {
 
 fn signed(event: &str, secret: &str) -> String {
     let body = format!(r#"{{"id":"{event}","type":"consent.created","data":{{}}}}"#);
-    let rendered = Rendered { body: body.clone().into() };
+    let rendered = Rendered { body: body.into() };
     let endpoint = EndpointId::from_key(1);
     let at = Timestamp::from_millis(0);
     let (event_id, secrets) = (EventId::from_key(1), [Zeroizing::new(secret.to_owned())]);
     let signing = Signing { event: event_id, endpoint, secrets: &secrets, at, token: [0; 16] };
-    let wire = ConsentProof.sign(&rendered, &signing);
+    on_the_wire(&ConsentProof.sign(&rendered, &signing))
+}
+
+fn on_the_wire(wire: &WireRequest) -> String {
+    let body = std::str::from_utf8(&wire.body).unwrap();
     let headers: Vec<String> =
         wire.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
@@ -100,6 +112,45 @@ fn a_receiver_verifies_tells_duplicates_and_answers_as_told() {
     assert_eq!(duplicates, [Some(false), Some(true), Some(false), None, None]);
     assert!(lines[3]["refused"]["why"].as_str().unwrap().contains("signature"));
     assert!(lines[4]["refused"]["why"].as_str().unwrap().contains("x-signature"));
+}
+
+/// SW-5, SW-8: with the public key alone, an event of each kind verifies; one that was signed long ago does not.
+#[test]
+fn sw8_a_receiver_of_standard_webhooks_needs_the_public_key_alone() {
+    let site = Site::new();
+    let secret = StandardWebhooks.new_secret(SecretForm::KeyPair, &[7; 32]);
+    let public = StandardWebhooks.public_key(&secret).unwrap();
+    let listener = Listener::speaking("standard_webhooks", &public, &site, &[]);
+    let secrets = [Zeroizing::new(secret)];
+    let signed = |kind, late: i64| {
+        let event = sample(kind);
+        let at = MachineClock.now().plus_millis(-late);
+        let endpoint = EndpointId::from_key(1);
+        let signing = Signing { event: event.id, endpoint, secrets: &secrets, at, token: [0; 16] };
+        on_the_wire(
+            &StandardWebhooks.sign(&StandardWebhooks.render(&Content::Event(&event)), &signing),
+        )
+    };
+    let requests: Vec<String> = EventKind::ALL.map(|kind| signed(kind, 0)).to_vec();
+    assert_eq!(statuses(listener.address, &requests), vec!["200"; EventKind::ALL.len()]);
+    for kind in EventKind::ALL {
+        assert_eq!(listener.line()["verified"]["event_type"], kind.as_str());
+    }
+    let late = [signed(EventKind::ConsentCreated, 400_000)];
+    assert_eq!(statuses(listener.address, &late), ["401"]);
+    assert!(listener.line()["refused"]["why"].as_str().unwrap().contains("time"));
+}
+
+/// I12: a secret that can verify nothing is refused at once, and not repeated.
+#[test]
+fn i12_a_receiver_does_not_start_with_a_secret_of_no_use() {
+    let site = Site::new();
+    let listen = ["listen", "--dialect", "standard_webhooks", "--listen", "127.0.0.1:0"];
+    let output =
+        abide(site.path(), &listen).env("ABIDE_LISTEN_SECRET", "whsec_hidden").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--secret must be `whsec_`") && !said.contains("hidden"), "{said}");
 }
 
 #[test]

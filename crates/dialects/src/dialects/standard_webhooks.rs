@@ -105,6 +105,13 @@ impl Dialect for StandardWebhooks {
         Signer::read(secret).map(|_| ())
     }
 
+    fn check_held(&self, held: &str) -> Result<(), &'static str> {
+        if held.starts_with(PUBLIC_PREFIX) && Verifier::read(held).is_none() {
+            return Err("must be `whpk_` and base64 of an Ed25519 public key, 32 bytes");
+        }
+        if held.starts_with(PUBLIC_PREFIX) { Ok(()) } else { self.check_secret(held) }
+    }
+
     fn public_key(&self, secret: &str) -> Option<String> {
         let signer = Signer::read(secret).ok()?;
         signer.public_key().map(|key| format!("{PUBLIC_PREFIX}{}", secret::base64(key)))

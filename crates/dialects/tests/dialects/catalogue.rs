@@ -4,15 +4,17 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
+use abide_core::Timestamp;
 use abide_core::event::{EventKind, sample};
 use abide_dialects::standard_webhooks::StandardWebhooks;
-use abide_dialects::{Content, Dialect, catalogue};
+use abide_dialects::{Content, Dialect, Signing, catalogue};
 use jsonschema::{Validator, draft202012};
 use proptest::prelude::*;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::golden::{body_of, cases};
-use crate::support::strategies;
+use crate::support::{signing, strategies};
 
 /// The schema of a kind as published.
 fn published(kind: EventKind) -> Value {
@@ -90,6 +92,46 @@ fn sw10_goldens_have_the_published_shape() {
         told.insert(kind);
     }
     assert_eq!(told.len(), EventKind::ALL.len());
+}
+
+/// SW-1, SW-3, SW-10: what the book shows newcomers is what is sent: the headers, the consent, each type, each delay.
+#[test]
+fn sw10_the_book_shows_what_is_sent() {
+    let book = include_str!("../../../../docs/book/src/dialects/standard-webhooks.md");
+    let event = sample(EventKind::ConsentCreated);
+    let secrets = [Zeroizing::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned())];
+    let at = Timestamp::from_millis(1_768_469_401_000);
+    let signing = Signing { event: event.id, secrets: &secrets, at, ..signing(&secrets[0]) };
+    let rendered = StandardWebhooks.render(&Content::Event(&event));
+    assert!(book.contains(secrets[0].as_str()), "the secret that signs the example");
+    for (name, value) in StandardWebhooks.sign(&rendered, &signing).headers {
+        assert!(book.contains(&format!("\n{name}: {value}\n")), "{name}: {value}");
+    }
+    let (_, shown) = book.split_once("```json\n").expect("a consent");
+    let (shown, _) = shown.split_once("```").expect("its end");
+    let shown: Value = serde_json::from_str(shown).expect("JSON");
+    let sent: Value = serde_json::from_slice(&rendered.body).expect("JSON");
+    assert_eq!(shown, sent["data"]);
+    for entry in catalogue() {
+        assert!(book.contains(&format!("`{}`", entry.name())), "{}", entry.name());
+    }
+    let attempts = book.lines().filter(|line| {
+        line.strip_prefix("| ")
+            .is_some_and(|line| line.starts_with(|c: char| ('1'..='8').contains(&c)))
+    });
+    let delays = attempts.skip(1).map(|line| {
+        let text = line.split('|').nth(2).expect("a delay").trim();
+        let (number, unit) = text.split_once(' ').expect("a number and a unit");
+        let seconds = match unit {
+            "s" => 1,
+            "min" => 60,
+            "h" => 3_600,
+            other => panic!("{other}"),
+        };
+        number.parse::<u32>().expect("a number") * seconds
+    });
+    let delays: Vec<u32> = delays.take(StandardWebhooks.schedule().delays.len() + 1).collect();
+    assert_eq!(delays, *StandardWebhooks.schedule().delays);
 }
 
 /// A schema that takes everything would prove nothing: each refuses the other kinds, and any message that lacks a field

@@ -268,6 +268,18 @@ fn sw7_supplied_secrets() {
     }
 }
 
+/// SW-7: a receiver may hold a secret, a public key or a private one, and hears at once of one that can verify nothing.
+#[test]
+fn sw7_what_receivers_hold() {
+    for good in [V1.0, V1A.0, V1A_SEED, V1A_PUBLIC, V1A_PUBLIC.trim_end_matches('=')] {
+        assert_eq!(StandardWebhooks.check_held(good), Ok(()), "{good}");
+    }
+    for bad in ["", "secret", "whpk_", "whpk_AAECAw==", &format!("{V1A_PUBLIC}AAAA"), "whsec_AAEC"]
+    {
+        assert!(StandardWebhooks.check_held(bad).is_err(), "{bad}");
+    }
+}
+
 /// SW-8: a signature's time may lie five minutes off, either way, and no more.
 #[test]
 fn sw8_the_age_of_a_signature_is_bounded() {
