@@ -112,7 +112,7 @@ async fn p28_unknown_paths() {
         ("/v1/webhooks/x/deliveries", Owner::ConsentProof),
     ] {
         let reply = bare(&world, Method::GET, path).await;
-        assert_eq!((reply.status.as_u16(), owner(&reply)), (404, *whose), "{path}");
+        assert_eq!((reply.status.as_u16(), owner(&reply)), (404, whose), "{path}");
     }
 }
 
