@@ -1,6 +1,6 @@
 //! Endpoints: where events are told, what of them, and what happens while one is stopped.
 
-mod auth;
+pub mod auth;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::event::EventKind;
 use crate::refusal::Refusal;
 
 pub use auth::{
-    Authorization, ClientAuth, ClientCertificate, EndpointAuth, FixedHeader, ShownAuth,
+    AuthProblem, Authorization, ClientAuth, ClientCertificate, EndpointAuth, FixedHeader, ShownAuth,
 };
 
 /// Whether an endpoint is sent anything.

@@ -2,9 +2,16 @@
 //!
 //! Everything here fails closed: what cannot be used stops a send, and nothing is sent without it instead.
 
+mod check;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use check::{
+    AuthProblem, MAX_AUTH_NAME, MAX_AUTH_SECRET, MAX_AUTH_TEXT, MAX_CERTIFICATE, MAX_FIXED_HEADERS,
+    MAX_HEADER_NAME, MAX_HEADER_VALUE, MAX_TRUSTED_ROOTS, is_reserved_header,
+};
 
 /// What is sent or shown to an endpoint beside the signed request. Stored sealed as a whole (I12); what may be shown of
 /// it is [`EndpointAuth::shown`].
