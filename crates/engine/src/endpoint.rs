@@ -41,6 +41,23 @@ impl Endpoint {
         Self { id, line: Mutex::new(Line::new()) }
     }
 
+    /// What is known of it.
+    pub(crate) fn facts(&self) -> Option<Arc<Facts>> {
+        match &self.line.lock().known {
+            Known::Facts(facts) => Some(Arc::clone(facts)),
+            Known::Nothing | Known::Loading | Known::Missing => None,
+        }
+    }
+
+    /// Whether what is known of it is no longer what these facts say.
+    pub(crate) fn has_changed_since(&self, facts: &Facts) -> bool {
+        match &self.line.lock().known {
+            Known::Facts(known) => known.version != facts.version || known.state != facts.state,
+            Known::Missing => true,
+            Known::Nothing | Known::Loading => false,
+        }
+    }
+
     /// Puts a job in line and a worker to it where one may start. The job comes back when the endpoint was retired.
     pub(crate) fn push(self: &Arc<Self>, hub: &Arc<Hub>, mut job: Job) -> Result<(), Job> {
         let mut line = self.line.lock();

@@ -2,25 +2,30 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Duration;
 
 use abide_core::Timestamp;
-use abide_core::delivery::{Afterwards, Schedule};
+use abide_core::delivery::{Afterwards, ErrorClass, Schedule};
 use abide_core::endpoint::{EndpointState, Source};
 use abide_core::ids::DeliveryId;
 use abide_dialects::Dialect;
 use abide_storage::endpoints::SendingEndpoint;
 use zeroize::Zeroizing;
 
+use crate::credentials::{Credentials, Unusable};
 use crate::job::Job;
-use crate::outbound::{Guard, Target, TargetProblem};
+use crate::outbound::{Courier, Target};
 
 /// An endpoint as its workers use it. Replaced as a whole when the row changes.
 pub(crate) struct Facts {
     /// `None`: another build made the endpoint, and this one does not know its dialect.
     pub(crate) dialect: Option<&'static dyn Dialect>,
-    /// The URL, read once. It was judged when it was given; what is allowed may have changed since.
-    pub(crate) target: Result<Target, TargetProblem>,
+    /// The URL, read once, or the class of error that every attempt ends with. It was judged when it was given; what is
+    /// allowed may have changed since, and what can be used of the endpoint's credentials and certificates too.
+    pub(crate) target: Result<Target, ErrorClass>,
+    /// What goes with every request beside the signature.
+    pub(crate) credentials: Option<Arc<Credentials>>,
     /// Its live secrets, those that live longest first: the newest, which has no end, and those it replaces.
     secrets: Vec<Zeroizing<String>>,
     /// When the second of them and those after it end.
@@ -35,15 +40,21 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// What is known of the endpoint `before` is kept where the row says the same.
     pub(crate) fn of(
         row: SendingEndpoint,
         dialects: &'static [&'static dyn Dialect],
-        guard: &Guard,
+        courier: &Courier,
+        before: Option<&Facts>,
     ) -> Self {
         let dialect = dialects.iter().copied().find(|dialect| dialect.name() == row.dialect);
         if dialect.is_none() {
             tracing::error!(endpoint = %row.id, dialect = %row.dialect, "no such dialect in this build");
         }
+        let (target, credentials) = match reach(&row, courier, before) {
+            Ok((target, credentials)) => (Ok(target), credentials),
+            Err(class) => (Err(class), None),
+        };
         let mut secrets = row.secrets;
         secrets.sort_by_key(|secret| Reverse(secret.live_until.unwrap_or(Timestamp::MAX)));
         let ends = secrets.iter().skip(1).filter_map(|secret| secret.live_until).collect();
@@ -55,7 +66,8 @@ impl Facts {
                 (None, None) => Duration::ZERO,
             },
             dialect,
-            target: Target::parse(&row.url, guard),
+            target,
+            credentials,
             secrets: secrets.into_iter().map(|secret| secret.secret.into_inner()).collect(),
             ends,
             state: row.state,
@@ -79,6 +91,27 @@ impl Facts {
         }
         let cancelled = job.event().is_some() && job.delivery <= self.cancelled_through;
         self.state == EndpointState::Active && !cancelled
+    }
+}
+
+/// Where an endpoint is and what goes with every request to it, or why nothing can be sent.
+fn reach(
+    row: &SendingEndpoint,
+    courier: &Courier,
+    before: Option<&Facts>,
+) -> Result<(Target, Option<Arc<Credentials>>), ErrorClass> {
+    let target = Target::parse(&row.url, courier.guard()).map_err(|_| ErrorClass::ForbiddenUrl)?;
+    if row.auth.is_empty() {
+        return Ok((target, None));
+    }
+    let before = before.and_then(|before| before.credentials.as_ref());
+    match Credentials::of(row, target, courier, before) {
+        Ok(own) => Ok((own.target.clone(), Some(own))),
+        Err(Unusable { class, field }) => {
+            let class_name = class.as_str();
+            tracing::warn!(endpoint = %row.id, class = class_name, field, "cannot be sent anything");
+            Err(class)
+        }
     }
 }
 

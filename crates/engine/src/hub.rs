@@ -103,7 +103,9 @@ impl Hub {
     pub(crate) async fn load(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> StorageResult<()> {
         let known = match self.storage.endpoints().sending(endpoint.id, self.clock.now()).await? {
             Some(row) => {
-                Known::Facts(Arc::new(Facts::of(row, self.dialects, self.courier.guard())))
+                let before = endpoint.facts();
+                let facts = Facts::of(row, self.dialects, &self.courier, before.as_deref());
+                Known::Facts(Arc::new(facts))
             }
             None => Known::Missing,
         };

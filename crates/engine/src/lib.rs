@@ -17,6 +17,7 @@
 
 mod changes;
 mod clockwork;
+mod credentials;
 mod due;
 mod endpoint;
 mod engine;
@@ -30,6 +31,7 @@ mod opening;
 mod options;
 pub mod outbound;
 mod parked;
+mod policy;
 mod pools;
 mod pulse;
 mod registry;
@@ -37,7 +39,9 @@ mod reporter;
 mod room;
 mod send;
 mod testing;
+mod tokens;
 mod worker;
 
 pub use engine::{Engine, EngineParts, StartError};
 pub use options::Options;
+pub use policy::{check_auth, check_url};

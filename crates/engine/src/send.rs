@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abide_core::Timestamp;
-use abide_core::delivery::{Outcome, Run, decide};
+use abide_core::delivery::{ErrorClass, Outcome, Run, decide};
 use abide_core::endpoint::Source;
 use abide_core::ids::{EndpointId, EventId};
 use abide_core::shell::draw;
 use abide_dialects::{Dialect, Rendered, Signing};
 use abide_storage::deliveries::{Ending, FinishedAttempt, GiveBack, Sent};
 use http::{HeaderName, HeaderValue};
+use tokio::time::Instant;
 
+use crate::credentials::{Credentials, Proof};
 use crate::facts::Facts;
 use crate::hub::Hub;
 use crate::job::{About, Job, Rendering};
@@ -169,7 +171,26 @@ struct Attempt<'a> {
     dialect: &'static dyn Dialect,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    /// Gets ready what the attempt proves Abide by. Where that took a while, whatever must be so for an attempt to begin
+    /// must be so still; nothing was sent.
+    async fn prove(&self, own: &'a Credentials, flight: &Flight) -> Result<Proving<'a>, GiveBack> {
+        let Self { hub, facts, .. } = *self;
+        let began = Instant::now();
+        let until = began + facts.deadline;
+        let proof = own.proof(hub, until).await;
+        if own.take_tokens() {
+            let known = hub.registry.find(flight.endpoint).filter(|_| !flight.job().is_test());
+            if known.is_some_and(|endpoint| endpoint.has_changed_since(facts)) {
+                return Err(GiveBack::Due(hub.clock.now()));
+            }
+            if !hub.pulse.may_send() {
+                return Err(GiveBack::Due(hub.clock.now().plus_millis(SOON_MILLIS)));
+            }
+        }
+        Ok(Proving { own, proof, began, until })
+    }
+
     async fn make(
         &self,
         mut flight: Flight,
@@ -180,7 +201,17 @@ impl Attempt<'_> {
     ) -> Verdict {
         let Self { hub, facts, dialect } = *self;
         let started_at = hub.clock.now();
-        let signed_at = terms.signed_at.unwrap_or(started_at);
+        // Before the signature, which is made at the time of sending (I6): a token may have to be fetched.
+        let proving = match &facts.credentials {
+            None => None,
+            Some(own) => match Box::pin(self.prove(own, &flight)).await {
+                Ok(proving) => Some(proving),
+                Err(to) => return flight.give_back(to),
+            },
+        };
+        let signed_at = terms
+            .signed_at
+            .unwrap_or_else(|| if proving.is_some() { hub.clock.now() } else { started_at });
         let token = draw::<16>(&*hub.chance);
         let signed = dialect.sign(
             rendered,
@@ -208,13 +239,23 @@ impl Attempt<'_> {
             tracing::error!(%delivery, dialect = dialect.name(), "made a header that HTTP forbids");
             return flight.give_back(GiveBack::Unreadable);
         };
-        let read = match &facts.target {
-            Ok(target) => {
+        let read = match (&facts.target, proving) {
+            (Ok(target), None) => {
                 flight.takes_off();
                 let answered = post(hub, connection, target, request, facts.deadline).await;
                 Read::of(dialect, answered, hub.clock.now())
             }
-            Err(_) => Read::never_sent("forbidden_url"),
+            (Ok(_), Some(Proving { own, proof: Some(proof), began, until })) => {
+                flight.takes_off();
+                let sending = own.send(hub, connection, request, proof, until);
+                let answered = Box::pin(sending).await;
+                let answered = Answered { elapsed: began.elapsed(), ..answered };
+                Read::of(dialect, answered, hub.clock.now())
+            }
+            (Ok(_), Some(Proving { proof: None, began, .. })) => {
+                Read { took: began.elapsed(), ..Read::never_sent(ErrorClass::OauthToken) }
+            }
+            (Err(class), _) => Read::never_sent(*class),
         };
         let draw = u16::from_le_bytes(draw::<2>(&*hub.chance));
         let decided = decide(
@@ -255,6 +296,15 @@ impl Attempt<'_> {
     }
 }
 
+/// What an attempt with credentials has by the time that it is signed.
+struct Proving<'a> {
+    own: &'a Credentials,
+    /// `None`: no token was to be had.
+    proof: Option<Proof>,
+    began: Instant,
+    until: Instant,
+}
+
 async fn post(
     hub: &Hub,
     connection: &mut Option<Connection>,
@@ -269,7 +319,7 @@ async fn post(
 struct Read {
     outcome: Outcome,
     status: Option<u16>,
-    error: Option<&'static str>,
+    error: Option<ErrorClass>,
     ending: Ending,
     answer: Option<Vec<u8>>,
     took: Duration,
@@ -309,7 +359,7 @@ impl Read {
         }
     }
 
-    fn never_sent(class: &'static str) -> Self {
+    fn never_sent(class: ErrorClass) -> Self {
         Self {
             outcome: Outcome::Retry { retry_after: None },
             status: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use abide_core::Timestamp;
 use abide_core::consent::SubjectState;
-use abide_core::delivery::{Decided, DeliveryState, Next, Reason, Run, Trigger, next};
+use abide_core::delivery::{Decided, DeliveryState, ErrorClass, Next, Reason, Run, Trigger, next};
 use abide_core::endpoint::Source;
 use abide_core::event::{Event, EventBody};
 use abide_core::ids::{DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, SubjectId};
@@ -567,7 +567,7 @@ fn insert_attempt(
         finished.object_version as i64,
         finished.endpoint_version,
         finished.status,
-        finished.error,
+        finished.error.map(ErrorClass::as_str),
         answer,
         late,
     ])

@@ -2,7 +2,7 @@
 
 use abide_core::Timestamp;
 use abide_core::consent::{ConsentView, SubjectState};
-use abide_core::delivery::{Decided, DeliveryState, Run};
+use abide_core::delivery::{Decided, DeliveryState, ErrorClass, Run};
 use abide_core::event::Event;
 use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
 use abide_core::lane::AttemptId;
@@ -154,8 +154,8 @@ pub struct FinishedAttempt {
     pub endpoint_version: u32,
     /// The HTTP status, if there was one.
     pub status: Option<u16>,
-    /// The class of error, if there was one: `timeout`, `dns`, `tls` ...
-    pub error: Option<&'static str>,
+    /// The class of error, if there was one.
+    pub error: Option<ErrorClass>,
     /// How the send ended.
     pub ending: Ending,
     /// The start of the answer's body, when it was not delivered: at most 1 KiB, stored sealed under the person's key;
@@ -196,7 +196,7 @@ pub enum Sent {
 }
 
 /// The class of error of an attempt that a node opened and then did not begin to send, for reasons of its own.
-pub const NOT_STARTED: &str = "not_started";
+pub const NOT_STARTED: &str = ErrorClass::NotStarted.as_str();
 
 /// Why a row is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

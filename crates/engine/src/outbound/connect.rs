@@ -15,11 +15,11 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
 
 use super::alarm::Alarm;
 use super::stream::Stream;
 use super::target::Origin;
+use super::tls::{OwnTls, Tls};
 use super::{Guard, Host, Resolve, Scheme, SendError, Target};
 
 /// An open connection to one receiver, kept by the caller between sends.
@@ -126,7 +126,7 @@ pub(super) struct Connector {
     pub(super) guard: Guard,
     pub(super) resolver: Arc<dyn Resolve>,
     /// `None`: nobody can prove who they are, so https leads nowhere.
-    pub(super) tls: Option<TlsConnector>,
+    pub(super) tls: Option<Tls>,
 }
 
 impl Connector {
@@ -136,10 +136,13 @@ impl Connector {
         until: Instant,
     ) -> Result<Connection, SendError> {
         let origin = target.origin();
-        let tls = match (origin.scheme, &self.tls) {
-            (Scheme::Http, _) => None,
-            (Scheme::Https, Some(tls)) => Some(tls),
-            (Scheme::Https, None) => return Err(SendError::NoRoots),
+        let everybodys = || self.tls.as_ref().map(|tls| tls.connector.clone());
+        let tls = match origin.scheme {
+            Scheme::Http => None,
+            Scheme::Https => {
+                let tls = origin.tls.as_ref().map(OwnTls::connector).or_else(everybodys);
+                Some(tls.ok_or(SendError::NoRoots)?)
+            }
         };
         let addresses = self.checked_addresses(origin).await?;
         let tcp = dial_first(&addresses, until).await?;
@@ -266,7 +269,7 @@ mod tests {
         for host in [addr.to_string(), "hooks.test".to_owned()] {
             let why = connect(format!("https://{host}/")).await.err().unwrap();
             assert_eq!((why, why.arrival()), (SendError::NoRoots, Arrival::NotArrived));
-            assert_eq!(why.class(), "no_root_certificates");
+            assert_eq!(why.class().as_str(), "no_root_certificates");
         }
         assert!(connect(format!("http://{addr}/")).await.is_ok());
     }

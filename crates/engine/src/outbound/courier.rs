@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::connect::Connector;
-use super::{Answer, Arrival, ByteBudget, Connection, Guard, Resolve, SendError, Target, TlsRoots};
+use super::{Answer, Arrival, ByteBudget, Connection, Guard, Resolve, SendError, Target};
+use super::{Identity, OwnTls, Roots, TlsRoots};
 use super::{answer, tls};
 
 /// The product's only way out (I10). One serves the whole process; it keeps no connections, its callers do.
@@ -22,7 +23,7 @@ pub struct Courier {
 }
 
 /// A POST as a dialect rendered it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WireRequest {
     /// Headers beside those the courier sets itself: see [`is_courier_header`].
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -67,13 +68,23 @@ impl Courier {
         roots: TlsRoots,
         budget: ByteBudget,
     ) -> Result<Courier, rustls::Error> {
-        let tls = tls::connector(roots)?;
+        let tls = tls::of(roots)?;
         Ok(Courier { connector: Connector { guard, resolver, tls }, budget })
     }
 
     /// What may be called: also for reading URLs.
     pub fn guard(&self) -> &Guard {
         &self.connector.guard
+    }
+
+    /// A TLS that shows this identity and trusts these roots; what is left out is as for every receiver. Fails where
+    /// that would trust nobody.
+    pub fn own_tls(
+        &self,
+        identity: Option<Identity>,
+        roots: Option<Roots>,
+    ) -> Result<OwnTls, SendError> {
+        OwnTls::of(self.connector.tls.as_ref(), identity, roots).ok_or(SendError::NoRoots)
     }
 
     /// The budget that answers draw on.

@@ -28,4 +28,4 @@ pub use guard::{Forbidden, Guard};
 pub use resolve::{Resolve, SystemResolver};
 pub use send_error::{Arrival, SendError};
 pub use target::{Host, MAX_URL_LEN, Scheme, Target, TargetProblem};
-pub use tls::TlsRoots;
+pub use tls::{CertificateProblem, Identity, OwnTls, PemField, Roots, TlsRoots};

@@ -4,11 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use abide_core::delivery::ErrorClass;
+
 use super::{Forbidden, tls};
 
 /// What stood between a request and its whole answer.
-///
-/// The class names are stored with attempts and shown in the API: they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendError {
     /// The name could not be resolved, or has no address.
@@ -43,19 +43,19 @@ pub enum Arrival {
 }
 
 impl SendError {
-    /// The stable name of the class.
-    pub fn class(&self) -> &'static str {
+    /// What is stored of it, and shown to people.
+    pub fn class(&self) -> ErrorClass {
         match self {
-            SendError::Dns => "dns",
-            SendError::DnsBusy => "dns_busy",
-            SendError::ForbiddenAddress(_) => "forbidden_address",
-            SendError::ConnectRefused => "connect_refused",
-            SendError::ConnectFailed => "connect_failed",
-            SendError::NoRoots => "no_root_certificates",
-            SendError::Tls(..) => "tls",
-            SendError::Timeout(_) => "timeout",
-            SendError::Reset(_) => "reset",
-            SendError::InvalidHttp => "invalid_http",
+            SendError::Dns => ErrorClass::Dns,
+            SendError::DnsBusy => ErrorClass::DnsBusy,
+            SendError::ForbiddenAddress(_) => ErrorClass::ForbiddenAddress,
+            SendError::ConnectRefused => ErrorClass::ConnectRefused,
+            SendError::ConnectFailed => ErrorClass::ConnectFailed,
+            SendError::NoRoots => ErrorClass::NoRootCertificates,
+            SendError::Tls(..) => ErrorClass::Tls,
+            SendError::Timeout(_) => ErrorClass::Timeout,
+            SendError::Reset(_) => ErrorClass::Reset,
+            SendError::InvalidHttp => ErrorClass::InvalidHttp,
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use rustls::pki_types::ServerName;
 
-use super::{Forbidden, Guard};
+use super::{Forbidden, Guard, OwnTls};
 
 /// The longest URL accepted.
 pub const MAX_URL_LEN: usize = 2048;
@@ -22,14 +22,16 @@ pub struct Target {
     uri: Uri,
 }
 
-/// Scheme, host and port: what a connection belongs to.
-#[derive(Debug, PartialEq, Eq)]
+/// Scheme, host, port and what proves both sides: what a connection belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     pub(super) scheme: Scheme,
     pub(super) host: Host,
     pub(super) port: u16,
     pub(super) server_name: ServerName<'static>,
     pub(super) host_header: HeaderValue,
+    /// `None`: everybody's.
+    pub(super) tls: Option<OwnTls>,
 }
 
 /// How the bytes travel.
@@ -110,6 +112,13 @@ impl Target {
         })
     }
 
+    /// The same place, reached by a TLS of its own. Connections made without it do not lead here, nor the other way round.
+    #[must_use]
+    pub fn by(self, tls: OwnTls) -> Target {
+        let origin = Origin { tls: Some(tls), ..(*self.origin).clone() };
+        Target { origin: Arc::new(origin), ..self }
+    }
+
     /// How the bytes travel.
     pub fn scheme(&self) -> Scheme {
         self.origin.scheme
@@ -154,7 +163,7 @@ impl Origin {
                 ServerName::try_from(name.clone()).map_err(|_| TargetProblem::BadHost)?
             }
         };
-        Ok(Origin { scheme, host, port, server_name, host_header })
+        Ok(Origin { scheme, host, port, server_name, host_header, tls: None })
     }
 }
 

@@ -1,14 +1,21 @@
 //! TLS as every outbound call uses it: 1.2 or 1.3, always verified, HTTP/1.1 only.
+//!
+//! One [`Tls`] serves every receiver; [`OwnTls`] is that of one which asks for a client certificate or comes from an
+//! authority of its own.
+
+mod own;
 
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, RootCertStore, crypto::CryptoProvider};
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::TlsConnector;
+
+pub use own::{CertificateProblem, Identity, OwnTls, PemField, Roots};
 
 /// Whose signature makes a receiver's certificate good.
 #[derive(Debug, Clone, Default)]
@@ -25,11 +32,17 @@ pub enum TlsRoots {
     Only(Vec<CertificateDer<'static>>),
 }
 
+/// What every receiver is reached by that has no TLS of its own.
+pub(super) struct Tls {
+    pub(super) connector: TlsConnector,
+    verifier: Arc<dyn ServerCertVerifier>,
+}
+
 /// `None`: there is nobody to trust, and [`TlsRoots::PlatformIfAny`] says to go on without.
-pub(super) fn connector(roots: TlsRoots) -> Result<Option<TlsConnector>, rustls::Error> {
+pub(super) fn of(roots: TlsRoots) -> Result<Option<Tls>, rustls::Error> {
     let may_lack = matches!(roots, TlsRoots::PlatformIfAny);
-    match client_config(roots) {
-        Ok(config) => Ok(Some(TlsConnector::from(Arc::new(config)))),
+    match Tls::by(roots) {
+        Ok(tls) => Ok(Some(tls)),
         Err(why) if may_lack => {
             tracing::warn!(
                 %why,
@@ -42,16 +55,35 @@ pub(super) fn connector(roots: TlsRoots) -> Result<Option<TlsConnector>, rustls:
     }
 }
 
-fn client_config(roots: TlsRoots) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = verifier(roots, &provider)?;
-    let mut config = ClientConfig::builder_with_provider(provider)
+impl Tls {
+    fn by(roots: TlsRoots) -> Result<Tls, rustls::Error> {
+        let provider = provider();
+        let verifier = verifier(roots, &provider)?;
+        let config = client_config(provider, Arc::clone(&verifier), None, SESSIONS)?;
+        Ok(Tls { connector: TlsConnector::from(Arc::new(config)), verifier })
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn client_config(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    identity: Option<Arc<dyn ResolvesClientCert>>,
+    sessions: usize,
+) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])?
-        .dangerous() // rustls' word for "not its own default"; both verifiers below are complete
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .dangerous() // rustls' word for "not its own default"; every verifier here is complete
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        Some(identity) => builder.with_client_cert_resolver(identity),
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    config.resumption = Resumption::in_memory_sessions(sessions);
     Ok(config)
 }
 
@@ -96,9 +128,16 @@ fn verifier(
             for certificate in certificates {
                 store.add(certificate)?;
             }
-            let built =
-                WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
-            Ok(built.map_err(|why| rustls::Error::General(why.to_string()))?)
+            trusting(store, provider)
         }
     }
+}
+
+/// A verifier that trusts what is in the store, and nothing else.
+fn trusting(
+    store: RootCertStore,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+    let built = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+    Ok(built.map_err(|why| rustls::Error::General(why.to_string()))?)
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up is meant to work")]
 
+mod certificates;
 mod crash;
+mod credentials;
 mod delivery;
 mod drain;
 mod faulty;
@@ -13,6 +15,7 @@ mod outcomes;
 mod standstill;
 mod stopped;
 mod testing;
+mod tokens;
 mod world;
 
 #[path = "../support/receiver.rs"]

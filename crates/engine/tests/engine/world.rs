@@ -186,7 +186,26 @@ impl World {
     }
 
     pub(crate) async fn endpoint_at(&self, dialect: &dyn Dialect, url: String) -> EndpointId {
-        add_endpoint_at(&self.store, &self.by, dialect, url, self.clock.now()).await
+        let new = endpoint_at(dialect, url);
+        self.store.endpoints().create(&self.by, new, self.clock.now()).await.unwrap().id
+    }
+
+    /// An endpoint that Abide proves itself to beside its signature.
+    pub(crate) async fn endpoint_proving(
+        &self,
+        dialect: &dyn Dialect,
+        url: String,
+        auth: EndpointAuth,
+    ) -> EndpointId {
+        let new = NewEndpoint { auth, ..endpoint_at(dialect, url) };
+        self.store.endpoints().create(&self.by, new, self.clock.now()).await.unwrap().id
+    }
+
+    /// From now on it is proved to by that alone.
+    pub(crate) async fn change_auth(&self, endpoint: EndpointId, auth: EndpointAuth) {
+        let patch = EndpointPatch { auth: Some(auth), ..EndpointPatch::default() };
+        let endpoints = self.store.endpoints();
+        endpoints.change(&self.by, endpoint, patch, self.clock.now()).await.unwrap();
     }
 
     /// Records that a person agreed to a purpose.
@@ -248,17 +267,11 @@ pub(crate) async fn add_endpoint(
     now: Timestamp,
 ) -> EndpointId {
     let url = format!("http://{}/{}", to.addr(), dialect.name());
-    add_endpoint_at(store, by, dialect, url, now).await
+    store.endpoints().create(by, endpoint_at(dialect, url), now).await.unwrap().id
 }
 
-async fn add_endpoint_at(
-    store: &SqliteStore,
-    by: &Caller,
-    dialect: &dyn Dialect,
-    url: String,
-    now: Timestamp,
-) -> EndpointId {
-    let new = NewEndpoint {
+fn endpoint_at(dialect: &dyn Dialect, url: String) -> NewEndpoint {
+    NewEndpoint {
         dialect: dialect.name().to_owned(),
         url,
         events: EventFilter::Only(vec![
@@ -272,8 +285,7 @@ async fn add_endpoint_at(
         rules: dialect.rules(),
         auth: EndpointAuth::default(),
         overrides: Overrides::default(),
-    };
-    store.endpoints().create(by, new, now).await.unwrap().id
+    }
 }
 
 pub(crate) async fn record(

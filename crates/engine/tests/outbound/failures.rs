@@ -84,7 +84,11 @@ async fn an_answer_that_is_not_http_is_named_so() {
         endless_head, // I9 too: the head is bounded
     ] {
         let why = failure_of(script.clone(), PATIENT).await;
-        assert_eq!((why, why.class()), (SendError::InvalidHttp, "invalid_http"), "{script:?}");
+        assert_eq!(
+            (why, why.class().as_str()),
+            (SendError::InvalidHttp, "invalid_http"),
+            "{script:?}"
+        );
     }
 }
 

@@ -6,6 +6,7 @@ mod answers;
 mod failures;
 mod guard;
 mod names;
+mod policy;
 mod reuse;
 mod targets;
 mod tls;

@@ -32,7 +32,7 @@ async fn a_name_with_one_refused_address_is_refused_whole() {
         let courier = listed_courier(&identity, &[&list]);
         let sent = send_once(&courier, &named(public.port(), courier.guard()), PATIENT).await;
         let why = sent.result.unwrap_err();
-        assert_eq!(why.class(), "forbidden_address", "{why}");
+        assert_eq!(why.class().as_str(), "forbidden_address", "{why}");
     }
     assert_eq!(receiver.connections(), 0);
 }

@@ -75,7 +75,10 @@ async fn a_reused_connection_that_breaks_in_use_is_a_failure() {
         assert_eq!(status(&courier, &mut slot, &target).await, (200, false));
         let sent = courier.send(&mut slot, &target, post("x"), BRIEF).await;
         let why: SendError = sent.result.unwrap_err();
-        assert_eq!((why.class(), why.arrival(), sent.reused), (class, Arrival::Unknown, true));
+        assert_eq!(
+            (why.class().as_str(), why.arrival(), sent.reused),
+            (class, Arrival::Unknown, true)
+        );
         assert!(slot.is_none());
         assert_eq!((receiver.connections(), receiver.requests().len()), (1, 2));
     }

@@ -24,7 +24,7 @@ async fn a_certificate_for_another_name_is_refused() {
     let other = Identity::of("other.test");
     let why = refused_by_tls(&other, &other).await;
     assert_eq!(why, SendError::Tls("the certificate is for another name", Arrival::NotArrived));
-    assert_eq!(why.class(), "tls");
+    assert_eq!(why.class().as_str(), "tls");
 }
 
 /// I10: a certificate nobody vouches for is refused.
@@ -69,7 +69,7 @@ async fn something_other_than_tls_is_a_tls_failure() {
         let url = format!("https://{NAME}:{}/", receiver.addr().port());
         let target = Target::parse(&url, courier.guard()).unwrap();
         let why = send_once(&courier, &target, PATIENT).await.result.unwrap_err();
-        assert_eq!((why.class(), why.arrival()), ("tls", Arrival::NotArrived), "{why}");
+        assert_eq!((why.class().as_str(), why.arrival()), ("tls", Arrival::NotArrived), "{why}");
     }
 }
 

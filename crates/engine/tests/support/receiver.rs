@@ -8,9 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{CertificateParams, CertifiedKey, DnType, KeyPair};
-use rustls::ServerConfig;
+use rcgen::{CertificateParams, CertifiedKey, DnType, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -66,7 +67,16 @@ impl Receiver {
 
     /// The same over TLS with this identity.
     pub(crate) async fn start_tls(identity: &Identity, scripts: Vec<Vec<Act>>) -> Receiver {
-        Receiver::listen(scripts, Some(identity.acceptor())).await
+        Receiver::listen(scripts, Some(identity.acceptor(None))).await
+    }
+
+    /// The same, for clients alone that show `client`'s certificate.
+    pub(crate) async fn start_mutual(
+        identity: &Identity,
+        client: &Identity,
+        scripts: Vec<Vec<Act>>,
+    ) -> Receiver {
+        Receiver::listen(scripts, Some(identity.acceptor(Some(client)))).await
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -114,9 +124,19 @@ pub(crate) struct Identity(CertifiedKey<KeyPair>);
 impl Identity {
     /// An identity for one DNS name or address.
     pub(crate) fn of(name: &str) -> Identity {
+        Identity::made(name, |_| {})
+    }
+
+    /// One that ended long ago.
+    pub(crate) fn expired(name: &str) -> Identity {
+        Identity::made(name, |params| params.not_after = date_time_ymd(2001, 1, 1))
+    }
+
+    fn made(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         // As its own issuer it goes by its own name, or it would pass for the issuer of every other.
         params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
         let signing_key = KeyPair::generate().unwrap();
         let cert = params.self_signed(&signing_key).unwrap();
         Identity(CertifiedKey { cert, signing_key })
@@ -127,15 +147,33 @@ impl Identity {
         self.0.cert.der().clone()
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
+    /// The certificate in PEM.
+    pub(crate) fn chain(&self) -> String {
+        self.0.cert.pem()
+    }
+
+    /// The key in PEM.
+    pub(crate) fn key(&self) -> String {
+        self.0.signing_key.serialize_pem()
+    }
+
+    fn acceptor(&self, client: Option<&Identity>) -> TlsAcceptor {
         let key = PrivateKeyDer::try_from(self.0.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![self.certificate()], key)
             .unwrap();
+        let builder = match client {
+            None => builder.with_no_client_auth(),
+            Some(client) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(client.certificate()).unwrap();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let config = builder.with_single_cert(vec![self.certificate()], key).unwrap();
         TlsAcceptor::from(Arc::new(config))
     }
 }
@@ -254,6 +292,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Seen> {
 
 /// Each test binary uses its own part of this module; named here, nothing of it counts as dead.
 const _: fn(&Receiver, &Seen) = |receiver, seen| {
+    let _ = (Receiver::start_mutual, Identity::expired, Identity::chain, Identity::key);
     let _ = (Receiver::start, Receiver::start_tls, Receiver::accepted, Receiver::ended);
     let _ = (receiver.addr(), receiver.connections(), receiver.requests());
     let _ = (&seen.head, &seen.body, answer, raw, repeat, Identity::of, Identity::certificate);

@@ -1,6 +1,6 @@
 //! Kinds that are read anew when they are sent: the latest state of an object, and a person's state in a lane.
 
-use abide_core::delivery::{DeliveryState, Outcome, Run};
+use abide_core::delivery::{DeliveryState, ErrorClass, Outcome, Run};
 use abide_core::endpoint::{DeliveryRules, Source};
 use abide_core::event::EventBody;
 
@@ -14,7 +14,12 @@ const LATEST: DeliveryRules = DeliveryRules { source: Source::Latest, ..SKIP };
 const LANE: DeliveryRules = DeliveryRules { source: Source::Lane, ..SKIP };
 
 fn unknown(finished: FinishedAttempt) -> FinishedAttempt {
-    FinishedAttempt { ending: Ending::Unknown, status: None, error: Some("timeout"), ..finished }
+    FinishedAttempt {
+        ending: Ending::Unknown,
+        status: None,
+        error: Some(ErrorClass::Timeout),
+        ..finished
+    }
 }
 
 async fn change(world: &World<'_>, purpose: &str, now: i64) -> DeliveryView {

@@ -128,7 +128,7 @@ async fn i8_without_a_thread_the_attempt_says_so() {
     let sent = courier.send(&mut None, &target, request, PATIENT).await;
     let why = sent.result.unwrap_err();
     assert_eq!((why, why.arrival()), (SendError::DnsBusy, Arrival::NotArrived));
-    assert_eq!(why.class(), "dns_busy");
+    assert_eq!(why.class().as_str(), "dns_busy");
     dns.0.set_open(true);
     assert!(is_answered(stuck).await);
     assert!(resolved(&resolver, "other.test").await.is_ok(), "there is room again");
