@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use abide_core::endpoint::{AuthProblem, EndpointAuth};
 use abide_core::shell::Chance;
-use abide_engine::outbound::{Guard, SystemResolver, Target, TlsRoots};
+use abide_engine::outbound::{Guard, SystemResolver, TlsRoots};
 use abide_engine::{Engine, EngineParts, StartError};
-use abide_server::{App, Cookies, Dashboard, Readiness, UrlPolicy};
+use abide_server::{App, Cookies, Dashboard, EndpointPolicy, Readiness};
 use abide_storage::Storage;
 use abide_storage::sealing::MasterKeys;
 use abide_storage_sqlite::{OpenError, SqliteOptions, SqliteStore};
@@ -109,7 +110,7 @@ pub(crate) fn router(
         storage: Arc::clone(&ground.storage),
         clock: Arc::clone(&ground.clock),
         chance: Arc::clone(&ground.chance),
-        urls: Arc::new(GuardedUrls(guard(serving))),
+        endpoints: Arc::new(Guarded(guard(serving))),
         ready: Arc::new(WhileItMoves {
             engine: Arc::clone(engine),
             storage: Arc::clone(&ground.storage),
@@ -122,19 +123,16 @@ fn guard(serving: &Serving) -> Guard {
     Guard { allow: serving.allow_network.clone(), dev_loopback_http: serving.dev }
 }
 
-/// An endpoint may have a URL that the engine could call.
-struct GuardedUrls(Guard);
+/// An endpoint may have what the engine could use.
+struct Guarded(Guard);
 
-impl UrlPolicy for GuardedUrls {
-    fn check(&self, url: &str) -> Result<(), String> {
-        // The caller puts the field's name in front: "`url` must begin with https://".
-        Target::parse(url, &self.0).map(drop).map_err(|problem| {
-            let text = problem.to_string();
-            match text.strip_prefix("the URL ") {
-                Some(rest) => rest.to_owned(),
-                None => format!("cannot be used: {text}"),
-            }
-        })
+impl EndpointPolicy for Guarded {
+    fn check_url(&self, url: &str) -> Result<(), String> {
+        abide_engine::check_url(url, &self.0)
+    }
+
+    fn check_auth(&self, auth: &EndpointAuth) -> Vec<AuthProblem> {
+        abide_engine::check_auth(auth, &self.0)
     }
 }
 

@@ -67,13 +67,13 @@ impl Credentials {
         let target = with_own_tls(auth, target, courier)?;
         let (headers, user_agent) = (Vec::new(), UserAgent::Abide);
         let mut own = Credentials { made_of, target, headers, user_agent, tokens: None };
-        for (place, header) in auth.headers.iter().enumerate() {
-            let unusable = |part| Unusable::field(format!("auth.headers[{place}].{part}"));
-            let name = HeaderName::try_from(&header.name).map_err(|_| unusable("name"))?;
+        for header in &auth.headers {
+            let unusable = || Unusable::field(format!("auth.headers.{}", header.name));
+            let name = HeaderName::try_from(&header.name).map_err(|_| unusable())?;
             if name == USER_AGENT {
                 own.user_agent = UserAgent::Absent;
             }
-            let value = secret(&header.value).ok_or_else(|| unusable("value"))?;
+            let value = secret(&header.value).ok_or_else(unusable)?;
             own.headers.push((name, value));
         }
         match &auth.authorization {

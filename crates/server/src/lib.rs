@@ -28,6 +28,7 @@ mod throttle;
 
 use std::sync::Arc;
 
+use abide_core::endpoint::{AuthProblem, EndpointAuth};
 use abide_core::shell::{Chance, Clock};
 use abide_storage::Storage;
 use abide_storage::sealing::Secret;
@@ -57,8 +58,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Chance, for webhook secrets and request ids.
     pub chance: Arc<dyn Chance>,
-    /// Which URLs an endpoint may have.
-    pub urls: Arc<dyn UrlPolicy>,
+    /// What an endpoint may be given.
+    pub endpoints: Arc<dyn EndpointPolicy>,
     /// Whether this node can do its work.
     pub ready: Arc<dyn Readiness>,
     /// How the dashboard is reached.
@@ -98,10 +99,14 @@ pub fn link_path(token: &Secret) -> String {
     format!("/link/{}", token.reveal())
 }
 
-/// Judges the URLs that endpoints are given. The engine's guard judges again at each send, by address.
-pub trait UrlPolicy: Send + Sync {
+/// Judges what endpoints are given. The engine judges the same again at each send.
+pub trait EndpointPolicy: Send + Sync {
     /// Whether an endpoint may have this URL; the error says what is allowed and does not repeat the URL.
-    fn check(&self, url: &str) -> Result<(), String>;
+    fn check_url(&self, url: &str) -> Result<(), String>;
+
+    /// Everything for which this could not be used to prove Abide to an endpoint, by field: `auth.oauth2.token_url`.
+    /// Nothing that was given is repeated (I12).
+    fn check_auth(&self, auth: &EndpointAuth) -> Vec<AuthProblem>;
 }
 
 /// Says whether this node can do its work.

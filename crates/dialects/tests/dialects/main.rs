@@ -11,5 +11,6 @@ mod catalogue;
 mod consentproof;
 mod golden;
 mod properties;
+mod reserved;
 mod standard_webhooks;
 mod support;

@@ -204,12 +204,6 @@ impl<'a> Fields<'a> {
         self.given.iter().map(|(name, raw)| (shown(name), *raw)).collect()
     }
 
-    /// Notes a problem of the object as a whole.
-    pub(crate) fn whole_problem(&mut self, problem: impl Into<Cow<'static, str>>) {
-        let field = self.place.trim_end_matches('.').to_owned();
-        self.problems.push(FieldProblem { field, problem: problem.into() });
-    }
-
     /// Refuses every field but these, by name: an API of our own has no callers that send more than it needs, and a
     /// mistyped name must not be left out in silence.
     pub(crate) fn only(&mut self, known: &[Name]) {

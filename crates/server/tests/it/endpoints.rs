@@ -166,6 +166,17 @@ async fn bad_input_names_its_place() {
             json!({"url": url, "auth": {"oauth2": {"token_url": "http://id.example", "client_id": "c", "client_secret": "s"}}}),
             "auth.oauth2.token_url",
         ),
+        (json!({"url": url, "auth": {"headers": {"Host": "x"}}}), "auth.headers.host"),
+        (json!({"url": url, "auth": {"headers": {"x": "a\r\nb: c"}}}), "auth.headers.x"),
+        (json!({"url": url, "auth": {"headers": {"a b": "x"}}}), "auth.headers"),
+        (
+            json!({"url": url, "auth": {"headers": {"authorization": "x"}, "bearer": {"token": "t"}}}),
+            "auth.headers.authorization",
+        ),
+        (
+            json!({"url": url, "auth": {"basic": {"username": "a:b", "password": "p"}}}),
+            "auth.basic.username",
+        ),
     ] {
         let reply = world.post(PATH, &body).await;
         assert_eq!((reply.status.as_u16(), reply.wrong()), (400, vec![wrong.to_owned()]), "{body}");

@@ -6,10 +6,11 @@ use std::sync::{Arc, Weak};
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller, Scope};
 use abide_core::delivery::{Decided, Trigger};
+use abide_core::endpoint::{AuthProblem, Authorization, EndpointAuth};
 use abide_core::ids::{EndpointId, LeaseId, OrganizationId};
 use abide_core::rate::RateLimit;
 use abide_core::shell::{Chance, Clock, draw};
-use abide_server::{App, Cookies, Dashboard, Readiness, UrlPolicy, router};
+use abide_server::{App, Cookies, Dashboard, EndpointPolicy, Readiness, router};
 use abide_storage::accounts::NewKey;
 use abide_storage::deliveries::{Ending, FinishedAttempt, Report};
 use abide_storage::sealing::MasterKeys;
@@ -72,13 +73,22 @@ struct HttpsOnly;
 /// A URL whose judge panics.
 pub(crate) const PANICS: &str = "https://panic.example/";
 
-impl UrlPolicy for HttpsOnly {
-    fn check(&self, url: &str) -> Result<(), String> {
+impl EndpointPolicy for HttpsOnly {
+    fn check_url(&self, url: &str) -> Result<(), String> {
         assert!(url != PANICS, "the policy breaks, as a test wants it");
         match url.strip_prefix("https://") {
             Some(rest) if !rest.is_empty() => Ok(()),
             Some(_) | None => Err("must be an https URL".to_owned()),
         }
+    }
+
+    fn check_auth(&self, auth: &EndpointAuth) -> Vec<AuthProblem> {
+        let mut problems = auth.check();
+        if let Some(Authorization::OAuth2 { token_url, .. }) = &auth.authorization {
+            let judged = self.check_url(token_url).err();
+            problems.extend(judged.map(|why| AuthProblem::new("auth.oauth2.token_url", why)));
+        }
+        problems
     }
 }
 
@@ -176,7 +186,7 @@ impl World {
             storage: store.clone(),
             clock: clock.clone(),
             chance: chance.clone(),
-            urls: Arc::new(HttpsOnly),
+            endpoints: Arc::new(HttpsOnly),
             ready: ready.clone(),
             dashboard: Dashboard {
                 public_url: "https://abide.example.org".to_owned(),

@@ -23,7 +23,7 @@ pub const MAX_TRUSTED_ROOTS: usize = 128 * 1024;
 /// Something that an [`EndpointAuth`] must not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthProblem {
-    /// Where: `auth.headers[2].name`, `auth.oauth2.token_url`, `auth.client_certificate.key`.
+    /// Where: `auth.headers.x-key`, `auth.oauth2.token_url`, `auth.client_certificate.key`.
     pub field: String,
     /// What is wrong and what is allowed, fit to stand behind the field's name; repeats nothing that was given (I12).
     pub problem: String,
@@ -98,39 +98,30 @@ impl EndpointAuth {
             let most = format!("must hold at most {MAX_FIXED_HEADERS} headers");
             return problems.add("auth.headers", most);
         }
+        if self.headers.iter().any(|header| !is_token(&header.name, MAX_HEADER_NAME)) {
+            let allowed = format!(
+                "must hold header names of 1 to {MAX_HEADER_NAME} letters, digits or any of !#$%&'*+-.^_`|~"
+            );
+            return problems.add("auth.headers", allowed);
+        }
         for (place, header) in self.headers.iter().enumerate() {
-            let field = |part| format!("auth.headers[{place}].{part}");
-            let earlier = &self.headers[..place];
-            let twice = earlier.iter().any(|one| one.name.eq_ignore_ascii_case(&header.name));
-            if let Some(problem) = self.problem_of_name(&header.name) {
-                problems.add(field("name"), problem);
-            } else if twice {
-                problems.add(field("name"), "is given twice; give each header once");
-            }
-            if !is_plain(&header.value, MAX_HEADER_VALUE) {
-                let allowed = format!(
-                    "must be 1 to {MAX_HEADER_VALUE} visible ASCII characters, with spaces only between them"
-                );
-                problems.add(field("value"), allowed);
+            let field = format!("auth.headers.{}", header.name);
+            match self.problem_of_name(&header.name, place) {
+                Some(problem) => problems.add(field, problem),
+                None => problems.plain(&field, &header.value, MAX_HEADER_VALUE),
             }
         }
     }
 
-    fn problem_of_name(&self, name: &str) -> Option<String> {
-        if !is_token(name, MAX_HEADER_NAME) {
-            return Some(format!(
-                "must be a header name: 1 to {MAX_HEADER_NAME} letters, digits or any of !#$%&'*+-.^_`|~"
-            ));
-        }
+    fn problem_of_name(&self, name: &str, place: usize) -> Option<&'static str> {
         if is_reserved_header(name) {
-            return Some("is a header that Abide sets itself; give it another name".to_owned());
+            return Some("is set by Abide itself and cannot be given");
         }
         if self.authorization.is_some() && name.eq_ignore_ascii_case("authorization") {
-            return Some(
-                "is already set by `auth.authorization`; leave one of them out".to_owned(),
-            );
+            return Some("is set already by `basic`, `bearer` or `oauth2`; leave one of them out");
         }
-        None
+        let twice = self.headers[..place].iter().any(|one| one.name.eq_ignore_ascii_case(name));
+        twice.then_some("is given twice")
     }
 }
 
@@ -313,22 +304,26 @@ mod tests {
         let long_pem = format!("-----BEGIN {long_key}", long_key = "K".repeat(MAX_TRUSTED_ROOTS));
         let mut doubled = bearer("t");
         doubled.headers = vec![FixedHeader::new("Authorization", "Custom abc")];
-        let name = |place: usize| format!("auth.headers[{place}].name");
+        let header = |name: &str| format!("auth.headers.{name}");
+        let whole = || vec!["auth.headers".to_owned()];
         for (auth, expected) in [
-            (headers(&[("x", "y"), ("", "y"), ("a b", "y")]), vec![name(1), name(2)]),
-            (headers(&[("naïve", "y"), ("a:b", "y")]), vec![name(0), name(1)]),
+            (headers(&[("x", "y"), ("", "y"), ("a b", "y")]), whole()),
+            (headers(&[("naïve", "y"), ("a:b", "y")]), whole()),
+            (headers(&twenty_one), whole()),
             (
                 headers(&[("Host", "y"), ("Webhook-Id", "y"), ("x-signature", "y")]),
-                (0..3).map(name).collect(),
+                ["host", "webhook-id", "x-signature"].map(header).to_vec(),
             ),
-            (headers(&[("content-type", "y"), ("TE", "y")]), vec![name(0), name(1)]),
-            (headers(&[("x-a", "y"), ("X-A", "z")]), vec![name(1)]),
-            (doubled, vec![name(0)]),
-            (headers(&twenty_one), vec!["auth.headers".to_owned()]),
-            (headers(&[("x", "marker\r\nx-b: c")]), vec!["auth.headers[0].value".to_owned()]),
-            (headers(&[("x", "")]), vec!["auth.headers[0].value".to_owned()]),
-            (headers(&[("x", " marker")]), vec!["auth.headers[0].value".to_owned()]),
-            (headers(&[("x", &long)]), vec!["auth.headers[0].value".to_owned()]),
+            (
+                headers(&[("content-type", "y"), ("TE", "y")]),
+                vec![header("content-type"), header("te")],
+            ),
+            (headers(&[("x-a", "y"), ("X-A", "z")]), vec![header("x-a")]),
+            (doubled, vec![header("authorization")]),
+            (headers(&[("x", "marker\r\nx-b: c")]), vec![header("x")]),
+            (headers(&[("x", "")]), vec![header("x")]),
+            (headers(&[("x", " marker")]), vec![header("x")]),
+            (headers(&[("x", &long)]), vec![header("x")]),
             (
                 basic("marker:b", "c\0"),
                 vec!["auth.basic.username".to_owned(), "auth.basic.password".to_owned()],

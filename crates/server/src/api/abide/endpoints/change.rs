@@ -56,7 +56,7 @@ fn patch(
     dialect: &dyn abide_dialects::Dialect,
 ) -> EndpointPatch {
     let url = fields.changed(URL);
-    let url = input::url(fields, app.urls.as_ref(), url);
+    let url = input::url(fields, app.endpoints.as_ref(), url);
     let events: Option<EventNames> = fields.changed(EVENTS);
     let events = events.map(|events| input::events(fields, Some(dialect), events));
     let description = fields.removable(DESCRIPTION).map(|given| input::description(fields, given));
@@ -65,7 +65,7 @@ fn patch(
         events,
         description,
         is_active: None,
-        auth: input::auth(fields, app.urls.as_ref()),
+        auth: input::auth(fields, app.endpoints.as_ref()),
         overrides: input::overrides(fields, &before.overrides),
     };
     if patch == EndpointPatch::default() && fields.are_sound() {

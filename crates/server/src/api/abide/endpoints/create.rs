@@ -87,13 +87,13 @@ impl Repeatable for Created {
 
 fn endpoint(fields: &mut Fields<'_>, app: &App) -> Option<(NewEndpoint, &'static dyn Dialect)> {
     let url = fields.required(URL);
-    let url = input::url(fields, app.urls.as_ref(), url);
+    let url = input::url(fields, app.endpoints.as_ref(), url);
     let dialect = dialect(fields);
     let events: Option<EventNames> = fields.optional(EVENTS);
     let events = events.map(|events| input::events(fields, dialect, events));
     let description = fields.optional(DESCRIPTION);
     let description = input::description(fields, description);
-    let auth = input::auth(fields, app.urls.as_ref()).unwrap_or_default();
+    let auth = input::auth(fields, app.endpoints.as_ref()).unwrap_or_default();
     let overrides = input::overrides(fields, &Overrides::default()).unwrap_or_default();
     let dialect = dialect?;
     let secret = input::secret(fields, dialect, &draw(app.chance.as_ref()));

@@ -1,7 +1,8 @@
 //! What a request may say of an endpoint, read for creating and for changing one.
 
 use abide_core::endpoint::{
-    Authorization, ClientAuth, ClientCertificate, EndpointAuth, EventFilter, FixedHeader, Overrides,
+    AuthProblem, Authorization, ClientAuth, ClientCertificate, EndpointAuth, EventFilter,
+    FixedHeader, Overrides,
 };
 use abide_core::policy::text_field;
 use abide_dialects::{Dialect, SecretForm};
@@ -9,7 +10,7 @@ use abide_storage::sealing::Secret;
 use serde_json::value::RawValue;
 
 use super::view;
-use crate::UrlPolicy;
+use crate::EndpointPolicy;
 use crate::api::abide::describe::{
     Field, list, number, one_of as one_of_names, optional, or_null, text, text_of,
 };
@@ -29,8 +30,6 @@ pub(super) const DEADLINE_SECONDS: Name = Name(&["deadline_seconds"]);
 const URL_LIMIT: usize = 2048;
 /// Longest description, in characters.
 const DESCRIPTION_LIMIT: usize = 500;
-/// Most headers with fixed values.
-const HEADERS_LIMIT: usize = 20;
 
 /// The fields that creating and changing have in common, as they are described; `url` is not among them.
 pub(super) fn described() -> Vec<Field> {
@@ -81,14 +80,14 @@ pub(super) fn described_secret() -> Vec<Field> {
 /// A URL that an endpoint may have.
 pub(super) fn url(
     fields: &mut Fields<'_>,
-    urls: &dyn UrlPolicy,
+    policy: &dyn EndpointPolicy,
     url: Option<Text>,
 ) -> Option<String> {
     let Text(url) = url?;
     let judged = if url.len() > URL_LIMIT {
         Err(format!("must be at most {URL_LIMIT} bytes long"))
     } else {
-        urls.check(&url)
+        policy.check_url(&url)
     };
     judged.map_err(|problem| fields.problem(URL.0[0], problem)).ok().map(|()| url)
 }
@@ -149,13 +148,11 @@ pub(super) fn secret(
 }
 
 /// `auth`: `None` where it is left out, nothing where it is null.
-pub(super) fn auth(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> Option<EndpointAuth> {
+pub(super) fn auth(fields: &mut Fields<'_>, policy: &dyn EndpointPolicy) -> Option<EndpointAuth> {
     let given = fields.object(AUTH, |fields| {
         fields.only(&[HEADERS, BASIC, BEARER, OAUTH2, CLIENT_CERTIFICATE, TRUSTED_ROOTS]);
-        let headers = fields
-            .object(HEADERS, |fields| Some(read_headers(fields)))
-            .flatten()
-            .unwrap_or_default();
+        let headers = fields.object(HEADERS, |fields| Some(read_headers(fields)));
+        let headers = headers.flatten().unwrap_or_default();
         let kinds = [
             fields.object(BASIC, |fields| {
                 fields.only(&[USERNAME, PASSWORD]);
@@ -166,7 +163,7 @@ pub(super) fn auth(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> Option<Endp
                 fields.only(&[TOKEN]);
                 Some(Authorization::Bearer { token: taken(fields, TOKEN)? })
             }),
-            fields.object(OAUTH2, |fields| read_oauth2(fields, urls)),
+            fields.object(OAUTH2, read_oauth2),
         ];
         let mut kinds = kinds.into_iter().flatten().flatten();
         let authorization = kinds.next();
@@ -180,7 +177,14 @@ pub(super) fn auth(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> Option<Endp
         });
         let trusted_roots = fields.optional(TRUSTED_ROOTS).map(|Text(roots)| roots);
         let client_certificate = client_certificate.flatten();
-        Some(EndpointAuth { headers, authorization, client_certificate, trusted_roots })
+        let auth = EndpointAuth { headers, authorization, client_certificate, trusted_roots };
+        // What is not even read as it should be was told already, and would only be told again in other words.
+        if fields.are_sound() {
+            for AuthProblem { field, problem } in policy.check_auth(&auth) {
+                fields.problem(field.strip_prefix("auth.").unwrap_or(&field), problem);
+            }
+        }
+        Some(auth)
     })?;
     Some(given.unwrap_or_default())
 }
@@ -211,22 +215,16 @@ fn read_headers(fields: &mut Fields<'_>) -> Vec<FixedHeader> {
     let mut headers = Vec::new();
     for (name, raw) in fields.entries() {
         match Text::read(raw) {
-            Ok(Text(value)) => headers.push(FixedHeader { name: name.to_ascii_lowercase(), value }),
+            Ok(Text(value)) => headers.push(FixedHeader::new(&name, value)),
             Err(problem) => fields.problem(&name, problem),
         }
-    }
-    if headers.len() > HEADERS_LIMIT {
-        fields.whole_problem(format!("must hold at most {HEADERS_LIMIT} headers"));
     }
     headers
 }
 
-fn read_oauth2(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> Option<Authorization> {
+fn read_oauth2(fields: &mut Fields<'_>) -> Option<Authorization> {
     fields.only(&[TOKEN_URL, CLIENT_ID, CLIENT_SECRET, SCOPE, AUDIENCE, CLIENT_AUTH]);
     let token_url = taken(fields, TOKEN_URL);
-    if let Some(Err(problem)) = token_url.as_deref().map(|url| urls.check(url)) {
-        fields.problem(TOKEN_URL.0[0], problem);
-    }
     let (client_id, client_secret) = (taken(fields, CLIENT_ID), taken(fields, CLIENT_SECRET));
     let scope = fields.optional(SCOPE).map(|Text(scope)| scope);
     let audience = fields.optional(AUDIENCE).map(|Text(audience)| audience);

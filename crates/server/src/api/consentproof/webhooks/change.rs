@@ -8,7 +8,7 @@ use super::{
     DESCRIPTION, EVENTS, Events, IS_ACTIVE, SECRET, URL, WebhookObject, find, sound_description,
     sound_url,
 };
-use crate::UrlPolicy;
+use crate::EndpointPolicy;
 use crate::api::consentproof::Named;
 use crate::api::consentproof::envelope::{Answer, ok};
 use crate::body::{JsonBody, SINGLE};
@@ -26,7 +26,7 @@ pub(crate) async fn handler(
 ) -> Answer {
     let app = &shared.app;
     let mut fields = Fields::parse(&body)?;
-    let patch = patch(&mut fields, app.urls.as_ref());
+    let patch = patch(&mut fields, app.endpoints.as_ref());
     let patch = fields.finish(Some(patch))?;
     find(app, &by.caller, id).await?;
     let endpoints = app.storage.endpoints();
@@ -34,10 +34,10 @@ pub(crate) async fn handler(
     ok(WebhookObject::from(&endpoint))
 }
 
-fn patch(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> EndpointPatch {
+fn patch(fields: &mut Fields<'_>, policy: &dyn EndpointPolicy) -> EndpointPatch {
     fields.fixed(SECRET, NEW_SECRET);
     let url = fields.changed(URL);
-    let url = sound_url(fields, urls, url);
+    let url = sound_url(fields, policy, url);
     let description =
         fields.removable(DESCRIPTION).map(|description| sound_description(fields, description));
     let patch = EndpointPatch {

@@ -13,7 +13,7 @@ use super::{
     DESCRIPTION, EVENTS, Events, IS_ACTIVE, SECRET, URL, WebhookObject, sound_description,
     sound_url,
 };
-use crate::UrlPolicy;
+use crate::EndpointPolicy;
 use crate::api::consentproof::envelope::{Answer, created, created_with_secret};
 use crate::body::{JsonBody, SINGLE};
 use crate::caller::{By, WebhooksWrite};
@@ -30,7 +30,7 @@ pub(crate) async fn handler(
 ) -> Answer {
     let app = &shared.app;
     let mut fields = Fields::parse(&body)?;
-    let new = webhook(&mut fields, app.urls.as_ref(), app.chance.as_ref());
+    let new = webhook(&mut fields, app.endpoints.as_ref(), app.chance.as_ref());
     let new = fields.finish(new)?;
     let secret = Secret::from(new.secret.reveal().to_owned());
     let now = app.clock.now();
@@ -52,11 +52,11 @@ impl Repeatable for Created {
 
 fn webhook(
     fields: &mut Fields<'_>,
-    urls: &dyn UrlPolicy,
+    policy: &dyn EndpointPolicy,
     chance: &dyn Chance,
 ) -> Option<NewEndpoint> {
     let url = fields.required(URL);
-    let url = sound_url(fields, urls, url);
+    let url = sound_url(fields, policy, url);
     let events: Option<Events> = fields.required(EVENTS);
     let description = fields.optional(DESCRIPTION);
     let description = sound_description(fields, description);

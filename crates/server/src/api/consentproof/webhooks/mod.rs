@@ -20,7 +20,7 @@ use abide_storage::endpoints::EndpointView;
 
 use crate::api::consentproof::envelope::ApiError;
 use crate::input::{Fields, Name, Text};
-use crate::{App, UrlPolicy};
+use crate::{App, EndpointPolicy};
 
 pub(crate) use events::Events;
 pub(crate) use view::WebhookObject;
@@ -46,14 +46,18 @@ async fn find(app: &App, by: &Caller, id: EndpointId) -> Result<EndpointView, Ap
 }
 
 /// A URL that an endpoint may have (P8).
-fn sound_url(fields: &mut Fields<'_>, urls: &dyn UrlPolicy, url: Option<Text>) -> Option<String> {
+fn sound_url(
+    fields: &mut Fields<'_>,
+    policy: &dyn EndpointPolicy,
+    url: Option<Text>,
+) -> Option<String> {
     let Text(url) = url?;
     let judged = if url.len() > URL_LIMIT {
         Err(format!("must be at most {URL_LIMIT} bytes long"))
     } else if url.bytes().any(|byte| !byte.is_ascii_graphic()) {
         Err("must hold printable ASCII characters only; escape others".to_owned())
     } else {
-        urls.check(&url)
+        policy.check_url(&url)
     };
     match judged {
         Ok(()) => Some(url),

@@ -10,7 +10,7 @@ use super::{
     DESCRIPTION, EVENTS, Events, IS_ACTIVE, SECRET, URL, WebhookObject, find, sound_description,
     sound_url,
 };
-use crate::UrlPolicy;
+use crate::EndpointPolicy;
 use crate::api::consentproof::Named;
 use crate::api::consentproof::envelope::{Answer, ok};
 use crate::body::{JsonBody, SINGLE};
@@ -26,7 +26,7 @@ pub(crate) async fn handler(
 ) -> Answer {
     let app = &shared.app;
     let mut fields = Fields::parse(&body)?;
-    let replacement = replacement(&mut fields, app.urls.as_ref());
+    let replacement = replacement(&mut fields, app.endpoints.as_ref());
     let replacement = fields.finish(replacement)?;
     find(app, &by.caller, id).await?;
     let endpoints = app.storage.endpoints();
@@ -34,10 +34,10 @@ pub(crate) async fn handler(
     ok(WebhookObject::from(&endpoint))
 }
 
-fn replacement(fields: &mut Fields<'_>, urls: &dyn UrlPolicy) -> Option<EndpointPatch> {
+fn replacement(fields: &mut Fields<'_>, policy: &dyn EndpointPolicy) -> Option<EndpointPatch> {
     fields.fixed(SECRET, NEW_SECRET);
     let url = fields.required(URL);
-    let url = sound_url(fields, urls, url);
+    let url = sound_url(fields, policy, url);
     let events: Option<Events> = fields.required(EVENTS);
     let description = fields.optional(DESCRIPTION);
     let description = sound_description(fields, description);
