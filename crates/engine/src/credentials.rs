@@ -49,18 +49,14 @@ pub(crate) enum Proof {
 }
 
 impl Credentials {
-    /// Makes them ready, or keeps those from before that were made of the same.
+    /// Makes them ready.
     pub(crate) fn of(
         row: &SendingEndpoint,
         target: Target,
         courier: &Courier,
-        before: Option<&Arc<Credentials>>,
     ) -> Result<Arc<Credentials>, Unusable> {
         let SendingEndpoint { auth, url, .. } = row;
         let made_of = sha256(&serde_json::to_vec(&(url, auth)).unwrap_or_default());
-        if let Some(before) = before.filter(|before| before.made_of == made_of) {
-            return Ok(Arc::clone(before));
-        }
         if let Some(problem) = auth.check().into_iter().next() {
             return Err(problem.into());
         }
@@ -95,6 +91,11 @@ impl Credentials {
             }
         }
         Ok(Arc::new(own))
+    }
+
+    /// Whether both were made of the same, at the same URL.
+    pub(crate) fn are_made_as(&self, other: &Credentials) -> bool {
+        self.made_of == other.made_of
     }
 
     /// Whether proving takes a token, which may have to be fetched.

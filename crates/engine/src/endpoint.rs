@@ -41,14 +41,6 @@ impl Endpoint {
         Self { id, line: Mutex::new(Line::new()) }
     }
 
-    /// What is known of it.
-    pub(crate) fn facts(&self) -> Option<Arc<Facts>> {
-        match &self.line.lock().known {
-            Known::Facts(facts) => Some(Arc::clone(facts)),
-            Known::Nothing | Known::Loading | Known::Missing => None,
-        }
-    }
-
     /// Whether what is known of it is no longer what these facts say.
     pub(crate) fn has_changed_since(&self, facts: &Facts) -> bool {
         match &self.line.lock().known {
@@ -105,12 +97,17 @@ impl Endpoint {
     }
 
     /// New facts, or a first look: gives back what may no longer be sent, starts what may.
-    pub(crate) fn learn(self: &Arc<Self>, hub: &Arc<Hub>, known: Known) {
+    pub(crate) fn learn(self: &Arc<Self>, hub: &Arc<Hub>, mut known: Known) {
         let mut back = Vec::new();
         let mut line = self.line.lock();
         let now = hub.clock.now();
         let was_stopped =
             matches!(&line.known, Known::Facts(facts) if facts.state != EndpointState::Active);
+        if let (Known::Facts(new), Known::Facts(before)) = (&mut known, &line.known)
+            && let Some(new) = Arc::get_mut(new)
+        {
+            new.keep_credentials(before);
+        }
         match &known {
             Known::Facts(facts) => {
                 let (keep, gone): (VecDeque<_>, VecDeque<_>) =

@@ -40,18 +40,16 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// What is known of the endpoint `before` is kept where the row says the same.
     pub(crate) fn of(
         row: SendingEndpoint,
         dialects: &'static [&'static dyn Dialect],
         courier: &Courier,
-        before: Option<&Facts>,
     ) -> Self {
         let dialect = dialects.iter().copied().find(|dialect| dialect.name() == row.dialect);
         if dialect.is_none() {
             tracing::error!(endpoint = %row.id, dialect = %row.dialect, "no such dialect in this build");
         }
-        let (target, credentials) = match reach(&row, courier, before) {
+        let (target, credentials) = match reach(&row, courier) {
             Ok((target, credentials)) => (Ok(target), credentials),
             Err(class) => (Err(class), None),
         };
@@ -77,6 +75,16 @@ impl Facts {
         }
     }
 
+    /// Takes over credentials from before that were made of the same: their token and their connections go on.
+    pub(crate) fn keep_credentials(&mut self, before: &Facts) {
+        if let (Some(new), Some(known)) = (&self.credentials, &before.credentials)
+            && new.are_made_as(known)
+        {
+            self.target = Ok(known.target.clone());
+            self.credentials = Some(Arc::clone(known));
+        }
+    }
+
     /// The secrets that sign at that time, the newest first.
     pub(crate) fn secrets_at(&self, at: Timestamp) -> &[Zeroizing<String>] {
         let replaced = self.ends.iter().take_while(|end| **end > at).count();
@@ -98,14 +106,12 @@ impl Facts {
 fn reach(
     row: &SendingEndpoint,
     courier: &Courier,
-    before: Option<&Facts>,
 ) -> Result<(Target, Option<Arc<Credentials>>), ErrorClass> {
     let target = Target::parse(&row.url, courier.guard()).map_err(|_| ErrorClass::ForbiddenUrl)?;
     if row.auth.is_empty() {
         return Ok((target, None));
     }
-    let before = before.and_then(|before| before.credentials.as_ref());
-    match Credentials::of(row, target, courier, before) {
+    match Credentials::of(row, target, courier) {
         Ok(own) => Ok((own.target.clone(), Some(own))),
         Err(Unusable { class, field }) => {
             let class_name = class.as_str();

@@ -102,11 +102,7 @@ impl Hub {
     /// Loads an endpoint's facts.
     pub(crate) async fn load(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> StorageResult<()> {
         let known = match self.storage.endpoints().sending(endpoint.id, self.clock.now()).await? {
-            Some(row) => {
-                let before = endpoint.facts();
-                let facts = Facts::of(row, self.dialects, &self.courier, before.as_deref());
-                Known::Facts(Arc::new(facts))
-            }
+            Some(row) => Known::Facts(Arc::new(Facts::of(row, self.dialects, &self.courier))),
             None => Known::Missing,
         };
         endpoint.learn(self, known);

@@ -22,7 +22,7 @@ pub(crate) fn start(hub: &Arc<Hub>, endpoint: EndpointId, job: Job) {
         let Counted(hub) = &counted;
         match hub.storage.endpoints().sending(endpoint, hub.clock.now()).await {
             Ok(Some(row)) => {
-                let facts = Facts::of(row, hub.dialects, &hub.courier, None);
+                let facts = Facts::of(row, hub.dialects, &hub.courier);
                 let mut connection = None;
                 send::send(hub, &facts, flight, &mut connection).await;
             }
