@@ -1,3 +1,5 @@
+//! What a token server may answer, and what becomes of it.
+
 use super::*;
 
 /// The token's header, and for how many seconds it is used.
