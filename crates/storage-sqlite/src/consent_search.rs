@@ -397,7 +397,7 @@ mod tests {
     async fn i9_p34_a_list_reads_so_much_and_no_more() {
         let store = SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
         let organization = store.create_organization("us", at(0)).await.unwrap().id;
-        let by = Caller { organization, actor: Actor::Operator };
+        let by = Caller::new(organization, Actor::Operator);
         for number in 0..30 {
             let name = format!("person{}", number % 20);
             store.record(&by, grant(&name), at(number)).await.unwrap();

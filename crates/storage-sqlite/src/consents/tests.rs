@@ -27,7 +27,7 @@ fn until(email: Option<&str>, millis: i64) -> NewDecision {
 async fn p37_a_record_without_room_refuses_before_it_writes() {
     let store = SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
     let organization = store.create_organization("us", at(0)).await.unwrap().id;
-    let by = Caller { organization, actor: Actor::Operator };
+    let by = Caller::new(organization, Actor::Operator);
     let mut record = None;
     // Each shorter than the one before: all of them may come into force again.
     for now in 0..MAX_CANDIDATES as i64 {
