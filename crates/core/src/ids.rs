@@ -82,6 +82,8 @@ kinds! {
     Endpoint, EndpointId, "whk", "a webhook";
     /// An immutable fact that something happened.
     Event, EventId, "evt", "an event";
+    /// Work over many deliveries that somebody asked for.
+    Job, JobId, "job", "a job";
     /// An API key.
     Key, KeyId, "key", "a key";
     /// The right of a node to work on deliveries.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use abide_core::Timestamp;
 use abide_core::consent::{ConsentView, SubjectState};
-use abide_core::delivery::{Outcome, Schedule};
+use abide_core::delivery::{Outcome, Run, Schedule};
 use abide_core::endpoint::DeliveryRules;
 use abide_core::event::{Event, EventKind};
 use abide_core::ids::{EndpointId, EventId};
@@ -45,6 +45,11 @@ pub trait Dialect: Send + Sync {
 
     /// When to try again.
     fn schedule(&self) -> Schedule;
+
+    /// What run a retry opens that somebody asks for and does not say: one attempt where the provider's own does so.
+    fn by_hand(&self) -> Run {
+        Run::Single
+    }
 
     /// How long one attempt may take, from look-up to the end of the answer.
     fn deadline(&self) -> Duration;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use abide_core::once::REMEMBERED_MILLIS;
 use abide_storage::StorageResult;
+use abide_storage::counts::FOLD_AFTER_MILLIS;
+use abide_storage::jobs::GONE_HELD_MILLIS;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::hub::Hub;
@@ -16,6 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often what is past its time is removed.
 const CLEAN_EVERY: Duration = Duration::from_mins(1);
+/// Endpoints and organizations whose counts are folded in one transaction.
+const FOLD_PAGE: u32 = 20;
 
 /// Runs the housekeeping, for ever.
 pub(crate) async fn tick(hub: Arc<Hub>) {
@@ -23,27 +27,46 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut counted: Option<Instant> = None;
     let mut cleaned: Option<Instant> = None;
+    let mut discarded: Option<Instant> = None;
+    let mut folded: Option<Instant> = None;
     loop {
         tick.tick().await;
         hub.pulse.ticked(Loop::Clockwork);
         if let Err(why) = advance(&hub).await {
             tracing::warn!(%why, "permissions whose time has come could not be judged");
         }
-        if cleaned.is_none_or(|at| at.elapsed() >= CLEAN_EVERY) {
-            cleaned = Some(Instant::now());
-            if let Err(why) = forget_calls(&hub).await {
-                tracing::warn!(%why, "calls that need not be remembered could not be forgotten");
-            }
+        if is_time(&mut cleaned, CLEAN_EVERY)
+            && let Err(why) = forget_calls(&hub).await
+        {
+            tracing::warn!(%why, "calls that need not be remembered could not be forgotten");
+        }
+        if is_time(&mut discarded, hub.options.discard_every)
+            && let Err(why) = discard_gone(&hub).await
+        {
+            tracing::warn!(%why, "deliveries that were held for too long could not be discarded");
+        }
+        if is_time(&mut folded, hub.options.fold_every)
+            && let Err(why) = fold(&hub).await
+        {
+            tracing::warn!(%why, "old counts could not be folded");
         }
         show_memory(&hub);
-        if counted.is_none_or(|at| at.elapsed() >= hub.options.backlog_every) {
-            counted = Some(Instant::now());
+        if is_time(&mut counted, hub.options.backlog_every) {
             sweep(&hub);
             if let Err(why) = show_backlog(&hub).await {
                 tracing::warn!(%why, "waiting deliveries could not be counted");
             }
         }
     }
+}
+
+/// Whether something that is done so often is to be done now; then the time counts anew.
+fn is_time(last: &mut Option<Instant>, every: Duration) -> bool {
+    let is_time = last.is_none_or(|at| at.elapsed() >= every);
+    if is_time {
+        *last = Some(Instant::now());
+    }
+    is_time
 }
 
 /// Lets held rows go on, once at the start and whenever an endpoint changed, for ever.
@@ -84,6 +107,33 @@ async fn forget_calls(hub: &Hub) -> StorageResult<()> {
     let page = hub.options.page;
     let before = hub.clock.now().plus_millis(-REMEMBERED_MILLIS);
     while hub.storage.idempotency().forget_calls(before, page).await? == page {
+        hub.pulse.ticked(Loop::Clockwork);
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// Gives up what was held for a week for endpoints whose receiver is gone.
+async fn discard_gone(hub: &Hub) -> StorageResult<()> {
+    let page = hub.options.page;
+    loop {
+        let now = hub.clock.now();
+        let before = now.plus_millis(-GONE_HELD_MILLIS);
+        let discarded = hub.storage.jobs().discard_gone(before, page, now).await?;
+        if discarded < page || hub.is_draining() {
+            return Ok(());
+        }
+        hub.pulse.ticked(Loop::Clockwork);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Folds old counts, some owners at a time.
+async fn fold(hub: &Hub) -> StorageResult<()> {
+    let before = hub.clock.now().plus_millis(-FOLD_AFTER_MILLIS);
+    let mut after = 0;
+    while let Some(next) = hub.storage.counts().fold(after, FOLD_PAGE, before).await? {
+        after = next;
         hub.pulse.ticked(Loop::Clockwork);
         tokio::task::yield_now().await;
     }

@@ -22,7 +22,7 @@ use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::reporter::Reporter;
 use crate::room::{Front, RoomBook};
-use crate::{Options, changes, clockwork, due, leases, parked, reporter};
+use crate::{Options, bulk, changes, clockwork, due, leases, parked, reporter};
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -107,6 +107,7 @@ impl Engine {
         loops.spawn(parked::serve(Arc::clone(&hub)));
         loops.spawn(clockwork::tick(Arc::clone(&hub)));
         loops.spawn(clockwork::release(Arc::clone(&hub)));
+        loops.spawn(bulk::work(Arc::clone(&hub)));
         let front = Arc::new(Front(Arc::downgrade(&hub)));
         let committed: Arc<Front> = Arc::clone(&front);
         hub.storage.attach(front, committed);

@@ -15,6 +15,7 @@
 //!
 //! The engine holds no policy and no bytes of its own: core decides, dialects render.
 
+mod bulk;
 mod changes;
 mod clockwork;
 mod credentials;

@@ -55,6 +55,12 @@ pub struct Options {
     pub report_backlog: usize,
     /// How often housekeeping runs: permissions whose time has come.
     pub housekeeping_every: Duration,
+    /// How often jobs over many deliveries are looked for and go on.
+    pub jobs_every: Duration,
+    /// How often deliveries that were held for too long are looked for.
+    pub discard_every: Duration,
+    /// How often old counts are folded into days.
+    pub fold_every: Duration,
     /// How often waiting deliveries are counted.
     pub backlog_every: Duration,
     /// Up to how many are counted.
@@ -89,6 +95,9 @@ impl Default for Options {
             report_batch: 512,
             report_backlog: 10_000,
             housekeeping_every: Duration::from_secs(1),
+            jobs_every: Duration::from_millis(500),
+            discard_every: Duration::from_mins(1),
+            fold_every: Duration::from_hours(1),
             backlog_every: Duration::from_secs(5),
             backlog_count: 100_000,
         }

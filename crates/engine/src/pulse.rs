@@ -17,10 +17,11 @@ pub(crate) enum Loop {
     Reporter,
     Clockwork,
     Release,
+    Jobs,
 }
 
 impl Loop {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::Due, "due work"),
         (Self::Parked, "parked work"),
         (Self::Changes, "changes"),
@@ -28,6 +29,7 @@ impl Loop {
         (Self::Reporter, "reports"),
         (Self::Clockwork, "housekeeping"),
         (Self::Release, "held work"),
+        (Self::Jobs, "jobs over many deliveries"),
     ];
 }
 

@@ -267,9 +267,11 @@ impl<'a> Attempt<'a> {
             draw,
         );
         hub.storage.metrics().attempt_seconds.observe(read.took.as_secs_f64());
+        let endpoint = flight.endpoint;
         let job = flight.job();
         let finished = FinishedAttempt {
             delivery: job.delivery,
+            endpoint,
             lease: job.hold.id,
             number: terms.number,
             started_at,

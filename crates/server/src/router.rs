@@ -102,6 +102,7 @@ fn consentproof() -> Vec<(&'static str, MethodRouter<Shared>)> {
                 .put(webhooks::replace::handler)
                 .delete(webhooks::delete::handler),
         ),
+        ("/webhooks/{id}/deliveries", get(webhooks::deliveries::handler)),
     ]
 }
 

@@ -17,6 +17,7 @@ use abide_storage::deliveries::{
 use abide_storage::sealing::Place;
 use rusqlite::{OptionalExtension, params};
 
+use crate::counts::{AttemptCount, Tally};
 use crate::deliveries::{standing_of, stop_row, stopped};
 use crate::endpoints::{EndpointFacts, facts};
 use crate::lanes::{self, Closed, Entered};
@@ -198,6 +199,7 @@ fn opened(
     ])
     .map_err(database)?;
     Ok(Opened::Send(Box::new(Opening {
+        endpoint: row.endpoint,
         event,
         fresh,
         number,
@@ -285,20 +287,21 @@ fn end(
 
 /// Records what a node reports.
 pub(crate) fn report(tx: &mut Tx<'_, '_>, report: &Report, now: Timestamp) -> StorageResult<()> {
+    let mut tally = Tally::default();
     for finished in &report.finished {
-        finish(tx, finished, now)?;
+        finish(tx, finished, now, &mut tally)?;
     }
     for given_back in &report.given_back {
         let Some(row) = load(tx, given_back.delivery)? else { continue };
         let current = row.state.is_leased() && row.lease == Some(given_back.lease);
-        let closed = end_opened(tx, &row, given_back, current, now)?;
+        let closed = end_opened(tx, &row, given_back, current, now, &mut tally)?;
         match closed {
             _ if !current => {}
             Closed::Newer(by) => lanes::supersede(tx, row.id, by)?,
-            Closed::AsDecided => give_back_of(tx, &row, given_back)?,
+            Closed::AsDecided => give_back_of(tx, &row, given_back, &mut tally)?,
         }
     }
-    Ok(())
+    tally.write(tx, now)
 }
 
 /// Ends the attempt that was opened for a row given back, if there is one: the newest under its lease without an end.
@@ -308,6 +311,7 @@ fn end_opened(
     given: &GivenBack,
     current: bool,
     now: Timestamp,
+    tally: &mut Tally,
 ) -> StorageResult<Closed> {
     // What was sent perhaps has no known duration.
     let (ending, duration, error, in_lane) = match given.sent {
@@ -332,6 +336,10 @@ fn end_opened(
     if ended == 0 {
         return Ok(Closed::AsDecided);
     }
+    if given.sent == Sent::Perhaps && row.run != Run::Test {
+        // When it began is in the row; about now is near enough for the time of the last one.
+        tally.attempt(row.endpoint, now, AttemptCount::Failed);
+    }
     if current && given.sent == Sent::Nothing {
         // The step of the schedule is still to come; the number is taken.
         tx.sql("UPDATE deliveries SET attempts_in_run = attempts_in_run - 1 WHERE delivery = ?")?
@@ -348,7 +356,12 @@ fn end_opened(
     }
 }
 
-fn give_back_of(tx: &mut Tx<'_, '_>, row: &DeliveryRow, given: &GivenBack) -> StorageResult<()> {
+fn give_back_of(
+    tx: &mut Tx<'_, '_>,
+    row: &DeliveryRow,
+    given: &GivenBack,
+    tally: &mut Tally,
+) -> StorageResult<()> {
     match given.to {
         GiveBack::Parked | GiveBack::Due(_) => give_back(tx, row, given.to),
         GiveBack::Stopped => {
@@ -364,6 +377,7 @@ fn give_back_of(tx: &mut Tx<'_, '_>, row: &DeliveryRow, given: &GivenBack) -> St
                 end(tx, row.id, DeliveryState::Erased, Some(Reason::SubjectErased))
             } else {
                 tx.count(Counted::Failed);
+                tally.moved(row.endpoint, DeliveryState::Failed);
                 end(tx, row.id, DeliveryState::Failed, Some(Reason::Unreadable))
             }
         }
@@ -371,15 +385,8 @@ fn give_back_of(tx: &mut Tx<'_, '_>, row: &DeliveryRow, given: &GivenBack) -> St
 }
 
 /// Whether everyone whom the delivery's event is about was erased.
-fn is_erased(tx: &mut Tx<'_, '_>, row: &DeliveryRow) -> StorageResult<bool> {
-    tx.sql(
-        "SELECT coalesce( \
-         (SELECT subjects.wrapped_key IS NULL FROM subjects WHERE subject = ?1), \
-         (SELECT min(subjects.wrapped_key IS NULL) FROM event_parts JOIN subjects USING (subject) WHERE event = ?2), \
-         0)",
-    )?
-    .query_row(params![row.subject.map(abide_core::ids::Id::key), row.event.key()], |row| row.get(0))
-    .map_err(database)
+fn is_erased(tx: &Tx<'_, '_>, row: &DeliveryRow) -> StorageResult<bool> {
+    people::all_erased(tx.connection(), row.subject, row.event)
 }
 
 fn give_back(tx: &Tx<'_, '_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<()> {
@@ -397,7 +404,12 @@ fn give_back(tx: &Tx<'_, '_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<
     Ok(())
 }
 
-fn finish(tx: &mut Tx<'_, '_>, finished: &FinishedAttempt, now: Timestamp) -> StorageResult<()> {
+fn finish(
+    tx: &mut Tx<'_, '_>,
+    finished: &FinishedAttempt,
+    now: Timestamp,
+    tally: &mut Tally,
+) -> StorageResult<()> {
     // The plain way of a success: one update that checks the lease, one insert.
     if finished.decided.trigger == Trigger::OutcomeDelivered
         && finished.number == 1
@@ -406,12 +418,15 @@ fn finish(tx: &mut Tx<'_, '_>, finished: &FinishedAttempt, now: Timestamp) -> St
         let moved = tx
             .sql(
                 "UPDATE deliveries SET state = 'delivered', lease = NULL, attempts = 1, attempts_in_run = 1 \
-                 WHERE delivery = ? AND lease = ? AND attempts <= 1 AND state IN ('hot', 'claimed')",
+                 WHERE delivery = ? AND lease = ? AND attempts <= 1 AND state IN ('hot', 'claimed') \
+                 AND run != 'test'",
             )?
             .execute([finished.delivery.key(), finished.lease.key()])
             .map_err(database)?;
         if moved == 1 {
             tx.count(Counted::Delivered);
+            tally.attempt(finished.endpoint, finished.started_at, AttemptCount::Successful);
+            tally.moved(finished.endpoint, DeliveryState::Delivered);
             return insert_attempt(tx, finished, "schedule", None, false);
         }
     }
@@ -427,6 +442,13 @@ fn finish(tx: &mut Tx<'_, '_>, finished: &FinishedAttempt, now: Timestamp) -> St
     let sealed = seal_answer(tx, &row, finished)?;
     let in_run = row.attempts_in_run.max(1);
     insert_attempt(tx, finished, trigger_of(row.run, in_run), sealed.as_deref(), !current)?;
+    let count = match finished.decided.trigger {
+        Trigger::OutcomeDelivered | Trigger::OutcomeSkipped => AttemptCount::Successful,
+        _ => AttemptCount::Failed,
+    };
+    if row.run != Run::Test {
+        tally.attempt(row.endpoint, finished.started_at, count);
+    }
     let closed = match (endpoint.rules.source, row.subject) {
         (Source::Lane, Some(subject)) => {
             let end = match (finished.decided.trigger, finished.ending) {
@@ -444,7 +466,7 @@ fn finish(tx: &mut Tx<'_, '_>, finished: &FinishedAttempt, now: Timestamp) -> St
     if !current {
         return Ok(());
     }
-    settle(tx, &row, &endpoint, finished, closed)
+    settle(tx, &row, &endpoint, finished, closed, tally)
 }
 
 /// Whether this very attempt has its end already: the record of an attempt never changes.
@@ -463,6 +485,7 @@ fn settle(
     endpoint: &EndpointFacts,
     finished: &FinishedAttempt,
     closed: Closed,
+    tally: &mut Tally,
 ) -> StorageResult<()> {
     let Decided { trigger, due_at, reason } = finished.decided;
     let Next::To(state) = next(row.state, trigger) else { return Ok(()) };
@@ -481,6 +504,9 @@ fn settle(
     let in_run = row.attempts_in_run.max(1);
     if !state.is_final() && is_erased(tx, row)? {
         return end(tx, row.id, DeliveryState::Erased, Some(Reason::SubjectErased));
+    }
+    if row.run != Run::Test {
+        tally.moved(endpoint.id, state);
     }
     // An endpoint stopped while the attempt was open: what is left of the delivery follows it.
     let stop = (!state.is_final()).then(|| stopped(endpoint, row.standing)).flatten();
@@ -547,7 +573,7 @@ fn insert_attempt(
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (delivery, number, lease) DO UPDATE SET started_at = excluded.started_at, \
          signed_at = excluded.signed_at, duration_millis = excluded.duration_millis, ending = excluded.ending, \
-         trigger = excluded.trigger, token = excluded.token, body_sha256 = excluded.body_sha256, \
+         token = excluded.token, body_sha256 = excluded.body_sha256, \
          body_length = excluded.body_length, object_version = excluded.object_version, \
          endpoint_version = excluded.endpoint_version, status = excluded.status, error = excluded.error, \
          answer = excluded.answer, late = excluded.late WHERE attempts.duration_millis IS NULL",

@@ -383,7 +383,7 @@ const PARKED_ENDPOINTS: &str = "WITH RECURSIVE walk (endpoint) AS ( \
      FROM walk WHERE endpoint IS NOT NULL) \
      SELECT endpoint FROM walk WHERE endpoint IS NOT NULL";
 
-const HELD_ENDPOINTS: &str = "WITH RECURSIVE walk (endpoint) AS ( \
+pub(crate) const HELD_ENDPOINTS: &str = "WITH RECURSIVE walk (endpoint) AS ( \
      SELECT min(endpoint) FROM deliveries WHERE state = 'held' \
      UNION ALL \
      SELECT (SELECT min(endpoint) FROM deliveries WHERE state = 'held' AND endpoint > walk.endpoint) \
@@ -391,7 +391,10 @@ const HELD_ENDPOINTS: &str = "WITH RECURSIVE walk (endpoint) AS ( \
      SELECT endpoint FROM walk WHERE endpoint IS NOT NULL";
 
 /// The endpoints of a partial index, jumping from one to the next rather than reading their rows.
-fn distinct_endpoints(connection: &Connection, walk: &str) -> StorageResult<Vec<EndpointId>> {
+pub(crate) fn distinct_endpoints(
+    connection: &Connection,
+    walk: &str,
+) -> StorageResult<Vec<EndpointId>> {
     connection
         .prepare_cached(walk)
         .and_then(|mut statement| statement.query_map([], |row| id(row, "endpoint"))?.collect())

@@ -552,9 +552,12 @@ fn set_state(
         EndpointState::Deleted => true,
     };
     let line = if cancels { tx.id::<Endpoint>(now).key() } else { facts.cancelled_through.key() };
-    tx.sql("UPDATE endpoints SET state = ?, cancelled_through = ? WHERE endpoint = ?")?
-        .execute(params![state.as_str(), line, endpoint.key()])
-        .map_err(database)?;
+    let gone_at = (state == EndpointState::Gone).then_some(now.as_millis());
+    tx.sql(
+        "UPDATE endpoints SET state = ?, cancelled_through = ?, gone_at = ? WHERE endpoint = ?",
+    )?
+    .execute(params![state.as_str(), line, gone_at, endpoint.key()])
+    .map_err(database)?;
     Ok(())
 }
 

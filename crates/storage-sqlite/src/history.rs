@@ -6,10 +6,10 @@ use abide_core::access::Caller;
 use abide_core::delivery::{DeliveryState, Next, Reason, Run, Trigger, next};
 use abide_core::event::{Event, EventKind};
 use abide_core::ids::{
-    DecisionId, Delivery, DeliveryId, EventId, Id, Kind, OrganizationId, SubjectId,
+    DecisionId, Delivery, DeliveryId, EventId, Id, JobId, Kind, OrganizationId, SubjectId,
 };
 use abide_core::{Refusal, Timestamp};
-use abide_storage::deliveries::Ending;
+use abide_storage::deliveries::{AttemptTrigger, Ending};
 use abide_storage::history::{AttemptView, AuditView, DeliveryView, FeedEntry};
 use abide_storage::sealing::{OrganizationKeys, Place};
 use abide_storage::{History, StorageError, StorageResult};
@@ -17,12 +17,62 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
+use crate::counts::Tally;
 use crate::deliveries::{Stop, standing_of, stopped};
 use crate::endpoints::facts;
 use crate::people;
 use crate::publish::{Stored, load_event};
-use crate::rows::{at, database, id, maybe_at, maybe_id, maybe_named, named};
+use crate::rows::{actor_text, at, database, id, maybe_at, maybe_id, maybe_named, named};
+use crate::tx::Tx;
 use crate::writer::{After, refused};
+
+/// A wish that a delivery's row and its asks name.
+pub(crate) struct Ask<'a> {
+    pub(crate) id: DeliveryId,
+    pub(crate) actor: &'a str,
+    pub(crate) job: Option<JobId>,
+}
+
+/// Begins another run of a delivery, due now, and notes who asked for it.
+pub(crate) fn run_again(
+    tx: &Tx<'_, '_>,
+    delivery: DeliveryId,
+    run: Run,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> StorageResult<()> {
+    tx.sql(
+        "UPDATE deliveries SET state = 'pending', due_at = ?, run = ?, attempts_in_run = 0, asked = ?, \
+         reason = NULL, superseded_by = NULL WHERE delivery = ?",
+    )?
+    .execute(params![now.as_millis(), run.as_str(), ask.id.key(), delivery.key()])
+    .map_err(database)?;
+    note(tx, delivery, run.as_str(), ask, now)
+}
+
+/// Notes that somebody asked for something to be done with a delivery: a run by its name, `replay` or `discard`.
+pub(crate) fn note(
+    tx: &Tx<'_, '_>,
+    delivery: DeliveryId,
+    what: &str,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> StorageResult<()> {
+    tx.sql(
+        "INSERT INTO asks (delivery, ask, what, next_number, at, actor, job) \
+         SELECT delivery, ?, ?, attempts + 1, ?, ?, ? FROM deliveries WHERE delivery = ?",
+    )?
+    .execute(params![
+        ask.id.key(),
+        what,
+        now.as_millis(),
+        ask.actor,
+        ask.job.map(Id::key),
+        delivery.key()
+    ])
+    .map_err(database)?;
+    Ok(())
+}
 
 fn feed<K: Kind>(
     connection: &Connection,
@@ -47,7 +97,7 @@ fn feed<K: Kind>(
 }
 
 /// A row, its person, and what its endpoint makes of it at once though the row follows later.
-fn delivery_of(
+pub(crate) fn delivery_of(
     connection: &Connection,
     row: &Row<'_>,
 ) -> rusqlite::Result<(DeliveryView, Option<SubjectId>)> {
@@ -85,12 +135,28 @@ fn delivery_of(
     Ok((shown, subject))
 }
 
-fn attempts_of(
+/// Which of a delivery's attempts are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Which {
+    All,
+    Newest,
+}
+
+/// A delivery's attempts, oldest first.
+pub(crate) fn attempts_of(
     connection: &Connection,
     keys: &OrganizationKeys,
     delivery: DeliveryId,
     subject: Option<SubjectId>,
+    which: Which,
 ) -> StorageResult<Vec<AttemptView>> {
+    let begins = runs_begin(connection, delivery)?;
+    let statement = match which {
+        Which::All => "SELECT * FROM attempts WHERE delivery = ? ORDER BY number, lease",
+        Which::Newest => {
+            "SELECT * FROM attempts WHERE delivery = ? ORDER BY number DESC, lease DESC LIMIT 1"
+        }
+    };
     let key = match subject {
         Some(subject) => people::key_of(connection, keys, subject)?,
         None => None,
@@ -102,12 +168,16 @@ fn attempts_of(
         (None, Some(_)) => None,
     };
     connection
-        .prepare_cached("SELECT * FROM attempts WHERE delivery = ? ORDER BY number, lease")
+        .prepare_cached(statement)
         .and_then(|mut statement| {
             statement
                 .query_map([delivery.key()], |row| {
+                    let number = row.get("number")?;
+                    let later = begins.iter().filter(|begin| **begin <= number).count();
                     Ok(AttemptView {
-                        number: row.get("number")?,
+                        number,
+                        run: later as u32 + 1,
+                        trigger: named(row, "trigger", AttemptTrigger::parse)?,
                         started_at: at(row, "started_at")?,
                         duration_millis: row.get("duration_millis")?,
                         signed_at: maybe_at(row, "signed_at")?,
@@ -115,12 +185,27 @@ fn attempts_of(
                         status: row.get("status")?,
                         error: row.get("error")?,
                         body_sha256: row.get("body_sha256")?,
+                        body_length: row.get("body_length")?,
+                        endpoint_version: row.get("endpoint_version")?,
                         object_version: row.get::<_, i64>("object_version")? as u64,
                         late: row.get("late")?,
                         answer: row.get::<_, Option<Vec<u8>>>("answer")?.and_then(open),
                     })
                 })?
                 .collect()
+        })
+        .map_err(database)
+}
+
+/// The numbers of the attempts with which a delivery's later runs began. Where one was asked for and another one before
+/// its first attempt, both are one run.
+fn runs_begin(connection: &Connection, delivery: DeliveryId) -> StorageResult<Vec<u32>> {
+    connection
+        .prepare_cached(
+            "SELECT DISTINCT next_number FROM asks WHERE delivery = ? AND (what = 'single' OR what = 'series') ORDER BY ask",
+        )
+        .and_then(|mut statement| {
+            statement.query_map([delivery.key()], |row| row.get(0))?.collect()
         })
         .map_err(database)
 }
@@ -197,7 +282,7 @@ impl History for SqliteStore {
                 .map_err(database)?;
             rows.into_iter()
                 .map(|(view, subject)| {
-                    let attempts = attempts_of(connection, &keys, view.id, subject)?;
+                    let attempts = attempts_of(connection, &keys, view.id, subject, Which::All)?;
                     Ok(DeliveryView { attempts, ..view })
                 })
                 .collect()
@@ -220,10 +305,10 @@ impl History for SqliteStore {
                 })
                 .optional()
                 .map_err(database)?;
-            let Some((state, endpoint)) = found else {
+            let Some((state, of)) = found else {
                 return Err(StorageError::Refused(Refusal::NotFound("the delivery")));
             };
-            let endpoint = facts(tx.connection(), endpoint)?;
+            let endpoint = facts(tx.connection(), of)?;
             if endpoint.state != abide_core::endpoint::EndpointState::Active {
                 return refused(Refusal::Conflict("its webhook is stopped".to_owned()));
             }
@@ -236,12 +321,12 @@ impl History for SqliteStore {
                 Next::To(_) | Next::Stay | Next::Late => return Ok(()),
             }
             let asked = tx.id::<Delivery>(now);
-            tx.sql(
-                "UPDATE deliveries SET state = 'pending', due_at = ?, run = ?, attempts_in_run = 0, asked = ?, \
-                 reason = NULL, superseded_by = NULL WHERE delivery = ?",
-            )?
-            .execute(params![now.as_millis(), run.as_str(), asked.key(), delivery.key()])
-            .map_err(database)?;
+            let actor = actor_text(by.actor);
+            let ask = Ask { id: asked, actor: &actor, job: None };
+            run_again(tx, delivery, run, &ask, now)?;
+            let mut tally = Tally::default();
+            tally.reopened(of, state);
+            tally.write(tx, now)?;
             tx.audit(by, "delivery.retry", &delivery.to_string(), now)?;
             tx.after(After::Ring);
             Ok(())

@@ -9,12 +9,16 @@ mod attempts;
 mod checkpoint;
 mod consent_search;
 mod consents;
+mod counts;
 mod deliveries;
+mod delivery_log;
 mod endpoint_secrets;
 mod endpoints;
 mod feeds;
 mod history;
 mod idempotency;
+mod job_walk;
+mod jobs;
 mod keys;
 mod lanes;
 mod leases;
@@ -41,8 +45,9 @@ mod writer;
 use std::sync::Arc;
 
 use abide_storage::{
-    Accounts, Committed, Consents, Deliveries, Doorbell, Endpoints, Feeds, History, Idempotency,
-    Keys, Leases, Metrics, Policies, Purposes, Room, Storage, StorageResult, Subjects, Users,
+    Accounts, Committed, Consents, Counts, Deliveries, DeliveryLog, Doorbell, Endpoints, Feeds,
+    History, Idempotency, Jobs, Keys, Leases, Metrics, Policies, Purposes, Room, Storage,
+    StorageResult, Subjects, Users,
 };
 use rusqlite::Connection;
 
@@ -103,6 +108,14 @@ impl Storage for SqliteStore {
         self
     }
 
+    fn counts(&self) -> &dyn Counts {
+        self
+    }
+
+    fn delivery_log(&self) -> &dyn DeliveryLog {
+        self
+    }
+
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }
@@ -120,6 +133,10 @@ impl Storage for SqliteStore {
     }
 
     fn idempotency(&self) -> &dyn Idempotency {
+        self
+    }
+
+    fn jobs(&self) -> &dyn Jobs {
         self
     }
 

@@ -9,6 +9,7 @@ pub(crate) const EACH: &[(&str, &str)] = &[
     ("0001_begin.sql", include_str!("../migrations/0001_begin.sql")),
     ("0002_idempotency.sql", include_str!("../migrations/0002_idempotency.sql")),
     ("0004_users.sql", include_str!("../migrations/0004_users.sql")),
+    ("0005_history.sql", include_str!("../migrations/0005_history.sql")),
     ("0006_accounts.sql", include_str!("../migrations/0006_accounts.sql")),
     ("0007_key_limits.sql", include_str!("../migrations/0007_key_limits.sql")),
 ];

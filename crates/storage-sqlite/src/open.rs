@@ -258,6 +258,8 @@ fn highest_key(connection: &Connection) -> Result<i64, OpenError> {
         ("endpoints", "cancelled_through"),
         ("deliveries", "delivery"),
         ("leases", "lease"),
+        ("jobs", "job"),
+        ("jobs", "asked"),
         ("users", "user_id"),
         ("sessions", "session"),
     ] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use abide_core::Timestamp;
 use abide_core::consent::SubjectInput;
-use abide_core::ids::{OrganizationId, Subject, SubjectId};
+use abide_core::ids::{EventId, OrganizationId, Subject, SubjectId};
 use abide_storage::StorageResult;
 use abide_storage::sealing::{OrganizationKeys, Place, SubjectKey, normalise_email};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -184,4 +184,24 @@ pub(crate) fn key_of(
                 .map_err(|_| damaged("subjects.wrapped_key"))
         })
         .transpose()
+}
+
+/// Whether everyone whom an event is about was erased.
+pub(crate) fn all_erased(
+    connection: &Connection,
+    subject: Option<SubjectId>,
+    event: EventId,
+) -> StorageResult<bool> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce( \
+             (SELECT subjects.wrapped_key IS NULL FROM subjects WHERE subject = ?1), \
+             (SELECT min(subjects.wrapped_key IS NULL) FROM event_parts JOIN subjects USING (subject) WHERE event = ?2), \
+             0)",
+        )
+        .and_then(|mut statement| {
+            let of = params![subject.map(abide_core::ids::Id::key), event.key()];
+            statement.query_row(of, |row| row.get(0))
+        })
+        .map_err(database)
 }

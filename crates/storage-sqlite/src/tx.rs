@@ -8,12 +8,15 @@ use std::sync::Arc;
 
 use abide_core::Timestamp;
 use abide_core::access::Caller;
-use abide_core::ids::{AuditEntry, Id, Kind, OrganizationId, PolicyId, PurposeId, SubjectId};
+use abide_core::ids::{
+    AuditEntry, EndpointId, Id, Kind, OrganizationId, PolicyId, PurposeId, SubjectId,
+};
 use abide_core::shell::draw;
 use abide_storage::sealing::{OrganizationKeys, SubjectKey};
 use abide_storage::{StorageError, StorageResult};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::counts::CountRow;
 use crate::endpoints::EndpointSet;
 use crate::ledger::ConsentRow;
 use crate::rows::{actor_text, database};
@@ -32,6 +35,10 @@ pub(crate) struct Caches {
     pub(crate) open_policies: Recent<(OrganizationId, PolicyId), ()>,
     pub(crate) endpoint_sets: HashMap<OrganizationId, Arc<EndpointSet>>,
     pub(crate) feeds: HashMap<OrganizationId, FeedHeads>,
+    /// The organizations of endpoints, which never change.
+    pub(crate) endpoint_homes: Recent<EndpointId, OrganizationId>,
+    /// The newest row of counts of each owner.
+    pub(crate) counts: Recent<i64, CountRow>,
     pub(crate) organizations: HashMap<OrganizationId, Arc<OrganizationKeys>>,
     /// Which organizations refuse decisions for unknown purposes.
     pub(crate) strict_purposes: HashMap<OrganizationId, bool>,

@@ -67,6 +67,15 @@ conforms! {
         particulars_change_alone,
         other_bases_make_no_events,
         a_large_batch_is_split;
+    counts:
+        p10_totals_count_each_delivery_once,
+        p10_reports_are_counted_once,
+        p10_figures_over_time_are_folded,
+        p24_what_waits_is_counted;
+    delivery_log:
+        p24_deliveries_are_listed_by_page,
+        p24_a_stop_shows_in_lists_at_once,
+        p24_a_delivery_is_shown_whole;
     deliveries:
         hot_rows_are_handed_over_with_their_event,
         lost_rows_are_found_again,
@@ -114,6 +123,16 @@ conforms! {
         erasing_a_person_erases_answers;
     isolation:
         i13_no_id_opens_anothers_rows;
+    jobs:
+        sw_19_failed_deliveries_run_again,
+        sw_19_a_retry_keeps_to_its_filter,
+        sw_19_missed_events_are_sent,
+        i7_a_replay_in_a_lane_sends_the_state,
+        sw_19_a_stopped_endpoint_is_sent_nothing,
+        i2_what_waits_is_given_up,
+        sw_19_a_job_is_stopped,
+        i13_jobs_keep_to_their_organization,
+        sw_13_a_gone_endpoints_deliveries_end;
     keys:
         rotation_in_pages;
     lanes:

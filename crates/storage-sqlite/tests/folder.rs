@@ -11,7 +11,7 @@ use abide_core::endpoint::{
     DeliveryRules, EndpointAuth, EventFilter, FixedHeader, Overrides, Source,
 };
 use abide_core::event::{Event, EventBody};
-use abide_core::ids::{ConsentId, DeliveryId, LeaseId, OrganizationId};
+use abide_core::ids::{ConsentId, DeliveryId, EndpointId, LeaseId, OrganizationId};
 use abide_core::json::JsonObject;
 use abide_storage::deliveries::{Ending, FinishedAttempt, OpenAttempt, Opened, Report};
 use abide_storage::endpoints::NewEndpoint;
@@ -74,9 +74,10 @@ fn endpoint() -> NewEndpoint {
 }
 
 /// A first attempt that the receiver refused, saying something.
-fn refused(delivery: DeliveryId, lease: LeaseId) -> FinishedAttempt {
+fn refused((delivery, endpoint): (DeliveryId, EndpointId), lease: LeaseId) -> FinishedAttempt {
     FinishedAttempt {
         delivery,
+        endpoint,
         lease,
         number: 1,
         started_at: at(1),
@@ -184,7 +185,7 @@ async fn i11_nothing_personal_stands_in_clear() {
     store.consents().record_batch(&by, batch, at(1)).await.unwrap();
     let lease = store.leases().open(at(1)).await.unwrap();
     let page = store.deliveries().claim_due(lease, &[], 10, at(1)).await.unwrap();
-    let finished = page.claimed.iter().map(|row| refused(row.id, lease));
+    let finished = page.claimed.iter().map(|row| refused((row.id, row.endpoint), lease));
     let report = Report { finished: finished.collect(), given_back: Vec::new() };
     store.deliveries().report(report, at(1)).await.unwrap();
     scan(&data);
@@ -245,7 +246,8 @@ async fn i11_a_rotated_store_opens_under_the_new_key_alone() {
         store.consents().record_batch(&by, batch, at(1)).await.unwrap();
         let lease = store.leases().open(at(1)).await.unwrap();
         let page = store.deliveries().claim_due(lease, &[], 10, at(1)).await.unwrap();
-        let finished = page.claimed.iter().map(|row| refused(row.id, lease)).collect();
+        let finished =
+            page.claimed.iter().map(|row| refused((row.id, row.endpoint), lease)).collect();
         let report = Report { finished, given_back: Vec::new() };
         store.deliveries().report(report, at(1)).await.unwrap();
         let all = unsealed(&store, organization).await;

@@ -58,6 +58,8 @@ pub enum Opened {
 /// An opened attempt: all that is needed to render it.
 #[derive(Debug, Clone)]
 pub struct Opening {
+    /// Where it goes.
+    pub endpoint: EndpointId,
     /// The event that the delivery tells.
     pub event: Arc<Event>,
     /// What is read anew at this moment, for kinds that are not snapshots.
@@ -97,6 +99,24 @@ pub enum AttemptTrigger {
     Manual,
 }
 
+impl AttemptTrigger {
+    /// Every trigger.
+    pub const ALL: [Self; 2] = [Self::Schedule, Self::Manual];
+
+    /// The stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Manual => "manual",
+        }
+    }
+
+    /// Reads the stored name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trigger| trigger.as_str() == text)
+    }
+}
+
 /// How an attempt's send ended, as far as this node knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -132,6 +152,8 @@ impl Ending {
 pub struct FinishedAttempt {
     /// The delivery.
     pub delivery: DeliveryId,
+    /// Where it was sent: what the counts of a plain success go by, which reads no row.
+    pub endpoint: EndpointId,
     /// The lease it was held under.
     pub lease: LeaseId,
     /// Its number over all runs, from 1.

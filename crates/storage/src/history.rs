@@ -7,7 +7,7 @@ use abide_core::ids::{DecisionId, DeliveryId, EndpointId, EventId, OrganizationI
 use async_trait::async_trait;
 
 use crate::StorageResult;
-use crate::deliveries::Ending;
+use crate::deliveries::{AttemptTrigger, Ending};
 
 /// A place in a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,10 @@ pub struct DeliveryView {
 pub struct AttemptView {
     /// Its number over all runs, from 1.
     pub number: u32,
+    /// The number of the run it belongs to, from 1; the first came with the event.
+    pub run: u32,
+    /// Whether it is the first that somebody's wish led to, or one that a schedule asked for.
+    pub trigger: AttemptTrigger,
     /// When the send began.
     pub started_at: Timestamp,
     /// How long it took; `None` while it is open or when its end is unknown.
@@ -60,6 +64,10 @@ pub struct AttemptView {
     pub error: Option<String>,
     /// SHA-256 of the body sent.
     pub body_sha256: Option<[u8; 32]>,
+    /// Length of the body sent, in bytes.
+    pub body_length: Option<u32>,
+    /// The version of the endpoint that was used.
+    pub endpoint_version: Option<u32>,
     /// The version of the object that was read; 0 for snapshots.
     pub object_version: u64,
     /// Recorded after the delivery had moved on: it moved no state.

@@ -14,14 +14,17 @@
 pub mod accounts;
 pub mod consent_search;
 pub mod consents;
+pub mod counts;
 pub mod credential;
 pub mod deliveries;
+pub mod delivery_log;
 pub mod endpoints;
 pub mod error;
 pub mod feeds;
 pub mod history;
 pub mod id_source;
 pub mod idempotency;
+pub mod jobs;
 pub mod keys;
 pub mod leases;
 pub mod meeting;
@@ -38,14 +41,17 @@ pub mod users;
 
 pub use accounts::Accounts;
 pub use consents::Consents;
+pub use counts::Counts;
 pub use credential::{ApiCredential, KeySecret, Presented};
 pub use deliveries::Deliveries;
+pub use delivery_log::DeliveryLog;
 pub use endpoints::Endpoints;
 pub use error::{StorageError, StorageResult};
 pub use feeds::Feeds;
 pub use history::History;
 pub use id_source::IdSource;
 pub use idempotency::Idempotency;
+pub use jobs::Jobs;
 pub use keys::Keys;
 pub use leases::Leases;
 pub use meeting::{Committed, Doorbell, HotDelivery, Room, Slot};
@@ -62,6 +68,10 @@ pub trait Storage: Send + Sync {
     fn accounts(&self) -> &dyn Accounts;
     /// The consent ledger.
     fn consents(&self) -> &dyn Consents;
+    /// How deliveries went, in numbers.
+    fn counts(&self) -> &dyn Counts;
+    /// Deliveries as their owner looks through them.
+    fn delivery_log(&self) -> &dyn DeliveryLog;
     /// Deliveries, as the engine works on them.
     fn deliveries(&self) -> &dyn Deliveries;
     /// Endpoints.
@@ -72,6 +82,8 @@ pub trait Storage: Send + Sync {
     fn history(&self) -> &dyn History;
     /// Calls that are carried out once.
     fn idempotency(&self) -> &dyn Idempotency;
+    /// Work over many deliveries.
+    fn jobs(&self) -> &dyn Jobs;
     /// Master keys and the organization keys under them.
     fn keys(&self) -> &dyn Keys;
     /// Leases of this node.

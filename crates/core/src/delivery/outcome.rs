@@ -39,13 +39,15 @@ pub enum Reason {
     SubjectErased,
     /// Somebody discarded it.
     DiscardedByHand,
+    /// Its endpoint answered 410 and did not come back within a week.
+    DiscardedAfterGone,
     /// What was stored can no longer be read or rendered.
     Unreadable,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AttemptsUsedUp,
         Self::Refused,
         Self::NothingToDo,
@@ -55,6 +57,7 @@ impl Reason {
         Self::NewerState,
         Self::SubjectErased,
         Self::DiscardedByHand,
+        Self::DiscardedAfterGone,
         Self::Unreadable,
     ];
 
@@ -70,6 +73,7 @@ impl Reason {
             Self::NewerState => "newer_state",
             Self::SubjectErased => "subject_erased",
             Self::DiscardedByHand => "discarded_by_hand",
+            Self::DiscardedAfterGone => "discarded_after_gone",
             Self::Unreadable => "unreadable",
         }
     }

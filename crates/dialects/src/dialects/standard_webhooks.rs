@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use abide_core::Timestamp;
 use abide_core::consent::ConsentView;
-use abide_core::delivery::{Afterwards, Outcome, Schedule};
+use abide_core::delivery::{Afterwards, Outcome, Run, Schedule};
 use abide_core::endpoint::{DeliveryRules, Source};
 use abide_core::event::{Event, EventBody, EventKind};
 use bytes::Bytes;
@@ -65,6 +65,10 @@ impl Dialect for StandardWebhooks {
     /// A stopped endpoint misses nothing: what comes and what waits is held for its return.
     fn rules(&self) -> DeliveryRules {
         DeliveryRules { source: Source::Snapshot, queue_while_stopped: true, hold_waiting: true }
+    }
+
+    fn by_hand(&self) -> Run {
+        Run::Series
     }
 
     fn schedule(&self) -> Schedule {

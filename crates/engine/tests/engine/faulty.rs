@@ -10,8 +10,8 @@ use abide_storage::deliveries::{
     Backlog, Claimed, Deliveries, DuePage, OpenAttempt, Opened, Report,
 };
 use abide_storage::{
-    Accounts, Committed, Consents, Doorbell, Endpoints, History, HotDelivery, Keys, Leases,
-    Metrics, Policies, Room, Slot, Storage, StorageResult, Subjects, Users,
+    Accounts, Committed, Consents, Counts, DeliveryLog, Doorbell, Endpoints, History, HotDelivery,
+    Jobs, Keys, Leases, Metrics, Policies, Room, Slot, Storage, StorageResult, Subjects, Users,
 };
 use abide_storage_sqlite::SqliteStore;
 use async_trait::async_trait;
@@ -108,6 +108,12 @@ impl Storage for Faulty {
     fn consents(&self) -> &dyn Consents {
         self.store.consents()
     }
+    fn counts(&self) -> &dyn Counts {
+        self.store.counts()
+    }
+    fn delivery_log(&self) -> &dyn DeliveryLog {
+        self.store.delivery_log()
+    }
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }
@@ -121,14 +127,12 @@ impl Storage for Faulty {
         self.store.feeds()
     }
 
-    fn purposes(&self) -> &dyn abide_storage::Purposes {
-        self.store.purposes()
-    }
-
     fn idempotency(&self) -> &dyn abide_storage::Idempotency {
         self.store.idempotency()
     }
-
+    fn jobs(&self) -> &dyn Jobs {
+        self.store.jobs()
+    }
     fn keys(&self) -> &dyn Keys {
         Storage::keys(&*self.store)
     }
@@ -137,6 +141,9 @@ impl Storage for Faulty {
     }
     fn policies(&self) -> &dyn Policies {
         self.store.policies()
+    }
+    fn purposes(&self) -> &dyn abide_storage::Purposes {
+        self.store.purposes()
     }
     fn subjects(&self) -> &dyn Subjects {
         self.store.subjects()

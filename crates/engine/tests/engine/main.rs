@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test sets up is meant to work")]
 
+mod bulk;
 mod certificates;
 mod crash;
 mod credentials;

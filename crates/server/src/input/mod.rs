@@ -45,6 +45,14 @@ pub(crate) enum Invalid {
     Fields(Vec<FieldProblem>),
 }
 
+impl Invalid {
+    /// One field, or one parameter.
+    pub(crate) fn field(name: Name, problem: impl Into<Cow<'static, str>>) -> Self {
+        let field = name.0[0].to_owned();
+        Self::Fields(vec![FieldProblem { field, problem: problem.into() }])
+    }
+}
+
 /// A field's spellings; problems that are not about one spelling name the first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Name(pub(crate) &'static [&'static str]);

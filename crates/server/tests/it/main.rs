@@ -6,6 +6,7 @@ mod bad_input;
 mod browser;
 mod consent_search;
 mod consents;
+mod deliveries;
 mod endpoints;
 mod idempotency;
 mod keys;

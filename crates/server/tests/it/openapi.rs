@@ -149,6 +149,26 @@ async fn make_history(world: &World) {
     world.post("/abide/v1/subjects/erase", &json!({"reference": "gone"})).await;
 }
 
+async fn make_endpoint(world: &World) -> String {
+    let new = json!({"url": "https://example.com/hook", "events": ["*"]});
+    world.post("/v1/webhooks", &new).await.data()["id"].as_str().unwrap().to_owned()
+}
+
+/// A delivery that waits, since there is no engine.
+async fn make_delivery(world: &World) -> String {
+    make_endpoint(world).await;
+    let who = world.chance_text();
+    let consent = json!({"subject_id": who, "consent_type": "news", "granted": true});
+    world.post("/v1/consent", &consent).await.data();
+    let listed = world.get("/abide/v1/deliveries?limit=1").await.json();
+    listed["items"][0]["id"].as_str().unwrap().to_owned()
+}
+
+async fn make_job(world: &World) -> String {
+    let reply = world.post("/abide/v1/jobs", &json!({"kind": "retry_failed"})).await;
+    reply.json()["job"]["id"].as_str().unwrap().to_owned()
+}
+
 /// A good call of an operation: path and body.
 async fn good(world: &World, id: &str) -> (String, Option<Value>) {
     match id {
@@ -243,6 +263,29 @@ async fn good(world: &World, id: &str) -> (String, Option<Value>) {
             let uri = world.chance_text();
             ("/abide/v1/organizations".to_owned(), Some(json!({"uri": uri})))
         }
+        "list_deliveries" => {
+            make_delivery(world).await;
+            let query = "state=pending,failed&type=consent.created&from=1970-01-02T00:00:00Z";
+            (format!("/abide/v1/deliveries?{query}"), None)
+        }
+        "get_delivery" => (format!("/abide/v1/deliveries/{}", make_delivery(world).await), None),
+        "retry_delivery" => {
+            let path = format!("/abide/v1/deliveries/{}/retry", make_delivery(world).await);
+            (path, Some(json!({"run": "single"})))
+        }
+        "create_job" => {
+            ("/abide/v1/jobs".to_owned(), Some(json!({"kind": "retry_failed", "rate": 5})))
+        }
+        "list_jobs" => {
+            make_job(world).await;
+            ("/abide/v1/jobs?limit=1".to_owned(), None)
+        }
+        "get_job" => (format!("/abide/v1/jobs/{}", make_job(world).await), None),
+        "cancel_job" => (format!("/abide/v1/jobs/{}/cancel", make_job(world).await), None),
+        "get_endpoint_stats" => {
+            (format!("/abide/v1/endpoints/{}/stats", make_endpoint(world).await), None)
+        }
+        "get_stats" => ("/abide/v1/stats?step=1h".to_owned(), None),
         "list_organizations" => ("/abide/v1/organizations?limit=1".to_owned(), None),
         other => panic!("no good call of {other}: add one"),
     }

@@ -35,15 +35,23 @@ const PATHS: &[(&str, Owner)] = &[
     ("/welcome/{id}", Owner::Dashboard),
     ("/abide/v1/audit", Owner::Abide),
     ("/abide/v1/decisions", Owner::Abide),
+    ("/abide/v1/deliveries", Owner::Abide),
+    ("/abide/v1/deliveries/{id}", Owner::Abide),
+    ("/abide/v1/deliveries/{id}/retry", Owner::Abide),
+    ("/abide/v1/endpoints/{id}/stats", Owner::Abide),
     ("/abide/v1/event-kinds", Owner::Abide),
     ("/abide/v1/events", Owner::Abide),
     ("/abide/v1/events/{id}", Owner::Abide),
+    ("/abide/v1/jobs", Owner::Abide),
+    ("/abide/v1/jobs/{id}", Owner::Abide),
+    ("/abide/v1/jobs/{id}/cancel", Owner::Abide),
     ("/abide/v1/keys", Owner::Abide),
     ("/abide/v1/keys/{id}", Owner::Abide),
     ("/abide/v1/organization", Owner::Abide),
     ("/abide/v1/organizations", Owner::Abide),
     ("/abide/v1/purposes", Owner::Abide),
     ("/abide/v1/purposes/{id}", Owner::Abide),
+    ("/abide/v1/stats", Owner::Abide),
     ("/abide/v1/subjects/erase", Owner::Abide),
     ("/docs", Owner::Abide),
     ("/docs/problems", Owner::Abide),
@@ -61,6 +69,7 @@ const PATHS: &[(&str, Owner)] = &[
     ("/v1/policies/{id}", Owner::ConsentProof),
     ("/v1/webhooks", Owner::ConsentProof),
     ("/v1/webhooks/{id}", Owner::ConsentProof),
+    ("/v1/webhooks/{id}/deliveries", Owner::ConsentProof),
 ];
 
 async fn bare(world: &World, method: Method, path: &str) -> Reply {
@@ -109,7 +118,7 @@ async fn p28_unknown_paths() {
         ("/v1/", Owner::ConsentProof),
         ("/v1/consent/", Owner::ConsentProof),
         ("/api/v1/nothing", Owner::ConsentProof),
-        ("/v1/webhooks/x/deliveries", Owner::ConsentProof),
+        ("/v1/webhooks/x/nothing", Owner::ConsentProof),
     ] {
         let reply = bare(&world, Method::GET, path).await;
         assert_eq!((reply.status.as_u16(), owner(&reply)), (404, whose), "{path}");

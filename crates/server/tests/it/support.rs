@@ -308,6 +308,7 @@ impl Committed for Answering {
         let at = Timestamp::from_millis(0);
         let finished = deliveries.iter().map(|hot| FinishedAttempt {
             delivery: hot.id,
+            endpoint: hot.endpoint,
             lease: slot.lease(),
             number: 1,
             started_at: at,

@@ -411,7 +411,7 @@ pub async fn a_repeated_report_changes_nothing(store: &dyn Storage) {
     let made = world.delivery("ada", at(1)).await;
     let hot = engine.taken().remove(0);
     let lease = engine.lease;
-    let report = finished_unopened(hot.id, lease, FIRST, Outcome::Delivered, at(2));
+    let report = finished_unopened((hot.id, hot.endpoint), lease, FIRST, Outcome::Delivered, at(2));
     world.report(report.clone(), at(3)).await;
     let once = world.look_at(&made).await;
     World::expect_state(&once, DeliveryState::Delivered);
@@ -427,7 +427,9 @@ pub async fn a_hot_failure_is_retried(store: &dyn Storage) {
     let engine = world.engine(at(0)).await;
     let made = world.delivery("ada", at(0)).await;
     let lease = engine.lease;
-    world.report(finished_unopened(made.id, lease, FIRST, RETRY, at(1)), at(1)).await;
+    world
+        .report(finished_unopened((made.id, made.endpoint), lease, FIRST, RETRY, at(1)), at(1))
+        .await;
     let found = world.look_at(&made).await;
     assert_eq!((found.state, found.due_at), (DeliveryState::Pending, Some(at(60_001))));
     world.claim(lease, at(60_001)).await;

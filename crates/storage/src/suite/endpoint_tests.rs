@@ -64,6 +64,7 @@ pub async fn a_test_is_one_attempt_whatever_it_shows(store: &dyn Storage) {
         let sent = ok(store.endpoints().test(&world.by, endpoint, kind, body, at(4)).await);
         let hot = engine.taken().remove(0);
         let opening = Opening {
+            endpoint,
             event: hot.event,
             fresh: Fresh::Snapshot,
             number: 1,
@@ -78,6 +79,9 @@ pub async fn a_test_is_one_attempt_whatever_it_shows(store: &dyn Storage) {
         let row = &ok(store.history().deliveries_of(world.organization, sent.event).await)[0];
         assert_eq!((row.state, row.attempts.len()), (state, 1));
     }
+    // Nor does a test say anything of the endpoint.
+    let totals = ok(store.counts().totals(world.organization, &[endpoint]).await);
+    assert_eq!(totals, [crate::counts::Totals::default()]);
 }
 
 /// P25, I13: a test of an endpoint that is not there, or another's, is refused; without room there is none.

@@ -6,12 +6,15 @@
 pub mod accounts;
 pub mod consent_search;
 pub mod consents;
+pub mod counts;
 pub mod deliveries;
+pub mod delivery_log;
 pub mod endpoint_tests;
 pub mod endpoints;
 pub mod feeds;
 pub mod idempotency;
 pub mod isolation;
+pub mod jobs;
 pub mod keys;
 pub mod lanes;
 pub mod leases;

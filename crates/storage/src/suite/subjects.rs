@@ -93,7 +93,7 @@ pub async fn hot_deliveries_follow(store: &dyn Storage) {
     let back =
         GivenBack { delivery: given.id, lease, sent: Sent::Nothing, to: GiveBack::Unreadable };
     let report = Report {
-        finished: vec![finished_unopened(failed.id, lease, FIRST, RETRY, at(3))],
+        finished: vec![finished_unopened((failed.id, failed.endpoint), lease, FIRST, RETRY, at(3))],
         given_back: vec![back],
     };
     ok(store.deliveries().report(report, at(3)).await);

@@ -103,7 +103,7 @@ async fn try_attempt(
 ) -> Option<FinishedAttempt> {
     let outcome = OUTCOMES[usize::from(which) % OUTCOMES.len()];
     if row.state == DeliveryState::Hot && which.is_multiple_of(4) {
-        return Some(finished_unopened(row.id, lease, FIRST, outcome, now));
+        return Some(finished_unopened((row.id, row.endpoint), lease, FIRST, outcome, now));
     }
     if which % 16 == 1 {
         let back = [GiveBack::Parked, GiveBack::Due(now), GiveBack::Stopped, GiveBack::Unreadable];

@@ -418,13 +418,13 @@ pub(crate) fn finished(
     FinishedAttempt {
         object_version: opening.object_version,
         signed_at: opening.signed_at.unwrap_or(now),
-        ..finished_unopened(delivery, lease, count, outcome, now)
+        ..finished_unopened((delivery, opening.endpoint), lease, count, outcome, now)
     }
 }
 
 /// The same for a hot delivery's first attempt, which is not opened.
 pub(crate) fn finished_unopened(
-    delivery: DeliveryId,
+    (delivery, endpoint): (DeliveryId, EndpointId),
     lease: LeaseId,
     (number, number_in_run, run): (u32, u32, Run),
     outcome: Outcome,
@@ -433,6 +433,7 @@ pub(crate) fn finished_unopened(
     let delivered = outcome == Outcome::Delivered;
     FinishedAttempt {
         delivery,
+        endpoint,
         lease,
         number,
         started_at: now,

@@ -36,6 +36,10 @@ pub(crate) enum List {
     Decisions = 6,
     /// An organization's purposes.
     Purposes = 7,
+    /// An organization's deliveries.
+    Deliveries = 8,
+    /// An organization's jobs.
+    Jobs = 9,
 }
 
 /// What part of a list is wanted.

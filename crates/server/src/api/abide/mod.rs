@@ -14,16 +14,19 @@ mod answer;
 mod audit;
 mod cursor;
 mod decisions;
+mod deliveries;
 mod describe;
 pub(crate) mod docs;
 mod endpoints;
 mod event_kinds;
 mod events;
+mod jobs;
 mod keys;
 pub(crate) mod openapi;
 mod organization;
 mod organizations;
 mod purposes;
+mod stats;
 mod subjects;
 
 use axum::handler::Handler;
@@ -73,6 +76,19 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/abide/v1/events", events::list::handler, events::list::about),
         get("/abide/v1/events/{id}", events::get::handler, events::get::about),
         get("/abide/v1/event-kinds", event_kinds::list::handler, event_kinds::list::about),
+        get("/abide/v1/deliveries", deliveries::list::handler, deliveries::list::about),
+        get("/abide/v1/deliveries/{id}", deliveries::get::handler, deliveries::get::about),
+        post(
+            "/abide/v1/deliveries/{id}/retry",
+            deliveries::retry::handler,
+            deliveries::retry::about,
+        ),
+        post("/abide/v1/jobs", jobs::create::handler, jobs::create::about),
+        get("/abide/v1/jobs", jobs::list::handler, jobs::list::about),
+        get("/abide/v1/jobs/{id}", jobs::get::handler, jobs::get::about),
+        post("/abide/v1/jobs/{id}/cancel", jobs::cancel::handler, jobs::cancel::about),
+        get("/abide/v1/endpoints/{id}/stats", stats::endpoint::handler, stats::endpoint::about),
+        get("/abide/v1/stats", stats::series::handler, stats::series::about),
         get("/abide/v1/decisions", decisions::list::handler, decisions::list::about),
         post("/abide/v1/purposes", purposes::create::handler, purposes::create::about),
         get("/abide/v1/purposes", purposes::list::handler, purposes::list::about),

@@ -2,6 +2,7 @@
 
 use abide_dialects::Dialect as _;
 use abide_dialects::consentproof::ConsentProof;
+use abide_storage::Page;
 use axum::extract::State;
 use http::Uri;
 
@@ -21,5 +22,8 @@ pub(crate) async fn handler(
     let wanted = params.finish(wanted)?;
     let endpoints = shared.app.storage.endpoints();
     let found = endpoints.list(by.caller.organization, Some(ConsentProof.name()), wanted).await?;
-    page(&found, wanted, WebhookObject::from)
+    let ids: Vec<_> = found.items.iter().map(|endpoint| endpoint.id).collect();
+    let totals = shared.app.storage.counts().totals(by.caller.organization, &ids).await?;
+    let items = found.items.into_iter().zip(totals).collect();
+    page(&Page { items, total: found.total }, wanted, WebhookObject::with_totals)
 }
