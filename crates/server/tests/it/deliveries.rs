@@ -1,6 +1,6 @@
 //! What was sent, through both APIs: histories, figures, sending again, and work over many deliveries.
 
-use abide_core::delivery::{Outcome, Schedule, decide};
+use abide_core::delivery::{ErrorClass, Outcome, Schedule, decide};
 use abide_core::ids::EndpointId;
 use abide_core::shell::Clock as _;
 use abide_storage::deliveries::{Ending, FinishedAttempt, OpenAttempt, Opened, Report};
@@ -47,7 +47,7 @@ async fn send_all(world: &World, outcome: Outcome) {
             object_version: 0,
             endpoint_version: 1,
             status: Some(if delivered { 200 } else { 503 }),
-            error: (!delivered).then_some("timeout"),
+            error: (!delivered).then_some(ErrorClass::Timeout),
             ending: Ending::Answered,
             answer: (!delivered).then(|| b"try later".to_vec()),
             decided: decide(outcome, opening.run, opening.number_in_run, &schedule, now, 0),
