@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod config;
 mod control;
+mod exit;
 mod first_start;
 mod folder;
 mod http_call;
@@ -23,8 +24,6 @@ use std::time::Duration;
 use clap::Parser as _;
 use rustix::fs::Mode;
 use rustix::process::umask;
-
-use crate::config::Usage;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -46,8 +45,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// 2 where the call itself was wrong, as clap has it, else 1.
+/// Says what went wrong, unless the answer said it already.
 fn failed(error: &anyhow::Error) -> ExitCode {
-    terminal::complain(format_args!("error: {error:#}"));
-    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if !error.is::<exit::AnsweredNo>() {
+        terminal::complain(format_args!("error: {error:#}"));
+    }
+    exit::code(error)
 }

@@ -6,10 +6,10 @@ use abide_core::rate::RateLimit;
 use clap::{Args, Subcommand};
 
 use super::another_answer;
+use super::format::Format;
 use crate::config::{ConfigFile, PlaceSettings};
 use crate::control::carry_out;
 use crate::operations::{DEFAULT_ORGANIZATION, Done, KeyFacts, Operation};
-use crate::terminal::say;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -36,9 +36,8 @@ pub(crate) struct Create {
     /// How many requests it may make in a minute, 1 to 1000000000; what exceeds it is answered 429
     #[arg(long, value_name = "PER_MINUTE", default_value_t = RateLimit::DEFAULT)]
     rate_limit: RateLimit,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     place: PlaceSettings,
     #[command(flatten)]
@@ -50,9 +49,8 @@ pub(crate) struct List {
     /// Whose keys, by the organization's short name
     #[arg(long, value_name = "ORGANIZATION", default_value = DEFAULT_ORGANIZATION)]
     organization: String,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     place: PlaceSettings,
     #[command(flatten)]
@@ -64,6 +62,8 @@ pub(crate) struct Revoke {
     /// The key's id, as `keys list` shows it
     #[arg(value_parser = KeyId::parse)]
     id: KeyId,
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     place: PlaceSettings,
     #[command(flatten)]
@@ -80,39 +80,38 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn create(options: Create) -> anyhow::Result<()> {
     let place = options.place.settle(&options.config)?;
-    let Create { organization, name, scopes, rate_limit, .. } = options;
+    let Create { organization, name, scopes, rate_limit, format, .. } = options;
     let operation = Operation::CreateKey { organization, name, scopes, rate_limit };
     match carry_out(&place, operation).await? {
-        Done::KeyCreated(key) if options.json => say(serde_json::to_string(&key)?),
-        Done::KeyCreated(key) => {
-            say(format_args!("id            {}", key.id));
-            say(format_args!("api_key       {}", key.api_key));
-            say(format_args!("api_secret    {}", key.api_secret));
-            say(format_args!("bearer_token  {}", key.bearer_token));
-        }
-        other => return Err(another_answer(other)),
+        Done::KeyCreated(key) => format.answer(
+            &key,
+            format_args!(
+                "id            {}\napi_key       {}\napi_secret    {}\nbearer_token  {}",
+                key.id, key.api_key, key.api_secret, key.bearer_token
+            ),
+        ),
+        other => Err(another_answer(other)),
     }
-    Ok(())
 }
 
 async fn list(options: List) -> anyhow::Result<()> {
     let place = options.place.settle(&options.config)?;
     let operation = Operation::ListKeys { organization: options.organization };
     match carry_out(&place, operation).await? {
-        Done::Keys { keys } if options.json => say(serde_json::to_string(&keys)?),
-        Done::Keys { keys } => keys.iter().for_each(|key| say(line(key))),
-        other => return Err(another_answer(other)),
+        Done::Keys { keys } => {
+            let lines: Vec<String> = keys.iter().map(line).collect();
+            options.format.answer(&keys, lines.join("\n"))
+        }
+        other => Err(another_answer(other)),
     }
-    Ok(())
 }
 
 async fn revoke(options: Revoke) -> anyhow::Result<()> {
     let place = options.place.settle(&options.config)?;
     match carry_out(&place, Operation::RevokeKey { key: options.id }).await? {
-        Done::KeyRevoked(key) => say(line(&key)),
-        other => return Err(another_answer(other)),
+        Done::KeyRevoked(key) => options.format.answer(&key, line(&key)),
+        other => Err(another_answer(other)),
     }
-    Ok(())
 }
 
 fn line(key: &KeyFacts) -> String {

@@ -1,12 +1,13 @@
 //! `abide master-key`: the keys above everything sealed, and the way from an old one to a new one.
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::another_answer;
+use super::format::Format;
 use crate::config::{ConfigFile, PlaceSettings};
 use crate::control::carry_out;
 use crate::operations::{Done, MasterKeyFacts, Operation};
-use crate::terminal::say;
 
 /// To replace a master key: `add` a new one and copy the key file to where you keep it; `rotate`; and once no backup
 /// needs the old key, `remove` it. Each may be repeated after a crash.
@@ -19,11 +20,13 @@ pub(crate) enum Command {
     /// Take a master key out of the key file; refused while the data needs it
     Remove(Remove),
     /// List the master keys, oldest first
-    List(List),
+    List(Options),
 }
 
 #[derive(Args)]
 pub(crate) struct Options {
+    #[command(flatten)]
+    format: Format,
     #[command(flatten)]
     place: PlaceSettings,
     #[command(flatten)]
@@ -38,58 +41,43 @@ pub(crate) struct Remove {
     options: Options,
 }
 
-#[derive(Args)]
-pub(crate) struct List {
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    options: Options,
-}
-
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Add(options) => match ask(options, Operation::AddMasterKey).await? {
-            Done::MasterKeyAdded { id } => {
-                say(format_args!("{id} is the current master key"));
-                say("Copy the key file to where you keep it, then run `abide master-key rotate`.");
-            }
-            other => return Err(another_answer(other)),
-        },
-        Command::Rotate(options) => match ask(options, Operation::RotateMasterKey).await? {
-            Done::MasterKeyRotated { current, organizations } => {
-                say(format_args!(
-                    "{organizations} organizations re-wrapped; all are under {current} now"
-                ));
-                say("Backups taken before now still need the older master keys.");
-            }
-            other => return Err(another_answer(other)),
-        },
-        Command::Remove(Remove { id, options }) => {
-            match ask(options, Operation::RemoveMasterKey { id }).await? {
-                Done::MasterKeyRemoved { id } => {
-                    say(format_args!("{id} is no longer in the key file"));
-                    say(
-                        "Backups taken before the last `rotate` can be opened with your copy of it only.",
-                    );
-                }
-                other => return Err(another_answer(other)),
-            }
+    let (options, operation) = match command {
+        Command::Add(options) => (options, Operation::AddMasterKey),
+        Command::Rotate(options) => (options, Operation::RotateMasterKey),
+        Command::Remove(Remove { id, options }) => (options, Operation::RemoveMasterKey { id }),
+        Command::List(options) => (options, Operation::ListMasterKeys),
+    };
+    let format = options.format;
+    let place = options.place.settle(&options.config)?;
+    match carry_out(&place, operation).await? {
+        Done::MasterKeyAdded { id } => {
+            format.answer(&json!({"id": id}), format_args!("{id} is the current master key"))?;
+            format.advise(
+                "Copy the key file to where you keep it, then run `abide master-key rotate`.",
+            );
         }
-        Command::List(List { json, options }) => {
-            match ask(options, Operation::ListMasterKeys).await? {
-                Done::MasterKeys { keys } if json => say(serde_json::to_string(&keys)?),
-                Done::MasterKeys { keys } => keys.iter().for_each(|key| say(line(key))),
-                other => return Err(another_answer(other)),
-            }
+        Done::MasterKeyRotated { current, organizations } => {
+            let text = format_args!(
+                "{organizations} organizations re-wrapped; all are under {current} now"
+            );
+            format.answer(&json!({"current": current, "organizations": organizations}), text)?;
+            format.advise("Backups taken before now still need the older master keys.");
         }
+        Done::MasterKeyRemoved { id } => {
+            let text = format_args!("{id} is no longer in the key file");
+            format.answer(&json!({"id": id}), text)?;
+            format.advise(
+                "Backups taken before the last `rotate` can be opened with your copy of it only.",
+            );
+        }
+        Done::MasterKeys { keys } => {
+            let lines: Vec<String> = keys.iter().map(line).collect();
+            format.answer(&keys, lines.join("\n"))?;
+        }
+        other => return Err(another_answer(other)),
     }
     Ok(())
-}
-
-async fn ask(options: Options, operation: Operation) -> anyhow::Result<Done> {
-    let place = options.place.settle(&options.config)?;
-    carry_out(&place, operation).await
 }
 
 fn line(key: &MasterKeyFacts) -> String {

@@ -1,6 +1,7 @@
 //! The command line: one module per command, each with its options and what it does with them.
 
 mod demo;
+mod format;
 mod keys;
 mod listen;
 mod master_key;
@@ -15,7 +16,9 @@ use crate::operations::Done;
 
 /// Abide keeps the promises an organization makes to people about their data.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100, subcommand_required = true)]
+#[command(
+    version, about, max_term_width = 100, subcommand_required = true, after_help = crate::exit::HELP
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -4,12 +4,13 @@ use std::io::Read as _;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::another_answer;
+use super::format::Format;
 use crate::config::{ConfigFile, PlaceSettings};
 use crate::control::carry_out;
 use crate::operations::{DEFAULT_ORGANIZATION, Done, Operation};
-use crate::terminal::say;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -27,6 +28,8 @@ pub(crate) struct Erase {
     #[arg(long, value_name = "ORGANIZATION", default_value = DEFAULT_ORGANIZATION)]
     organization: String,
     #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
     place: PlaceSettings,
     #[command(flatten)]
     config: ConfigFile,
@@ -42,8 +45,11 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let operation = Operation::EraseSubject { organization: options.organization, reference };
     match carry_out(&place, operation).await? {
         Done::SubjectErased { subject, deliveries } => {
-            say(format_args!("{subject} is erased; {deliveries} waiting deliveries ended"));
-            say("Backups hold the person's wrapped key until they expire.");
+            options.format.answer(
+                &json!({"subject": subject, "deliveries": deliveries}),
+                format_args!("{subject} is erased; {deliveries} waiting deliveries ended"),
+            )?;
+            options.format.advise("Backups hold the person's wrapped key until they expire.");
             Ok(())
         }
         other => Err(another_answer(other)),

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use super::{Problem, socket};
 use crate::config::Place;
+use crate::exit::{Refused, Unavailable};
 use crate::operations::{self, Done, Operation};
 use crate::terminal::complain;
-use crate::{http_call, wiring};
+use crate::{exit, http_call, wiring};
 
 /// How long a folder may be locked by a server that does not listen yet, or that drains and listens no more.
 const IN_BETWEEN: Duration = Duration::from_secs(30);
@@ -31,7 +32,7 @@ pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Re
                 let done = operations::run(operation, &ground).await;
                 let storage = Arc::clone(&ground.storage);
                 tokio::task::spawn_blocking(move || storage.close()).await?;
-                return done;
+                return done.map_err(exit::judged);
             }
             Err(error) if wiring::is_in_use(&error) && Instant::now() < give_up => {
                 if !told {
@@ -45,6 +46,8 @@ pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Re
     }
 }
 
+const WENT_AWAY: &str = "the server went away before it answered; ask again to see what was done";
+
 async fn find_server(data: &Path) -> anyhow::Result<Option<UnixStream>> {
     let found = socket::connect(data).await;
     found.with_context(|| {
@@ -56,12 +59,16 @@ async fn ask(server: UnixStream, operation: Operation) -> anyhow::Result<Done> {
     let json = serde_json::to_vec(&operation)?;
     let (status, body) = http_call::call(server, Method::POST, "/operations", &[], json)
         .await
-        .context("the server went away before it answered; ask again to see what was done")?;
+        .map_err(|_| Unavailable(WENT_AWAY.to_owned()))?;
     if status == StatusCode::OK {
         return serde_json::from_slice(&body)
             .context("the running server is of another version: use its own `abide`");
     }
     match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) if status.is_client_error() => Err(Refused(problem.message).into()),
+        Ok(problem) if status == StatusCode::SERVICE_UNAVAILABLE => {
+            Err(Unavailable(problem.message).into())
+        }
         Ok(problem) => bail!(problem.message),
         Err(_) => bail!("the running server answered {status}: it may be of another version"),
     }

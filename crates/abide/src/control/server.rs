@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use abide_storage::StorageError;
 use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
 use super::{Problem, socket};
+use crate::exit::{self, Refused, Unavailable};
 use crate::folder::my_user;
 use crate::operations::{self, Ground, Operation};
 
@@ -49,11 +49,13 @@ async fn answer(State(ground): State<Arc<Ground>>, Json(operation): Json<Operati
     match operations::run(operation, &ground).await {
         Ok(done) => Json(done).into_response(),
         Err(error) => {
-            let status = match error.downcast_ref::<StorageError>() {
-                Some(
-                    StorageError::Busy | StorageError::Unavailable(_) | StorageError::Unknown(_),
-                ) => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::UNPROCESSABLE_ENTITY,
+            let error = exit::judged(error);
+            let status = if error.is::<Refused>() {
+                StatusCode::UNPROCESSABLE_ENTITY
+            } else if error.is::<Unavailable>() {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::INTERNAL_SERVER_ERROR
             };
             (status, Json(Problem { message: format!("{error:#}") })).into_response()
         }

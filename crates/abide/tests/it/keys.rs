@@ -97,10 +97,10 @@ fn what_is_asked_wrongly_is_refused_with_the_way_out() {
         (&["keys", "create", "--name", "x", "--rate-limit", "0"], 2, "from 1 to 1000000000"),
         (&["keys", "revoke", "whk_1"], 2, "key_"),
         (&["keys", "create"], 2, "--name"),
-        (&["keys", "create", "--name", ""], 1, "1 to 100 characters"),
-        (&["keys", "list", "--organization", "nobody"], 1, "no organization `nobody`"),
-        (&["subjects", "erase", "--reference", "nobody"], 1, "does not exist"),
-        (&["master-key", "remove", "mk_1"], 1, "mk_"),
+        (&["keys", "create", "--name", ""], 3, "1 to 100 characters"),
+        (&["keys", "list", "--organization", "nobody"], 3, "no organization `nobody`"),
+        (&["subjects", "erase", "--reference", "nobody"], 3, "does not exist"),
+        (&["master-key", "remove", "mk_1"], 3, "mk_"),
     ] {
         let refused = site.refused(args);
         assert_eq!(refused.0, Some(code), "{args:?}: {}", refused.1);

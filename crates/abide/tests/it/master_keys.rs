@@ -38,7 +38,7 @@ fn a_master_key_is_replaced_and_everything_still_opens() {
         let (old, ..) = keys(&site).pop().unwrap();
         site.ask(&["master-key", "add"]);
         let (code, problem) = site.refused(&["master-key", "remove", &old]);
-        assert_eq!(code, Some(1));
+        assert_eq!(code, Some(3));
         assert!(problem.contains("master-key rotate"), "{problem}");
         assert_eq!(keys(&site).len(), 2, "refused, so both are there");
         site.ask(&["master-key", "rotate"]);
@@ -67,11 +67,11 @@ fn the_current_key_is_never_removed() {
     let site = Site::new();
     site.serve().stop();
     let (only, ..) = keys(&site).pop().unwrap();
-    assert_eq!(site.refused(&["master-key", "remove", &only]).0, Some(1));
+    assert_eq!(site.refused(&["master-key", "remove", &only]).0, Some(3));
     site.ask(&["master-key", "add"]);
     let (new, ..) = keys(&site).pop().unwrap();
     let (code, problem) = site.refused(&["master-key", "remove", &new]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(3));
     assert!(problem.contains("current key"), "{problem}");
     assert_eq!(keys(&site).len(), 2);
 }
