@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
+use super::dialect_called;
 use crate::clock::SystemClock;
 use crate::config::Usage;
 use crate::signals::Signals;
@@ -90,10 +91,7 @@ pub(crate) enum Line {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    let dialect = abide_dialects::by_name(&options.dialect).ok_or_else(|| {
-        let known: Vec<&str> = abide_dialects::all().iter().map(|dialect| dialect.name()).collect();
-        Usage(format!("unknown dialect `{}`; known are {}", options.dialect, known.join(", ")))
-    })?;
+    let dialect = dialect_called(&options.dialect)?;
     // The text of the problem says what is allowed and never what was given.
     dialect.check_held(&options.secret).map_err(|problem| Usage(format!("--secret {problem}")))?;
     let status = StatusCode::from_u16(options.status).context("no HTTP status")?;

@@ -1,5 +1,6 @@
 //! The command line: one module per command, each with its options and what it does with them.
 
+mod completions;
 mod demo;
 mod format;
 mod keys;
@@ -8,9 +9,12 @@ mod master_key;
 mod serve;
 mod subjects;
 mod users;
+mod verify;
 
+use abide_dialects::Dialect;
 use clap::{Parser, Subcommand};
 
+use crate::config::Usage;
 use crate::logging;
 use crate::operations::Done;
 
@@ -32,6 +36,10 @@ enum Command {
     Demo(demo::Options),
     /// Receive webhooks, verify them, and print a line for each
     Listen(listen::Options),
+    /// Check one received webhook, and say in plain words what is wrong with it
+    Verify(verify::Options),
+    /// Write the completions of commands and flags for a shell
+    Completions(completions::Options),
     /// API keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -53,6 +61,11 @@ impl Cli {
             Command::Serve(options) => serve::run(options).await,
             Command::Demo(options) => demo::run(options).await,
             Command::Listen(options) => listen::run(options).await,
+            Command::Verify(options) => verify::run(options),
+            Command::Completions(options) => {
+                completions::run(&options);
+                Ok(())
+            }
             Command::Keys(command) => quietly(keys::run(command)).await,
             Command::MasterKey(command) => quietly(master_key::run(command)).await,
             Command::Subjects(command) => quietly(subjects::run(command)).await,
@@ -65,6 +78,14 @@ impl Cli {
 async fn quietly(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     logging::start("warn")?;
     command.await
+}
+
+/// The dialect of that name.
+fn dialect_called(name: &str) -> Result<&'static dyn Dialect, Usage> {
+    abide_dialects::by_name(name).ok_or_else(|| {
+        let known: Vec<&str> = abide_dialects::all().iter().map(|dialect| dialect.name()).collect();
+        Usage(format!("unknown dialect `{name}`; known are {}", known.join(", ")))
+    })
 }
 
 /// A control socket answered something that fits another question.

@@ -52,7 +52,7 @@ impl Drop for Listener {
     }
 }
 
-fn signed(event: &str, secret: &str) -> String {
+pub(crate) fn signed(event: &str, secret: &str) -> String {
     let body = format!(r#"{{"id":"{event}","type":"consent.created","data":{{}}}}"#);
     let rendered = Rendered { body: body.into() };
     let endpoint = EndpointId::from_key(1);

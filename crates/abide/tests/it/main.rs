@@ -17,4 +17,5 @@ mod settings;
 mod standard_webhooks;
 mod stopping;
 mod users;
+mod verifying;
 mod world;
