@@ -14,6 +14,7 @@ mod http_call;
 mod logging;
 mod node;
 mod operations;
+mod outgoing;
 mod signals;
 mod terminal;
 mod wiring;

@@ -1,6 +1,8 @@
 //! `abide listen`: a receiver that verifies what it gets as the dialect says, and prints a line for each.
 //!
-//! Its lines hold ids, types and sizes, and nothing of the bodies, which are about people.
+//! With `--forward` it passes them on to a server of one's own, and answers what that one answers. Its lines hold ids, types and sizes, and nothing of the bodies, which are about people.
+
+mod forward;
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -9,20 +11,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use abide_core::shell::Clock as _;
-use abide_dialects::{Dialect, Received};
+use abide_dialects::{Dialect, Received, Rejection, Verified};
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
+use self::forward::{Forwarded, Forwarding};
 use super::dialect_called;
 use crate::clock::SystemClock;
 use crate::config::Usage;
+use crate::outgoing::PlainHttp;
 use crate::signals::Signals;
 use crate::terminal::say;
 
@@ -49,6 +54,12 @@ pub(crate) struct Options {
     /// What to answer to verified webhooks; others are answered 401
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
     status: u16,
+    /// Pass verified webhooks on to this URL, headers and body as they came, and answer its status; 502 where it gives no
+    /// answer, so that the sender tries again
+    #[arg(long, value_name = "URL", conflicts_with = "status")]
+    forward: Option<String>,
+    #[command(flatten)]
+    plain_http: PlainHttp,
     /// How long to wait before answering
     #[arg(long, value_name = "N", default_value_t = 0)]
     delay_ms: u64,
@@ -78,6 +89,9 @@ pub(crate) enum Line {
         bytes: usize,
         /// What was answered.
         status: u16,
+        /// What came of passing it on, where that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forwarded: Option<Forwarded>,
     },
     /// A request that did not.
     Refused {
@@ -95,6 +109,10 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     // The text of the problem says what is allowed and never what was given.
     dialect.check_held(&options.secret).map_err(|problem| Usage(format!("--secret {problem}")))?;
     let status = StatusCode::from_u16(options.status).context("no HTTP status")?;
+    let forwarding = match &options.forward {
+        Some(url) => Some(Forwarding::new(options.plain_http.judge("--forward", url)?)?),
+        None => None,
+    };
     let mut signals = Signals::catch()?;
     let listener = TcpListener::bind(options.listen).await.with_context(|| {
         format!("cannot listen on {}: choose another address with --listen", options.listen)
@@ -104,6 +122,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         dialect,
         secret: options.secret,
         status,
+        forwarding,
         delay: Duration::from_millis(options.delay_ms),
         json: options.json,
         seen: Mutex::default(),
@@ -120,6 +139,7 @@ struct Receiver {
     dialect: &'static dyn Dialect,
     secret: String,
     status: StatusCode,
+    forwarding: Option<Forwarding>,
     delay: Duration,
     json: bool,
     seen: Mutex<Seen>,
@@ -127,7 +147,7 @@ struct Receiver {
 
 async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
     let (parts, body) = request.into_parts();
-    let line = receiver.judge(&parts.headers, body).await;
+    let line = receiver.answer(&parts.headers, body).await;
     if !receiver.delay.is_zero() {
         tokio::time::sleep(receiver.delay).await;
     }
@@ -136,31 +156,42 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
 }
 
 impl Receiver {
-    async fn judge(&self, headers: &HeaderMap, body: Body) -> Line {
-        let refused = |why: String, bytes, status: StatusCode| Line::Refused {
-            why,
-            bytes,
-            status: status.as_u16(),
-        };
+    async fn answer(&self, headers: &HeaderMap, body: Body) -> Line {
         let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
-            let why = format!("the body is cut off or longer than {BODY_LIMIT} bytes");
-            return refused(why, 0, StatusCode::PAYLOAD_TOO_LARGE);
+            return Line::Refused {
+                why: format!("the body is cut off or longer than {BODY_LIMIT} bytes"),
+                bytes: 0,
+                status: StatusCode::PAYLOAD_TOO_LARGE.as_u16(),
+            };
         };
         let bytes = body.len();
+        let verified = match self.verify(headers, body.clone()) {
+            Ok(verified) => verified,
+            Err(rejection) => {
+                let status = StatusCode::UNAUTHORIZED.as_u16();
+                return Line::Refused { why: rejection.to_string(), bytes, status };
+            }
+        };
+        let forwarded = match &self.forwarding {
+            Some(forwarding) => Some(forwarding.forward(headers, body).await),
+            None => None,
+        };
+        Line::Verified {
+            duplicate: self.remember(&verified.event_id),
+            event_type: verified.event_type,
+            event_id: verified.event_id,
+            bytes,
+            status: forwarded.as_ref().map_or(self.status.as_u16(), Forwarded::answer),
+            forwarded,
+        }
+    }
+
+    fn verify(&self, headers: &HeaderMap, body: Bytes) -> Result<Verified, Rejection> {
         let headers = headers.iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         let received = Received { headers: headers.collect(), body };
-        match self.dialect.verify(&received, &self.secret, SystemClock.now()) {
-            Ok(verified) => Line::Verified {
-                duplicate: self.remember(&verified.event_id),
-                event_type: verified.event_type,
-                event_id: verified.event_id,
-                bytes,
-                status: self.status.as_u16(),
-            },
-            Err(rejection) => refused(rejection.to_string(), bytes, StatusCode::UNAUTHORIZED),
-        }
+        self.dialect.verify(&received, &self.secret, SystemClock.now())
     }
 
     /// Whether the id came before.
@@ -208,12 +239,13 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listening(address) => write!(f, "listening on http://{address}"),
-            Self::Verified { event_type, event_id, duplicate, bytes, status } => {
+            Self::Verified { event_type, event_id, duplicate, bytes, status, forwarded } => {
                 let first = if *duplicate { "duplicate" } else { "first" };
-                write!(
-                    f,
-                    "{event_type:<21} {event_id}  verified  {first}  {bytes} bytes  -> {status}"
-                )
+                write!(f, "{event_type:<21} {event_id}  verified  {first}  {bytes} bytes")?;
+                if let Some(forwarded) = forwarded {
+                    write!(f, "  {forwarded}")?;
+                }
+                write!(f, "  -> {status}")
             }
             Self::Refused { why, bytes, status } => {
                 write!(f, "NOT VERIFIED: {why}  {bytes} bytes  -> {status}")

@@ -1,8 +1,10 @@
 //! `abide listen` and `abide demo`.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
 use abide_core::Timestamp;
 use abide_core::event::{EventKind, sample};
@@ -74,7 +76,7 @@ fn on_the_wire(wire: &WireRequest) -> String {
 }
 
 /// Sends over one connection, and answers the statuses.
-fn statuses(address: SocketAddr, requests: &[String]) -> Vec<String> {
+pub(crate) fn statuses(address: SocketAddr, requests: &[String]) -> Vec<String> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut statuses = Vec::new();
@@ -151,6 +153,91 @@ fn i12_a_receiver_does_not_start_with_a_secret_of_no_use() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("--secret must be `whsec_`") && !said.contains("hidden"), "{said}");
+}
+
+/// A server of one's own: notes each request as it came, and answers the next of these statuses.
+fn own_server(answers: &'static [&'static str]) -> (SocketAddr, mpsc::Receiver<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, requests) = mpsc::channel();
+    thread::spawn(move || {
+        let mut answers = answers.iter();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = Vec::new();
+            let text = loop {
+                let mut part = [0; 4096];
+                let read = stream.read(&mut part).unwrap();
+                request.extend_from_slice(&part[..read]);
+                let text = String::from_utf8(request.clone()).unwrap();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let mut lines = head.lines();
+                let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+                if body.len() == length.unwrap().parse::<usize>().unwrap() {
+                    break (head.to_owned(), body.to_owned());
+                }
+            };
+            sender.send(text).unwrap();
+            let answer = answers.next().unwrap();
+            let answer =
+                format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (address, requests)
+}
+
+/// What is passed on is what came, byte for byte, and only what verified; the sender hears what the server answers.
+#[test]
+fn verified_webhooks_are_passed_on_as_they_came_and_others_are_not() {
+    let site = Site::new();
+    let (server, requests) = own_server(&["204 No Content", "503 Busy", "302 Found"]);
+    let url = format!("http://{server}/hooks/abide?x=1");
+    let listener = Listener::start(&site, &["--forward", &url]);
+    let sent = [
+        signed("evt_1", SECRET),
+        signed("evt_2", "another-secret-of-16"),
+        signed("evt_1", SECRET),
+        signed("evt_3", SECRET),
+    ];
+    assert_eq!(statuses(listener.address, &sent), ["204", "401", "503", "302"]);
+    for request in [&sent[0], &sent[2], &sent[3]] {
+        let (head, body) = requests.recv_timeout(PATIENCE).unwrap();
+        assert!(head.starts_with("POST /hooks/abide?x=1 HTTP/1.1\r\n"), "{head}");
+        let (sent_head, sent_body) = request.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, sent_body);
+        for header in sent_head.lines().skip(1).filter(|line| !line.starts_with("host: ")) {
+            assert!(head.lines().any(|line| line == header), "{header} is not in {head}");
+        }
+    }
+    assert!(requests.try_recv().is_err(), "what did not verify was passed on");
+    let lines: Vec<Value> = (0..4).map(|_| listener.line()).collect();
+    assert_eq!(lines[0]["verified"]["forwarded"]["status"], 204);
+    assert!(lines[0]["verified"]["forwarded"]["millis"].is_u64(), "{}", lines[0]);
+    assert!(lines[1]["refused"].is_object(), "{}", lines[1]);
+    assert_eq!(lines[2]["verified"]["duplicate"], true);
+    assert_eq!(lines[2]["verified"]["status"], 503);
+}
+
+#[test]
+fn without_an_answer_of_ones_own_server_the_sender_hears_502() {
+    let site = Site::new();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listener = Listener::start(&site, &["--forward", &format!("http://{gone}/")]);
+    assert_eq!(statuses(listener.address, &[signed("evt_1", SECRET)]), ["502"]);
+    let line = listener.line();
+    assert!(line["verified"]["forwarded"]["status"].is_null(), "{line}");
+    let problem = line["verified"]["forwarded"]["problem"].as_str().unwrap();
+    assert!(problem.contains("cannot connect"), "{problem}");
+    let secret = ["listen", "--dialect", "consentproof", "--secret", SECRET];
+    for (more, named) in [
+        (&["--forward", "http://app.example/x"][..], "--insecure-http"),
+        (&["--forward", "app:3000"], "--forward"),
+        (&["--forward", "http://localhost/", "--status", "200"], "--status"),
+    ] {
+        let (code, problem) = site.refused(&[&secret, more].concat());
+        assert_eq!(code, Some(2), "{problem}");
+        assert!(problem.contains(named), "{problem}");
+    }
 }
 
 #[test]
