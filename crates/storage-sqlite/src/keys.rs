@@ -6,7 +6,9 @@ use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller};
 use abide_core::ids::OrganizationId;
 use abide_storage::keys::Rewrapped;
-use abide_storage::sealing::{MasterId, MasterKeys, OrganizationKeys, WrappedOrganizationKeys};
+use abide_storage::sealing::{
+    MasterId, MasterKey, MasterKeys, OrganizationKeys, WrappedOrganizationKeys,
+};
 use abide_storage::{Keys, StorageError, StorageResult};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -49,9 +51,24 @@ fn wrapped_of(row: &Row<'_>) -> rusqlite::Result<Option<WrappedOrganizationKeys>
     }))
 }
 
-/// The master keys that the store still needs, against those that the key file holds. A key the store has seen is
-/// compared by its check value; a key not seen yet is noted.
+/// The master keys that the store still needs, against those that the key file holds. A key not seen yet is noted.
 pub(crate) fn check_masters(connection: &Connection, masters: &MasterKeys) -> StorageResult<()> {
+    for unseen in compare_masters(connection, masters)? {
+        connection
+            .prepare_cached("INSERT INTO master_keys (master_id, check_value) VALUES (?, ?)")
+            .and_then(|mut statement| {
+                statement.execute(params![unseen.id().to_string(), unseen.check_value()])
+            })
+            .map_err(database)?;
+    }
+    Ok(())
+}
+
+/// The same without writing: keys the store has seen are compared by their check values; answers those not seen yet.
+pub(crate) fn compare_masters<'a>(
+    connection: &Connection,
+    masters: &'a MasterKeys,
+) -> StorageResult<Vec<&'a MasterKey>> {
     for needed in in_use(connection)? {
         let held = needed.parse().ok().and_then(|id: MasterId| masters.get(id));
         if held.is_none() {
@@ -59,6 +76,7 @@ pub(crate) fn check_masters(connection: &Connection, masters: &MasterKeys) -> St
             return Err(StorageError::Unavailable(problem));
         }
     }
+    let mut unseen = Vec::new();
     for master in masters.iter() {
         let id = master.id().to_string();
         let stored: Option<Vec<u8>> = connection
@@ -72,17 +90,10 @@ pub(crate) fn check_masters(connection: &Connection, masters: &MasterKeys) -> St
                 return Err(StorageError::Unavailable(problem));
             }
             Some(_) => {}
-            None => {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO master_keys (master_id, check_value) VALUES (?, ?)",
-                    )
-                    .and_then(|mut statement| statement.execute(params![id, master.check_value()]))
-                    .map_err(database)?;
-            }
+            None => unseen.push(master),
         }
     }
-    Ok(())
+    Ok(unseen)
 }
 
 fn in_use(connection: &Connection) -> StorageResult<Vec<String>> {

@@ -14,6 +14,7 @@ mod deliveries;
 mod delivery_log;
 mod endpoint_secrets;
 mod endpoints;
+mod examine;
 mod feeds;
 mod history;
 mod idempotency;
@@ -51,6 +52,7 @@ use abide_storage::{
 };
 use rusqlite::Connection;
 
+pub use examine::{Examined, Integrity, examine};
 pub use open::{OpenError, SqliteOptions};
 
 use crate::readers::Readers;

@@ -23,14 +23,31 @@ pub(crate) enum Unfit {
     Altered(&'static str),
 }
 
-/// Brings a store to the newest version; each migration is one transaction.
-pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), Unfit>> {
+/// Where a store stands.
+pub(crate) struct Standing {
+    /// How many were applied.
+    pub(crate) applied: usize,
+    /// How many there are.
+    pub(crate) known: usize,
+    /// The first applied one that is not the one we know.
+    pub(crate) altered: Option<&'static str>,
+}
+
+/// Looks where a store stands, without moving it.
+pub(crate) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
     let applied: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let applied = applied as usize;
-    if applied > EACH.len() {
+    let altered = altered(connection, &EACH[..applied.min(EACH.len())])?;
+    Ok(Standing { applied, known: EACH.len(), altered })
+}
+
+/// Brings a store to the newest version; each migration is one transaction.
+pub(crate) fn migrate(connection: &mut Connection) -> rusqlite::Result<Result<(), Unfit>> {
+    let Standing { applied, known, altered } = standing(connection)?;
+    if applied > known {
         return Ok(Err(Unfit::TooNew(applied)));
     }
-    if let Some(name) = altered(connection, &EACH[..applied])? {
+    if let Some(name) = altered {
         return Ok(Err(Unfit::Altered(name)));
     }
     for (number, (_, statements)) in EACH.iter().enumerate().skip(applied) {

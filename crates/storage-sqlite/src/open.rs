@@ -25,7 +25,7 @@ use crate::writer::Writer;
 use crate::{SqliteStore, keys, migrations};
 
 const READERS: usize = 4;
-const DATABASE: &str = "abide.db";
+pub(crate) const DATABASE: &str = "abide.db";
 
 /// What a store is opened with.
 pub struct SqliteOptions<'a> {
@@ -199,7 +199,7 @@ fn current_uid(near: &Path) -> std::io::Result<u32> {
     Ok(uid)
 }
 
-fn broken(error: rusqlite::Error) -> OpenError {
+pub(crate) fn broken(error: rusqlite::Error) -> OpenError {
     OpenError::Storage(database(error))
 }
 
@@ -241,7 +241,7 @@ fn prepare(connection: &mut Connection, masters: &MasterKeys) -> Result<(), Open
 }
 
 /// The highest key in any table: new ones come after it, whatever the clock says.
-fn highest_key(connection: &Connection) -> Result<i64, OpenError> {
+pub(crate) fn highest_key(connection: &Connection) -> Result<i64, OpenError> {
     let mut highest = 0;
     for (table, column) in [
         ("organizations", "organization"),
