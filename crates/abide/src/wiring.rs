@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use abide_core::endpoint::{AuthProblem, EndpointAuth};
 use abide_core::shell::Chance;
-use abide_engine::outbound::{Guard, SystemResolver, TlsRoots};
+use abide_engine::outbound::{ByteBudget, Courier, Guard, SystemResolver, TlsRoots};
 use abide_engine::{Engine, EngineParts, StartError};
 use abide_server::{App, Cookies, Dashboard, EndpointPolicy, Readiness};
 use abide_storage::Storage;
 use abide_storage::sealing::MasterKeys;
+pub(crate) use abide_storage_sqlite::{Examined, Integrity};
 use abide_storage_sqlite::{OpenError, SqliteOptions, SqliteStore};
 use axum::Router;
 
@@ -35,6 +36,25 @@ pub(crate) async fn open_ground(
 pub(crate) async fn open_stopped(place: &Place) -> anyhow::Result<Ground> {
     let keys = folder::open(place)?;
     open(place, keys, None).await
+}
+
+/// Looks at the data of a place, whether or not a server has it open.
+pub(crate) async fn examine(
+    place: &Place,
+    keys: MasterKeys,
+    patience: Duration,
+) -> anyhow::Result<Examined> {
+    let data = place.data.clone();
+    let look =
+        tokio::task::spawn_blocking(move || abide_storage_sqlite::examine(&data, &keys, patience));
+    Ok(look.await??)
+}
+
+/// Whether anybody's signature makes a receiver's certificate good on this machine.
+pub(crate) fn has_roots() -> Result<(), String> {
+    let (resolver, budget) = (Arc::new(SystemResolver::default()), ByteBudget::new(1));
+    let courier = Courier::new(Guard::default(), resolver, TlsRoots::Platform, budget);
+    courier.map(drop).map_err(|_| WITHOUT_ROOTS.to_owned())
 }
 
 /// Whether another process has the data folder.

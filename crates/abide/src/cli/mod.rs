@@ -2,6 +2,7 @@
 
 mod completions;
 mod demo;
+mod doctor;
 mod format;
 mod keys;
 mod listen;
@@ -36,6 +37,8 @@ enum Command {
     Demo(demo::Options),
     /// Receive webhooks, verify them, and print a line for each
     Listen(listen::Options),
+    /// Check data, keys, disk, clock and network, and say what to do
+    Doctor(doctor::Options),
     /// Check one received webhook, and say in plain words what is wrong with it
     Verify(verify::Options),
     /// Write the completions of commands and flags for a shell
@@ -62,6 +65,7 @@ impl Cli {
             Command::Demo(options) => demo::run(options).await,
             Command::Listen(options) => listen::run(options).await,
             Command::Verify(options) => verify::run(options),
+            Command::Doctor(options) => quietly(doctor::run(options)).await,
             Command::Completions(options) => {
                 completions::run(&options);
                 Ok(())

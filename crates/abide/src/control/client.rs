@@ -48,6 +48,11 @@ pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Re
 
 const WENT_AWAY: &str = "the server went away before it answered; ask again to see what was done";
 
+/// Whether a server runs on the folder.
+pub(crate) async fn is_served(data: &Path) -> anyhow::Result<bool> {
+    Ok(find_server(data).await?.is_some())
+}
+
 async fn find_server(data: &Path) -> anyhow::Result<Option<UnixStream>> {
     let found = socket::connect(data).await;
     found.with_context(|| {

@@ -5,7 +5,7 @@ mod client;
 mod server;
 mod socket;
 
-pub(crate) use client::carry_out;
+pub(crate) use client::{carry_out, is_served};
 pub(crate) use server::ControlServer;
 
 use serde::{Deserialize, Serialize};

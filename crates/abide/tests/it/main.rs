@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "this crate is nothing but tests and what they share")]
 
 mod crashes;
+mod doctor;
 mod erasing;
 mod first_start;
 mod http;

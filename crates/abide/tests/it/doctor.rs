@@ -1,0 +1,107 @@
+//! `abide doctor`, on machines that are sound and on ones that are not.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::program::Site;
+
+/// The exit code, and the checks by their names.
+fn examine(site: &Site, args: &[&str]) -> (Option<i32>, Value) {
+    let output = site.run(&[&["doctor", "--json", "--listen", "127.0.0.1:0"], args].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let report: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let checks = report["checks"].as_array().unwrap().iter();
+    let checks = checks.map(|check| (check["name"].as_str().unwrap().to_owned(), check.clone()));
+    let problems = checks.clone().any(|(_, check)| check["verdict"] == "problem");
+    assert_eq!(output.status.code(), Some(i32::from(problems)), "{text}");
+    (output.status.code(), checks.collect())
+}
+
+fn assert_check(checks: &Value, name: &str, verdict: &str, words: &str) {
+    let check = &checks[name];
+    let text = format!("{} {}", check["found"], check["todo"]);
+    assert!(check["verdict"] == verdict && text.contains(words), "{words}: {checks:#}");
+    assert_eq!(check["todo"].is_null(), verdict == "ok", "says what to do: {check}");
+}
+
+#[test]
+fn a_sound_place_is_found_sound_beside_a_server_and_without_one() {
+    let site = Site::new();
+    let server = site.serve();
+    server.api(&site.admin_key()).consent("ada");
+    let url = format!("http://{}", server.address);
+    let (_, beside) = examine(&site, &["--url", &url]);
+    assert_check(&beside, "data", "ok", "a server runs on it");
+    assert_check(&beside, "listening", "ok", "is ready");
+    assert_eq!(server.api(&site.admin_key()).get("/v1/policies").0, 200);
+    server.stop();
+    let before = fs::read(site.data().join("abide.db")).unwrap();
+    let (_, alone) = examine(&site, &[]);
+    assert_check(&alone, "data", "ok", "no server runs on it");
+    assert_check(&alone, "listening", "ok", "free");
+    for checks in [&beside, &alone] {
+        assert_check(checks, "master key", "ok", "the store knows them");
+        assert_check(checks, "database", "ok", "sound");
+        assert_check(checks, "migrations", "ok", "applied");
+        assert!(checks["writing"]["found"].as_str().unwrap().contains(" ms"), "{checks:#}");
+        assert_check(checks, "clock", "ok", "not behind");
+        assert_check(checks, "guard", "ok", "public addresses only");
+        assert!(checks["resolver"].is_object() && checks["roots"].is_object(), "{checks:#}");
+    }
+    assert!(!site.data().join(".doctor").exists(), "it left its file");
+    assert_eq!(fs::read(site.data().join("abide.db")).unwrap(), before, "it wrote");
+    site.serve().stop();
+    let text = site.run(&["doctor", "--listen", "127.0.0.1:0"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.lines().any(|line| line.starts_with("ok       database")), "{text}");
+}
+
+#[test]
+fn what_is_wrong_with_a_place_is_found_and_said() {
+    let site = Site::new();
+    let (code, checks) = examine(&site, &[]);
+    assert_eq!(code, Some(1));
+    assert_check(&checks, "data", "problem", "no data folder");
+    assert!(!site.data().exists(), "looking made a folder");
+    site.serve().stop();
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = site.run(&["doctor", "--json", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("cannot be listened on"));
+    let (_, checks) = examine(&site, &["--url", &format!("http://{address}/"), "--dev"]);
+    assert_check(&checks, "listening", "problem", "took too long");
+    assert_check(&checks, "mode", "warning", "development");
+    let (_, checks) = examine(&site, &["--allow-network", "10.0.0.0/8,0.0.0.0/0"]);
+    assert_check(&checks, "guard", "problem", "0.0.0.0/0");
+
+    let keys = fs::read_to_string(site.key_file()).unwrap();
+    let elsewhere = Site::new();
+    elsewhere.serve().stop();
+    fs::copy(elsewhere.key_file(), site.key_file()).unwrap();
+    let (_, checks) = examine(&site, &[]);
+    assert_check(&checks, "master key", "problem", "data.key back from your copy");
+    fs::write(site.key_file(), &keys).unwrap();
+    fs::set_permissions(site.key_file(), fs::Permissions::from_mode(0o644)).unwrap();
+    let (_, checks) = examine(&site, &[]);
+    assert_check(&checks, "master key", "problem", "chmod 600");
+    for line in keys.lines().filter(|line| line.starts_with("mk_")) {
+        let secret = line.split(' ').nth(1).unwrap();
+        assert!(!checks.to_string().contains(secret), "it shows a master key");
+    }
+    fs::set_permissions(site.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
+
+    // A page in the middle of the file, as a failing disk leaves it.
+    let database = site.data().join("abide.db");
+    let mut bytes = fs::read(&database).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 16 * 4096].fill(0xa5);
+    fs::write(&database, bytes).unwrap();
+    let (_, checks) = examine(&site, &[]);
+    assert_check(&checks, "database", "problem", "backup");
+}
