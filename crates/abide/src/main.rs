@@ -3,6 +3,7 @@
 //! One module per command under [`cli`]. What a command does to the data stands in [`operations`], so that it is the
 //! same whether a running server carries it out (asked through [`control`]) or the command itself does.
 
+mod api_client;
 mod cli;
 mod clock;
 mod config;

@@ -16,7 +16,7 @@ use crate::config::Usage;
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct PlainHttp {
     /// Allow plain http to other machines: everybody on the way can read keys and personal data
-    #[arg(long)]
+    #[arg(long, help_heading = "Server")]
     insecure_http: bool,
 }
 

@@ -20,3 +20,24 @@ pub(crate) fn complain(line: impl Display) {
 pub(crate) fn somebody_reads() -> bool {
     io::stdout().is_terminal()
 }
+
+/// How many columns the screen has that standard output goes to; `None` where it goes elsewhere.
+pub(crate) fn columns() -> Option<usize> {
+    if !somebody_reads() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Asks on the terminal, and answers whether it was agreed to; `None` where nobody can be asked.
+pub(crate) fn agreed(question: &str) -> Option<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return None;
+    }
+    drop(write!(io::stderr().lock(), "{question} [y/N] "));
+    let mut answer = String::new();
+    // No line is no agreement.
+    drop(io::stdin().read_line(&mut answer));
+    Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

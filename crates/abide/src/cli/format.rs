@@ -5,6 +5,8 @@ use std::fmt::Display;
 use clap::Args;
 use serde::Serialize;
 
+use super::paging::Listed;
+use super::shown::Table;
 use crate::terminal::{complain, say};
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -26,6 +28,12 @@ impl Format {
             }
         }
         Ok(())
+    }
+
+    /// A list: for people only the table, and not even that where it is empty.
+    pub(super) fn list(self, listed: &Listed, table: &Table) -> anyhow::Result<()> {
+        let text = if listed.items.is_empty() { String::new() } else { table.to_text() };
+        self.answer(listed, text)
     }
 
     /// What to do next: never part of the answer.

@@ -1,13 +1,20 @@
 //! The command line: one module per command, each with its options and what it does with them.
 
+mod agreeing;
 mod completions;
+mod deliveries;
 mod demo;
 mod doctor;
+mod endpoints;
+mod events;
 mod format;
+mod jobs;
 mod keys;
 mod listen;
 mod master_key;
+mod paging;
 mod serve;
+mod shown;
 mod subjects;
 mod users;
 mod verify;
@@ -37,6 +44,18 @@ enum Command {
     Demo(demo::Options),
     /// Receive webhooks, verify them, and print a line for each
     Listen(listen::Options),
+    /// Endpoints of a running server: where events are told to
+    #[command(subcommand)]
+    Endpoints(endpoints::Command),
+    /// Events of a running server: what happened
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Deliveries of a running server: events on their way to endpoints
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
+    /// Jobs of a running server: work on many deliveries at once
+    #[command(subcommand)]
+    Jobs(jobs::Command),
     /// Check data, keys, disk, clock and network, and say what to do
     Doctor(doctor::Options),
     /// Check one received webhook, and say in plain words what is wrong with it
@@ -65,6 +84,10 @@ impl Cli {
             Command::Demo(options) => demo::run(options).await,
             Command::Listen(options) => listen::run(options).await,
             Command::Verify(options) => verify::run(options),
+            Command::Endpoints(command) => quietly(endpoints::run(command)).await,
+            Command::Events(command) => quietly(events::run(command)).await,
+            Command::Deliveries(command) => quietly(deliveries::run(command)).await,
+            Command::Jobs(command) => quietly(jobs::run(command)).await,
             Command::Doctor(options) => quietly(doctor::run(options)).await,
             Command::Completions(options) => {
                 completions::run(&options);

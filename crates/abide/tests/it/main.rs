@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "this crate is nothing but tests and what they share")]
 
+mod api_client;
 mod crashes;
 mod doctor;
 mod erasing;

@@ -29,6 +29,8 @@ pub(crate) fn abide(folder: &Path, args: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ABIDE_")) {
         command.env_remove(name);
     }
+    // Nothing of the user's own, either.
+    command.env("HOME", folder).env_remove("XDG_CONFIG_HOME");
     command.current_dir(folder).args(args);
     command
 }

@@ -1,0 +1,107 @@
+//! The command line as a client of Abide's own API: answers are JSON values, so that a server may answer more fields than
+//! this version knows.
+
+mod problem;
+mod settings;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::{Client, Method, StatusCode, Url};
+use serde_json::Value;
+
+use crate::exit::Unavailable;
+use crate::outgoing;
+
+pub(crate) use settings::ApiSettings;
+
+/// Longer than the server takes for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Where the API is on the server.
+const BASE: &str = "/abide/v1/";
+
+/// A server of Abide, and the key that opens it. Without `Debug`: it holds a secret (I12).
+pub(crate) struct Api {
+    client: Client,
+    server: Url,
+    key: String,
+}
+
+impl Api {
+    fn new(server: Url, key: String) -> anyhow::Result<Self> {
+        Ok(Self { client: outgoing::client(PATIENCE)?, server, key })
+    }
+
+    /// Reads something; `query` holds names and values as they are.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, query, None).await
+    }
+
+    /// Creates something, or has something done.
+    pub(crate) async fn post(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// Changes something.
+    pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::PATCH, path, &[], Some(body)).await
+    }
+
+    /// Deletes something.
+    pub(crate) async fn delete(&self, path: &[&str]) -> anyhow::Result<Value> {
+        self.call(Method::DELETE, path, &[], None).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let url = self.url(path, query)?;
+        let mut request = self.client.request(method, url).bearer_auth(&self.key);
+        if let Some(body) = body {
+            request = request
+                .header(http::header::CONTENT_TYPE, "application/json")
+                .body(serde_json::to_vec(body)?);
+        }
+        let answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(|error| self.no_answer(&error))?;
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).with_context(|| {
+                format!("{} does not answer as Abide does: is --url right?", self.server)
+            });
+        }
+        Err(problem::of(status, &bytes, &self.server))
+    }
+
+    /// Segment by segment, so that nothing in an id leads to another path.
+    fn url(&self, path: &[&str], query: &[(&str, String)]) -> anyhow::Result<Url> {
+        let mut url = self.server.join(BASE)?;
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("the server's URL has no path"))?
+            .pop_if_empty()
+            .extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    fn no_answer(&self, error: &reqwest::Error) -> Unavailable {
+        let why = outgoing::why(error);
+        Unavailable(format!(
+            "no answer from {}: {why}. Is the server running there? Say with --url where it is",
+            self.server
+        ))
+    }
+}
