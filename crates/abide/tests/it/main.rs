@@ -5,6 +5,7 @@
 mod api_client;
 mod crashes;
 mod doctor;
+mod endpoints;
 mod erasing;
 mod first_start;
 mod http;
