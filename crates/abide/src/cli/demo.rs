@@ -6,6 +6,7 @@ mod folder;
 mod receiver;
 mod samples;
 
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use abide_core::access::Scope;
 use abide_core::rate::RateLimit;
 use anyhow::Context as _;
 use clap::Args;
+use serde::Serialize;
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use self::api::Api;
@@ -25,7 +28,7 @@ use crate::first_start::Handed;
 use crate::node::Node;
 use crate::operations::{self, DEFAULT_ORGANIZATION, Done, MintedKey, Operation};
 use crate::signals::Signals;
-use crate::terminal::say;
+use crate::terminal::{complain, say};
 use crate::{first_start, logging, wiring};
 
 /// How long the sample deliveries may take, all of them.
@@ -47,6 +50,9 @@ pub(crate) struct Options {
     /// End once the sample webhooks have arrived and verified; fail when they do not within 30 seconds
     #[arg(long)]
     once: bool,
+    /// Print JSON lines: where it runs and with which key, each call, each webhook; the rest goes to standard error
+    #[arg(long)]
+    json: bool,
     /// How much to log: off, error, warn, info, debug, trace, or a filter
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
@@ -54,6 +60,7 @@ pub(crate) struct Options {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     logging::start(&options.log)?;
+    let voice = if options.json { Voice::Programs } else { Voice::People };
     let mut signals = Signals::catch()?;
     // Outlives the server: the folder goes when its files are closed.
     let folder = Folder::choose(options.data)?;
@@ -69,11 +76,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let shown = tokio::select! {
         biased;
         () = signals.next() => Ok(()),
-        shown = show(&node, &key, owner_link, options.receiver, options.once) => shown,
+        shown = show(voice, &node, &key, owner_link, options.receiver, options.once) => shown,
     };
-    say("stopping");
+    voice.tell("stopping");
     node.stop(DRAIN).await?;
-    folder.remove();
+    voice.tell(folder.remove());
     shown
 }
 
@@ -121,29 +128,60 @@ async fn mint(ground: &operations::Ground) -> anyhow::Result<MintedKey> {
 
 /// Shows everything, and with `once` ends there; else stays until the future is dropped.
 async fn show(
+    voice: Voice,
     node: &Node,
     key: &MintedKey,
     owner_link: Option<String>,
     receiver: Option<SocketAddr>,
     once: bool,
 ) -> anyhow::Result<()> {
-    say("DEVELOPMENT MODE: webhooks may go to plain http on this machine. Not for real data.");
-    let mut receiver = Receiver::start(receiver, node.ground()).await?;
-    say(format_args!("\nserver    http://{}", node.address()));
-    say(format_args!("receiver  http://{}, another process", receiver.address()));
-    let api = Api::new(node.address(), &key.bearer_token);
+    voice.tell(
+        "DEVELOPMENT MODE: webhooks may go to plain http on this machine. Not for real data.",
+    );
+    let mut receiver = Receiver::start(receiver, voice, node.ground()).await?;
+    let (server, at) =
+        (format!("http://{}", node.address()), format!("http://{}", receiver.address()));
+    voice.tell(format_args!("\nserver    {server}"));
+    voice.tell(format_args!("receiver  {at}, another process"));
+    let token = &key.bearer_token;
+    voice.note(&json!({"started": {"server": server, "receiver": at, "bearer_token": token}}));
+    let api = Api::new(node.address(), token, voice);
     tokio::time::timeout(PATIENCE, samples::play(&api, &mut receiver)).await.with_context(
         || format!("the sample webhooks did not all arrive within {} s", PATIENCE.as_secs()),
     )??;
-    say("\nEvery webhook arrived and verified.");
+    voice.tell("\nEvery webhook arrived and verified.");
     if once {
         return Ok(());
     }
-    say(format_args!("\n{}", try_it_yourself(node.address(), key)));
+    voice.tell(format_args!("\n{}", try_it_yourself(node.address(), key)));
     if let Some(link) = owner_link {
-        say(format_args!("Open the dashboard and become its owner, once:\n\n{link}\n"));
+        voice.tell(format_args!("Open the dashboard and become its owner, once:\n\n{link}\n"));
     }
     receiver.print_for_ever().await
+}
+
+/// Whom the demo speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    People,
+    Programs,
+}
+
+impl Voice {
+    /// A line for people.
+    fn tell(self, line: impl Display) {
+        match self {
+            Self::People => say(line),
+            Self::Programs => complain(line),
+        }
+    }
+
+    /// A line for programs.
+    fn note(self, line: &impl Serialize) {
+        if self == Self::Programs {
+            say(serde_json::to_string(line).unwrap_or_default());
+        }
+    }
 }
 
 fn try_it_yourself(server: SocketAddr, key: &MintedKey) -> String {

@@ -280,6 +280,17 @@ fn the_demo_shows_decisions_arriving_and_verifying_and_leaves_nothing() {
 }
 
 #[test]
+fn the_demo_tells_programs_what_it_does_in_json_lines() {
+    let site = Site::new();
+    let any = ["demo", "--once", "--json", "--listen", "127.0.0.1:0", "--receiver", "127.0.0.1:0"];
+    let lines: Vec<Value> =
+        site.ask(&any).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines[0]["started"]["server"].as_str().unwrap().starts_with("http://127."));
+    let count = |name: &str| lines.iter().filter(|line| line[name].is_object()).count();
+    assert_eq!((count("called"), count("verified"), count("refused")), (5, 4, 0), "{lines:?}");
+}
+
+#[test]
 fn the_demo_stays_up_until_it_is_interrupted_and_its_key_works() {
     let site = Site::new();
     let stay = ["demo", "--listen", "127.0.0.1:0", "--receiver", "127.0.0.1:0", "--data", "kept"];

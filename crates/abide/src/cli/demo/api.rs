@@ -6,17 +6,20 @@ use anyhow::{Context as _, bail};
 use http::Method;
 use tokio::net::TcpStream;
 
+use super::Voice;
 use crate::http_call;
 
 /// The server's API with a key to it.
 pub(super) struct Api {
     address: SocketAddr,
     authorization: String,
+    /// To whom its calls are told.
+    pub(super) voice: Voice,
 }
 
 impl Api {
-    pub(super) fn new(address: SocketAddr, bearer_token: &str) -> Self {
-        Self { address, authorization: format!("Bearer {bearer_token}") }
+    pub(super) fn new(address: SocketAddr, bearer_token: &str, voice: Voice) -> Self {
+        Self { address, authorization: format!("Bearer {bearer_token}"), voice }
     }
 
     /// Posts, and answers status and text; anything but a 2xx is an error.

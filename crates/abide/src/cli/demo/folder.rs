@@ -9,7 +9,6 @@ use anyhow::Context as _;
 
 use crate::clock::OsChance;
 use crate::config::Place;
-use crate::terminal::say;
 
 /// The demo's folder.
 pub(super) struct Folder {
@@ -37,11 +36,11 @@ impl Folder {
         self.place.clone()
     }
 
-    /// Removes a temporary folder, once nothing in it is open any more.
-    pub(super) fn remove(self) {
+    /// Removes a temporary folder, once nothing in it is open any more, and says so.
+    pub(super) fn remove(self) -> String {
         match &self.temporary {
-            Some(folder) => say(format_args!("removing {}", folder.display())),
-            None => say(format_args!("the data stays in {}", self.place.data.display())),
+            Some(folder) => format!("removing {}", folder.display()),
+            None => format!("the data stays in {}", self.place.data.display()),
         }
     }
 }

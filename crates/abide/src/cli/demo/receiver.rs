@@ -9,9 +9,9 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use super::Voice;
 use crate::cli::listen::{DEFAULT_RECEIVER, Line};
 use crate::operations::Ground;
-use crate::terminal::say;
 
 /// What the receiver speaks.
 pub(super) const DIALECT: &str = "consentproof";
@@ -22,10 +22,15 @@ pub(super) struct Receiver {
     lines: Lines<BufReader<ChildStdout>>,
     address: SocketAddr,
     secret: String,
+    voice: Voice,
 }
 
 impl Receiver {
-    pub(super) async fn start(wanted: Option<SocketAddr>, ground: &Ground) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        wanted: Option<SocketAddr>,
+        voice: Voice,
+        ground: &Ground,
+    ) -> anyhow::Result<Self> {
         let dialect = abide_dialects::by_name(DIALECT).context("the dialect is built in")?;
         let secret = dialect.new_secret(SecretForm::Shared, &draw(&*ground.chance));
         let address = wanted.unwrap_or_else(|| free(DEFAULT_RECEIVER));
@@ -47,7 +52,7 @@ impl Receiver {
         let Some(Line::Listening(address)) = next(&mut lines).await? else {
             bail!("the receiver did not start; choose another address with --receiver");
         };
-        Ok(Self { _process: process, lines, address, secret })
+        Ok(Self { _process: process, lines, address, secret, voice })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -61,7 +66,8 @@ impl Receiver {
     /// Prints lines up to the webhook of that type; one that did not verify is an error.
     pub(super) async fn print_until(&mut self, wanted: &str) -> anyhow::Result<()> {
         while let Some(line) = next(&mut self.lines).await? {
-            say(format_args!("  receiver: {line}"));
+            self.voice.tell(format_args!("  receiver: {line}"));
+            self.voice.note(&line);
             match line {
                 Line::Verified { event_type, .. } if event_type == wanted => return Ok(()),
                 Line::Refused { .. } => bail!("a webhook did not verify at the receiver"),
@@ -74,7 +80,8 @@ impl Receiver {
     /// Prints whatever else arrives.
     pub(super) async fn print_for_ever(&mut self) -> anyhow::Result<()> {
         while let Some(line) = next(&mut self.lines).await? {
-            say(format_args!("receiver: {line}"));
+            self.voice.tell(format_args!("receiver: {line}"));
+            self.voice.note(&line);
         }
         bail!("the receiver ended")
     }

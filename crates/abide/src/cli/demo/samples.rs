@@ -1,11 +1,10 @@
 //! What the demo does through the API, and which webhook each deed must bring.
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::api::Api;
 use super::receiver::Receiver;
-use crate::terminal::say;
 
 /// Plays the samples one after the other, each up to its webhook.
 pub(super) async fn play(api: &Api, receiver: &mut Receiver) -> anyhow::Result<()> {
@@ -42,9 +41,10 @@ pub(super) async fn play(api: &Api, receiver: &mut Receiver) -> anyhow::Result<(
 
 /// Posts, shows what was sent and answered, and answers the id of what was made, if it has one.
 async fn deed(api: &Api, title: &str, path: &str, json: &str) -> anyhow::Result<String> {
-    say(format_args!("\n{title}\n\n  POST {path}\n    {json}"));
+    api.voice.tell(format_args!("\n{title}\n\n  POST {path}\n    {json}"));
     let (status, text) = api.post(path, json).await?;
-    say(format_args!("  answer {status}\n    {text}"));
+    api.voice.note(&json!({"called": {"path": path, "status": status}}));
+    api.voice.tell(format_args!("  answer {status}\n    {text}"));
     let answer: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
     Ok(answer["data"]["id"].as_str().unwrap_or_default().to_owned())
 }
