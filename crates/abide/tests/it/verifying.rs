@@ -4,7 +4,12 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
+use abide_core::Timestamp;
+use abide_core::ids::{EndpointId, EventId};
+use abide_dialects::standard_webhooks::StandardWebhooks;
+use abide_dialects::{Dialect as _, Rendered, SecretForm, Signing};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::listening::signed;
 use crate::program::{Site, abide};
@@ -96,6 +101,43 @@ fn what_is_wrong_is_said_in_plain_words() {
         });
         assert!(told, "{words}: {shown}");
     }
+}
+
+/// SW-3: the time is signed with id and body. Old requests are refused, and how old they are is said; with the time of their receipt they verify.
+#[test]
+fn an_old_request_is_told_from_a_wrong_one() {
+    let site = Site::new();
+    let secret = StandardWebhooks.new_secret(SecretForm::Shared, &[7; 32]);
+    let (event, at) = (EventId::from_key(1 << 40), Timestamp::from_millis(1_705_314_600_000));
+    let rendered = Rendered { body: r#"{"type":"consent.created","data":{}}"#.into() };
+    let (endpoint, secrets) = (EndpointId::from_key(1), [Zeroizing::new(secret.clone())]);
+    let signing = Signing { event, endpoint, secrets: &secrets, at, token: [0; 16] };
+    let wire = StandardWebhooks.sign(&rendered, &signing);
+    let lines = wire.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
+    let request = format!("{}\n{}", lines.collect::<String>(), str::from_utf8(&wire.body).unwrap());
+    let verify = |request: &str, at: &str| {
+        let args = ["verify", "--dialect", "standard_webhooks", "--json", "--at", at];
+        let mut command = abide(site.path(), &args);
+        command.env("ABIDE_VERIFY_SECRET", &secret).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        process.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
+        let output = process.wait_with_output().unwrap();
+        (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).unwrap())
+    };
+    let (code, shown) = verify(&request, "2024-01-15T10:32:00Z");
+    assert_eq!((code, &shown["event_id"]), (Some(0), &event.to_string().into()), "{shown}");
+    for (at, words) in [
+        ("2024-01-15T12:45:00Z", "signed 2 h 15 min before"),
+        ("1705313000", "signed 26 min 40 s after"),
+    ] {
+        let (code, shown) = verify(&request, at);
+        let text = shown["findings"][0]["text"].as_str().unwrap();
+        assert_eq!(code, Some(1), "{shown}");
+        assert!(text.contains(words) && text.contains("Nothing else is wrong"), "{shown}");
+    }
+    let (code, shown) = verify(&format!("{request} "), "2024-01-15T10:32:00Z");
+    let text = shown["findings"][0]["text"].as_str().unwrap();
+    assert!(code == Some(1) && text.contains("at the body's end"), "{shown}");
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn wrong_signature(
             return body.into_iter().chain(secret).collect();
         }
     }
-    vec![unexplained(request)]
+    vec![unexplained(dialect, request, secret)]
 }
 
 fn as_given_body(bodies: &[Change<Bytes>]) -> impl Iterator<Item = Option<&Change<Bytes>>> {
@@ -174,7 +174,7 @@ fn is_signed(dialect: &dyn Dialect, request: &Received, secret: &str, at: Timest
     !matches!(judged, Err(Rejection::WrongSignature | Rejection::MissingHeader(_)))
 }
 
-fn unexplained(request: &Received) -> Finding {
+fn unexplained(dialect: &dyn Dialect, request: &Received, secret: &str) -> Finding {
     let encoded = request.header("content-encoding").is_some_and(|how| how != "identity");
     if encoded {
         return finding(
@@ -192,6 +192,10 @@ fn unexplained(request: &Received) -> Finding {
             "body",
             "The body is no whole JSON: it was cut or changed before it was saved.",
         );
+    }
+    if let Err(why) = dialect.check_secret(secret) {
+        let text = format!("What was given is no secret that this dialect signs with: it {why}.");
+        return finding("secret", text);
     }
     finding(
         "secret",
