@@ -64,15 +64,17 @@ impl Api {
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
         let url = self.url(path, query)?;
+        let wish = if method == Method::GET { Wish::Read } else { Wish::Change };
+        let lost = |error: reqwest::Error| self.no_answer(&error, wish);
         let mut request = self.client.request(method, url).bearer_auth(&self.key);
         if let Some(body) = body {
             request = request
                 .header(http::header::CONTENT_TYPE, "application/json")
                 .body(serde_json::to_vec(body)?);
         }
-        let answer = request.send().await.map_err(|error| self.no_answer(&error))?;
+        let answer = request.send().await.map_err(lost)?;
         let status = answer.status();
-        let bytes = answer.bytes().await.map_err(|error| self.no_answer(&error))?;
+        let bytes = answer.bytes().await.map_err(lost)?;
         if status == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
@@ -97,11 +99,24 @@ impl Api {
         Ok(url)
     }
 
-    fn no_answer(&self, error: &reqwest::Error) -> Unavailable {
+    fn no_answer(&self, error: &reqwest::Error, wish: Wish) -> Unavailable {
         let why = outgoing::why(error);
-        Unavailable(format!(
-            "no answer from {}: {why}. Is the server running there? Say with --url where it is",
-            self.server
-        ))
+        let server = &self.server;
+        Unavailable(match wish {
+            // A creation is not asked for again by itself: its answer may hold a secret that is shown once.
+            Wish::Change if !error.is_connect() => format!(
+                "the answer from {server} was lost: {why}. It may have been done: look before you ask again"
+            ),
+            Wish::Read | Wish::Change => format!(
+                "no answer from {server}: {why}. Is the server running there? Say with --url where it is"
+            ),
+        })
     }
+}
+
+/// What a call is for.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Read,
+    Change,
 }
