@@ -3,22 +3,29 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use crate::program::{Server, Site, abide};
 
 /// A client's command with a key, or whatever is said to be one.
 pub(crate) fn client(site: &Site, url: &str, key: &str, args: &[&str]) -> Output {
     let mut command = abide(site.path(), args);
-    command.env("ABIDE_URL", url).env("ABIDE_API_KEY", key).stdin(std::process::Stdio::null());
+    command.env("ABIDE_URL", url).env("ABIDE_API_KEY", key).stdin(Stdio::null());
     command.output().unwrap()
 }
 
 /// The same with the first start's key.
 pub(crate) fn as_admin(site: &Site, server: &Server, args: &[&str]) -> Output {
-    let key = site.admin_key();
+    client_command(site, server, args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The same, to be started.
+pub(crate) fn client_command(site: &Site, server: &Server, args: &[&str]) -> Command {
+    let mut command = abide(site.path(), args);
     let url = format!("http://{}", server.address);
-    client(site, &url, key["bearer_token"].as_str().unwrap(), args)
+    let key = site.admin_key();
+    command.env("ABIDE_URL", url).env("ABIDE_API_KEY", key["bearer_token"].as_str().unwrap());
+    command
 }
 
 fn told(output: &Output) -> (Option<i32>, String) {

@@ -4,9 +4,11 @@
 
 mod api_client;
 mod crashes;
+mod deliveries;
 mod doctor;
 mod endpoints;
 mod erasing;
+mod events;
 mod first_start;
 mod http;
 mod keys;

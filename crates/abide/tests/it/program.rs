@@ -83,6 +83,11 @@ impl Site {
         self.start(command.args(args))
     }
 
+    /// Starts a server in dev mode where an earlier one listened.
+    pub(crate) fn serve_with_listen(&self, address: &str) -> Server {
+        self.start(&mut abide(self.path(), &["serve", "--listen", address, "--dev"]))
+    }
+
     /// Starts a server as the command says and waits until it listens.
     pub(crate) fn start(&self, command: &mut Command) -> Server {
         let log = self.path().join("log");

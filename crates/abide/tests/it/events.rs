@@ -1,0 +1,72 @@
+//! `abide events`, against a running server.
+
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::api_client::{as_admin, client_command};
+use crate::program::{PATIENCE, Site, end_of, lines_of, signal};
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn events_are_listed_shown_and_filtered() {
+    let site = Site::new();
+    let server = site.serve();
+    let api = server.api(&site.admin_key());
+    let consents = ["ada", "ben", "cleo"].map(|subject| api.consent(subject));
+    assert_eq!(api.post(&format!("/v1/consent/{}/withdraw", consents[0]), &json!({})).0, 200);
+    let listed = text(&as_admin(&site, &server, &["events", "list", "--json"]));
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let kinds: Vec<_> =
+        listed["items"].as_array().unwrap().iter().map(|one| &one["type"]).collect();
+    let created = "consent.created";
+    assert_eq!(kinds, [created, created, created, "consent.withdrawn"]);
+
+    let only = ["events", "list", "--type", "consent.withdrawn"];
+    let only = text(&as_admin(&site, &server, &only));
+    let lines: Vec<&str> = only.lines().collect();
+    assert_eq!(lines.len(), 2, "{only}");
+    assert!(lines[0].starts_with("ID ") && lines[1].ends_with("  consent.withdrawn"), "{only}");
+    assert!(lines.iter().all(|line| line.len() <= 80), "{only}");
+    // Local time with its offset.
+    assert!(lines[1].contains(":00  consent") || lines[1].contains(":30  consent"), "{only}");
+
+    let id = listed["items"][3]["id"].as_str().unwrap();
+    let shown = text(&as_admin(&site, &server, &["events", "show", id]));
+    assert!(shown.starts_with(&format!("id         {id}\n")), "{shown}");
+    assert!(shown.contains(&consents[0]), "{shown}");
+    let wrong = as_admin(&site, &server, &["events", "list", "--type", "consent.made"]);
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("`type`"));
+}
+
+/// The feed is followed from its end, over a restart of the server, and nothing is missed or told twice.
+#[test]
+fn a_feed_is_followed_from_its_end_and_over_a_restart() {
+    let site = Site::new();
+    let server = site.serve();
+    let api = server.api(&site.admin_key());
+    api.consent("before");
+    let listen = server.address.to_string();
+    let args = ["events", "tail", "--json"];
+    let mut command = client_command(&site, &server, &args);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = lines_of(&mut process);
+    let next = || -> Value { serde_json::from_str(&lines.wait_for_text("{")).unwrap() };
+    // It cannot be seen from outside when it has reached the end: what comes first is one of these.
+    let consents: Vec<String> = (0..8).map(|number| api.consent(&format!("at-{number}"))).collect();
+    let first = next()["data"]["id"].as_str().unwrap().to_owned();
+    let at = consents.iter().position(|one| *one == first).expect("it told what was before");
+    let told: Vec<Value> = (at + 1..8).map(|_| next()["data"]["id"].clone()).collect();
+    assert_eq!(told, consents[at + 1..]);
+    server.stop();
+    let server = site.serve_with_listen(&listen);
+    let after = server.api(&site.admin_key()).consent("after");
+    assert_eq!(next()["data"]["id"], after);
+    signal(&process, "INT");
+    assert_eq!(end_of(&mut process, PATIENCE).unwrap().code(), Some(0));
+}
