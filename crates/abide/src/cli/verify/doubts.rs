@@ -193,8 +193,8 @@ fn unexplained(dialect: &dyn Dialect, request: &Received, secret: &str) -> Findi
             "The body is no whole JSON: it was cut or changed before it was saved.",
         );
     }
-    if let Err(why) = dialect.check_secret(secret) {
-        let text = format!("What was given is no secret that this dialect signs with: it {why}.");
+    if let Err(why) = dialect.check_held(secret) {
+        let text = format!("What was given is nothing that this dialect verifies by: it {why}.");
         return finding("secret", text);
     }
     finding(
