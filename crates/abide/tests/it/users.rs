@@ -60,12 +60,12 @@ fn what_is_asked_wrongly_is_refused_with_the_way_out() {
     let create =
         |email, name, role| ["users", "create", "--email", email, "--name", name, "--role", role];
     for (args, code, named) in [
-        (&create("ada@example.org", "Ada", "owner")[..], 1, "belongs to a user"),
-        (&create("ada", "Ada", "owner"), 1, "e-mail address"),
-        (&create("b@example.org", "", "owner"), 1, "1 to 100 characters"),
+        (&create("ada@example.org", "Ada", "owner")[..], 3, "belongs to a user"),
+        (&create("ada", "Ada", "owner"), 3, "e-mail address"),
+        (&create("b@example.org", "", "owner"), 3, "1 to 100 characters"),
         (&create("b@example.org", "B", "king"), 2, "known roles are owner"),
-        (&["users", "disable", "nobody@example.org"], 1, "there is no such user"),
-        (&["users", "list", "--organization", "nobody"], 1, "no organization `nobody`"),
+        (&["users", "disable", "nobody@example.org"], 3, "there is no such user"),
+        (&["users", "list", "--organization", "nobody"], 3, "no organization `nobody`"),
         (&["users", "reset", "ada@example.org", "--public-url", "x"], 2, "public URL"),
     ] {
         let refused = site.refused(args);
