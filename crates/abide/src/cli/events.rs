@@ -103,6 +103,7 @@ async fn tail(Tail { filter, from_start, json, server }: Tail) -> anyhow::Result
     let api = server.settle()?;
     let filters = filter.query();
     let mut place = if from_start { None } else { end_of_feed(&api, &filters).await? };
+    complain("following the feed; Ctrl-C ends it");
     let mut is_away = false;
     loop {
         match api_page(&api, &filters, place.clone()).await {
