@@ -9,7 +9,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::App;
 use crate::api::consentproof::{consent, policies, webhooks};
-use crate::api::{abide, health};
+use crate::api::{abide, health, well_known};
 use crate::body::BodyRoom;
 use crate::caller::{TurnedAway, recognise};
 use crate::key_uses::KeyUses;
@@ -75,6 +75,7 @@ fn own() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/openapi.json", get(abide::openapi::handler)),
         ("/docs", get(abide::docs::reference)),
         ("/docs/problems", get(abide::docs::problems)),
+        ("/.well-known/webhook-keys/{id}", get(well_known::webhook_keys)),
     ]
 }
 

@@ -3,3 +3,4 @@
 pub(crate) mod abide;
 pub(crate) mod consentproof;
 pub(crate) mod health;
+pub(crate) mod well_known;

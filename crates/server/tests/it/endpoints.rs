@@ -271,3 +271,41 @@ async fn i13_endpoints_of_others_are_not_there() {
     let listed = world.call_as(&they.token, Method::GET, PATH, "").await;
     assert_eq!(listed.json()["items"], json!([]));
 }
+
+/// SW-9: an endpoint's public keys are there for anybody, those that still sign beside the newest too; of shared secrets
+/// and of endpoints that are not there nothing is told.
+#[tokio::test]
+async fn sw9_public_keys_are_published() {
+    let world = World::start().await;
+    let keys = async |id: &Value| {
+        let path = format!("/.well-known/webhook-keys/{}", id.as_str().unwrap());
+        world.send(http::Request::get(path).body(axum::body::Body::empty()).unwrap()).await
+    };
+    let url = "https://example.com/a";
+    let pair = create(&world, &json!({"url": url, "secret_form": "key_pair"})).await;
+    let published = keys(&pair["id"]).await;
+    assert_eq!(published.status, 200);
+    assert_eq!(published.json()["keys"][0]["whpk"], pair["public_key"]);
+    assert!(
+        !published.text.contains(pair["secret"].as_str().unwrap())
+            && !published.text.contains("whsk_")
+    );
+    let path = format!("{PATH}/{}/rotate-secret", pair["id"].as_str().unwrap());
+    let rotated =
+        world.post(&path, &json!({"secret_form": "key_pair", "overlap_seconds": 60})).await.json();
+    let both = keys(&pair["id"]).await.json();
+    let both: Vec<_> =
+        both["keys"].as_array().unwrap().iter().map(|key| key["whpk"].clone()).collect();
+    assert!(
+        both.len() == 2
+            && both.contains(&pair["public_key"])
+            && both.contains(&rotated["public_key"])
+    );
+    world.clock.pass(60_000);
+    assert_eq!(keys(&pair["id"]).await.json()["keys"].as_array().unwrap().len(), 1);
+    let shared = create(&world, &json!({"url": url})).await;
+    assert_eq!(keys(&shared["id"]).await.problem(), "not-found");
+    world.call(Method::DELETE, &format!("{PATH}/{}", pair["id"].as_str().unwrap()), "").await;
+    assert_eq!(keys(&pair["id"]).await.problem(), "not-found");
+    assert_eq!(keys(&json!("whk_x")).await.problem(), "not-found");
+}

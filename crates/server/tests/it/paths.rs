@@ -55,6 +55,7 @@ const PATHS: &[(&str, Owner)] = &[
     ("/abide/v1/subjects/erase", Owner::Abide),
     ("/docs", Owner::Abide),
     ("/docs/problems", Owner::Abide),
+    ("/.well-known/webhook-keys/{id}", Owner::Abide),
     ("/healthz", Owner::Abide),
     ("/metrics", Owner::Abide),
     ("/openapi.json", Owner::Abide),
