@@ -231,6 +231,28 @@ impl Users for SqliteStore {
         .await
     }
 
+    async fn after(
+        &self,
+        organization: OrganizationId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> StorageResult<Vec<User>> {
+        self.read(move |connection, shared| {
+            let keys = organization_keys(connection, shared, organization)?;
+            let rows: Vec<UserRow> = connection
+                .prepare_cached(
+                    "SELECT * FROM users WHERE organization = ? AND user_id > ? ORDER BY user_id LIMIT ?",
+                )
+                .and_then(|mut statement| {
+                    let bounds = params![organization.key(), after.map_or(0, UserId::key), limit];
+                    statement.query_map(bounds, row_of)?.collect()
+                })
+                .map_err(database)?;
+            rows.into_iter().map(|row| Ok(row.open(&keys)?.user)).collect()
+        })
+        .await
+    }
+
     async fn account(
         &self,
         organization: OrganizationId,

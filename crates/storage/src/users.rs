@@ -167,6 +167,14 @@ pub trait Users: Send + Sync {
         page: PageWanted,
     ) -> StorageResult<Page<User>>;
 
+    /// The same by cursor: those invited after `after`, where one is given, at most `limit`.
+    async fn after(
+        &self,
+        organization: OrganizationId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> StorageResult<Vec<User>>;
+
     /// One user of an organization with what a sign-in is judged by.
     async fn account(
         &self,

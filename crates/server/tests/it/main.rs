@@ -20,4 +20,5 @@ mod serving;
 mod sign_in;
 mod support;
 mod users;
+mod users_api;
 mod webhooks;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use abide_core::access::Scope;
+use abide_core::user::Role;
 use axum::body::Body;
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -235,6 +236,27 @@ async fn good(world: &World, id: &str) -> (String, Option<Value>) {
         "list_decisions" => {
             make_history(world).await;
             ("/abide/v1/decisions".to_owned(), None)
+        }
+        "invite_user" => {
+            let email = format!("{}@example.com", world.chance_text());
+            let body = json!({"email": email, "name": "Ada", "role": "developer"});
+            ("/abide/v1/users".to_owned(), Some(body))
+        }
+        "list_users" => {
+            world.invited(&format!("{}@example.com", world.chance_text()), Role::ReadOnly).await;
+            ("/abide/v1/users?limit=1".to_owned(), None)
+        }
+        "get_user" | "disable_user" | "enable_user" | "change_user" | "issue_user_link" => {
+            let email = format!("{}@example.com", world.chance_text());
+            let (user, _) = world.invited(&email, Role::ReadOnly).await;
+            let verb = match id {
+                "disable_user" => "/disable",
+                "enable_user" => "/enable",
+                "issue_user_link" => "/link",
+                _ => "",
+            };
+            let body = (id == "change_user").then(|| json!({"role": "developer", "name": "Bea"}));
+            (format!("/abide/v1/users/{user}{verb}"), body)
         }
         "create_purpose" => {
             let name = world.chance_text();

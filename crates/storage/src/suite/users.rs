@@ -334,4 +334,10 @@ pub async fn users_are_listed_by_page(store: &dyn Storage) {
         let found = ok(world.store.users().list(world.organization, wanted).await);
         assert_eq!((found.total, &found.items[..]), (5, expected), "page {page}");
     }
+    for (after, limit, expected) in
+        [(None, 2, &made[..2]), (Some(made[1].id), 9, &made[2..]), (Some(made[4].id), 9, &[])]
+    {
+        let found = ok(world.store.users().after(world.organization, after, limit).await);
+        assert_eq!(found, expected);
+    }
 }

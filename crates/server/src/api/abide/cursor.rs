@@ -40,6 +40,8 @@ pub(crate) enum List {
     Deliveries = 8,
     /// An organization's jobs.
     Jobs = 9,
+    /// An organization's users.
+    Users = 10,
 }
 
 /// What part of a list is wanted.

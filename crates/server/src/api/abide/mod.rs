@@ -28,6 +28,7 @@ mod organizations;
 mod purposes;
 mod stats;
 mod subjects;
+mod users;
 
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -90,6 +91,13 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/abide/v1/endpoints/{id}/stats", stats::endpoint::handler, stats::endpoint::about),
         get("/abide/v1/stats", stats::series::handler, stats::series::about),
         get("/abide/v1/decisions", decisions::list::handler, decisions::list::about),
+        post("/abide/v1/users", users::invite::handler, users::invite::about),
+        get("/abide/v1/users", users::list::handler, users::list::about),
+        get("/abide/v1/users/{id}", users::get::handler, users::get::about),
+        patch("/abide/v1/users/{id}", users::change::handler, users::change::about),
+        post("/abide/v1/users/{id}/disable", users::disable::handler, users::disable::about),
+        post("/abide/v1/users/{id}/enable", users::enable::handler, users::enable::about),
+        post("/abide/v1/users/{id}/link", users::issue_link::handler, users::issue_link::about),
         post("/abide/v1/purposes", purposes::create::handler, purposes::create::about),
         get("/abide/v1/purposes", purposes::list::handler, purposes::list::about),
         get("/abide/v1/purposes/{id}", purposes::get::handler, purposes::get::about),
