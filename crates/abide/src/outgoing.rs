@@ -21,8 +21,11 @@ pub(crate) struct PlainHttp {
 }
 
 /// A client that follows no redirect: one would take credentials and bodies to where nobody sent them.
-pub(crate) fn client(timeout: Duration) -> anyhow::Result<Client> {
-    Client::builder()
+pub(crate) fn client(to: &Url, timeout: Duration) -> anyhow::Result<Client> {
+    let client = Client::builder();
+    // A proxy of the environment would be sent in clear what plain http promises to keep on this machine.
+    let client = if to.scheme() == "http" { client.no_proxy() } else { client };
+    client
         .redirect(Policy::none())
         .timeout(timeout)
         .connect_timeout(timeout.min(Duration::from_secs(10)))

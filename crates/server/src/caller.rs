@@ -17,6 +17,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use crate::idempotency::{Repeatable, SentKey};
+use crate::input::{FieldProblem, Invalid};
 use crate::rejection::Owner;
 use crate::router::Shared;
 use crate::{App, quota};
@@ -91,6 +92,16 @@ impl<S: Needed> FromRequestParts<Shared> for By<S> {
 }
 
 impl<S> By<S> {
+    /// The caller of a change that a repeat does once more, whatever key it comes with: a key is refused, not ignored.
+    pub(crate) fn each_time(&self) -> Result<Caller, Invalid> {
+        if self.once.is_none() {
+            return Ok(self.caller);
+        }
+        let field = "Idempotency-Key".to_owned();
+        let problem = "is not heeded here: look at the delivery before you send this again".into();
+        Err(Invalid::Fields(vec![FieldProblem { field, problem }]))
+    }
+
     /// The caller of a creation, which is made once where they sent an `Idempotency-Key`.
     pub(crate) fn once<R: Repeatable>(&self, body: &[u8]) -> Caller {
         match &self.once {

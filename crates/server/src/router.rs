@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use tokio::sync::Semaphore;
 
 use crate::App;
 use crate::api::consentproof::{consent, policies, webhooks};
@@ -17,6 +18,7 @@ use crate::observe::{Observe, RequestIds};
 use crate::pages;
 use crate::passwords::Passwords;
 use crate::rejection::{CONSENTPROOF_PREFIXES, Owner, Rejected};
+use crate::test_send;
 use crate::throttle::{Throttle, ThrottleKey};
 
 /// What handlers share.
@@ -28,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) body_room: BodyRoom,
     pub(crate) key_uses: KeyUses,
     pub(crate) passwords: Passwords,
+    /// Permits for tests of endpoints.
+    pub(crate) tests: Arc<Semaphore>,
     pub(crate) throttle: Throttle,
     /// Under what accounts are counted there: drawn at start, known to nobody.
     pub(crate) throttle_key: ThrottleKey,
@@ -41,6 +45,7 @@ pub fn router(app: App) -> Router {
         body_room: BodyRoom::default(),
         key_uses: KeyUses::default(),
         passwords: Passwords::new(app.chance.as_ref()),
+        tests: Arc::new(Semaphore::new(test_send::AT_ONCE)),
         throttle: Throttle::default(),
         throttle_key: ThrottleKey::new(app.chance.as_ref()),
         app,

@@ -1,5 +1,5 @@
 -- Calls that are carried out once: who sent which key, over what request, and what was answered. `key` and `request` are
--- hashes; the answer is sealed, and gone where one of those it is about was erased.
+-- keyed hashes; the answer is sealed, and gone where one of those it is about was erased.
 
 CREATE TABLE idempotency (
   call INTEGER PRIMARY KEY,

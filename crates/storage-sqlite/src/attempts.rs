@@ -362,6 +362,9 @@ fn give_back_of(
     given: &GivenBack,
     tally: &mut Tally,
 ) -> StorageResult<()> {
+    if row.run == Run::Test {
+        return end(tx, row.id, DeliveryState::Failed, Some(Reason::TestCutOff));
+    }
     match given.to {
         GiveBack::Parked | GiveBack::Due(_) => give_back(tx, row, given.to),
         GiveBack::Stopped => {

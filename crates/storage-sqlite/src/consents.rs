@@ -119,7 +119,7 @@ impl Consents for SqliteStore {
         filter: ConsentFilter,
         page: PageWanted,
     ) -> StorageResult<ConsentPage> {
-        self.read(move |connection, shared| {
+        self.search(move |connection, shared| {
             consent_search::list(connection, shared, organization, &filter, page)
         })
         .await

@@ -101,9 +101,12 @@ impl Deliveries for SqliteStore {
             self.read(move |connection, _| still_leased(connection, lease, after, limit)).await?;
         let Some(last) = lost.last().copied() else { return Ok(None) };
         self.write(64, move |tx| {
+            // A test is not made again: whoever waited for it is gone.
             for delivery in &lost {
                 tx.sql(
-                    "UPDATE deliveries SET state = 'pending', lease = NULL, due_at = ? \
+                    "UPDATE deliveries SET lease = NULL, state = CASE run WHEN 'test' THEN 'failed' ELSE 'pending' END, \
+                     due_at = CASE run WHEN 'test' THEN NULL ELSE ? END, \
+                     reason = CASE run WHEN 'test' THEN 'test_cut_off' ELSE reason END \
                      WHERE delivery = ? AND lease = ? AND state IN ('hot', 'claimed')",
                 )?
                 .execute([now.as_millis(), delivery.key(), lease.key()])

@@ -40,7 +40,7 @@ impl DeliveryLog for SqliteStore {
         limit: u32,
     ) -> StorageResult<DeliveryPage> {
         let filter = filter.clone();
-        self.read(move |connection, shared| {
+        self.search(move |connection, shared| {
             let keys = crate::keys::organization_keys(connection, shared, organization)?;
             let look = Look::new(connection, organization, &filter, before)?;
             look.page(&keys, limit)

@@ -1,10 +1,10 @@
 //! Signing secrets of endpoints: the newest, and those it replaced that still sign beside it.
 
-use abide_core::Timestamp;
 use abide_core::ids::{Endpoint, EndpointId};
-use abide_storage::StorageResult;
-use abide_storage::endpoints::LiveSecret;
+use abide_core::{Refusal, Timestamp};
+use abide_storage::endpoints::{LiveSecret, MAX_LIVE_SECRETS};
 use abide_storage::sealing::{OrganizationKeys, Place, Secret};
+use abide_storage::{StorageError, StorageResult};
 use rusqlite::{Connection, params};
 
 use crate::rows::{damaged, database, maybe_at};
@@ -30,6 +30,33 @@ pub(crate) fn add(
     .execute(params![row, endpoint.key(), sealed, now.as_millis()])
     .map_err(database)?;
     Ok(())
+}
+
+/// Refuses one more where too many would sign.
+pub(crate) fn has_room(
+    connection: &Connection,
+    endpoint: EndpointId,
+    others_until: Timestamp,
+    now: Timestamp,
+) -> StorageResult<()> {
+    if others_until <= now {
+        return Ok(());
+    }
+    let live: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM endpoint_secrets WHERE endpoint = ? AND ifnull(live_until > ?, 1)",
+        )
+        .and_then(|mut statement| {
+            statement.query_row([endpoint.key(), now.as_millis()], |row| row.get(0))
+        })
+        .map_err(database)?;
+    if live < MAX_LIVE_SECRETS as i64 {
+        return Ok(());
+    }
+    let problem = format!(
+        "{MAX_LIVE_SECRETS} secrets sign already: end the replaced ones, or replace without an overlap"
+    );
+    Err(StorageError::Refused(Refusal::Conflict(problem)))
 }
 
 /// Adds the newest; those it replaces go on signing until `others_until`, or where they end sooner, then.

@@ -11,7 +11,7 @@ use abide_core::ids::{DeliveryId, Endpoint, EndpointId, OrganizationId};
 use abide_core::policy::text_field;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::endpoints::{
-    EndpointPatch, EndpointView, NewEndpoint, SendingEndpoint, TestSent,
+    EndpointPatch, EndpointView, LiveSecret, NewEndpoint, SendingEndpoint, TestSent,
 };
 use abide_storage::sealing::{OrganizationKeys, Place, Secret};
 use abide_storage::{Endpoints, Page, PageWanted, StorageError, StorageResult};
@@ -341,6 +341,7 @@ impl Endpoints for SqliteStore {
     ) -> StorageResult<EndpointView> {
         self.act(by, 512, now, move |tx, by| {
             live(tx, by.organization, endpoint)?;
+            endpoint_secrets::has_room(tx.connection(), endpoint, others_until, now)?;
             let keys = tx.keys(by.organization)?;
             endpoint_secrets::replace(tx, &keys, endpoint, &new, others_until, now)?;
             changed(tx, by.organization, endpoint, now)?;
@@ -439,6 +440,27 @@ impl Endpoints for SqliteStore {
         .await
     }
 
+    async fn signing_secrets(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+    ) -> StorageResult<Vec<LiveSecret>> {
+        self.read(move |connection, shared| {
+            let organization: Option<OrganizationId> = connection
+                .prepare_cached(
+                    "SELECT organization FROM endpoints WHERE endpoint = ? AND state != 'deleted'",
+                )
+                .and_then(|mut statement| {
+                    statement.query_row([endpoint.key()], |row| id(row, "organization")).optional()
+                })
+                .map_err(database)?;
+            let Some(organization) = organization else { return Ok(Vec::new()) };
+            let keys = crate::keys::organization_keys(connection, shared, organization)?;
+            endpoint_secrets::live(connection, &keys, endpoint, now)
+        })
+        .await
+    }
+
     async fn changed_since(
         &self,
         cursor: i64,
@@ -480,6 +502,16 @@ fn live(
         .ok_or(StorageError::Refused(Refusal::NotFound("the webhook")))
 }
 
+/// Whether the two are not of one scheme, host and port.
+fn leads_elsewhere(before: &EndpointView, after: &EndpointView) -> bool {
+    let origin = |url: &str| {
+        let authority = url.find("://").map_or(0, |at| at + 3);
+        let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
+        url[..end].to_ascii_lowercase()
+    };
+    origin(&before.url) != origin(&after.url)
+}
+
 fn change(
     tx: &mut Tx<'_, '_>,
     by: &Caller,
@@ -500,6 +532,14 @@ fn change(
         overrides: patch.overrides.clone().unwrap_or_else(|| before.overrides.clone()),
         ..before.clone()
     };
+    // Whoever may change where an endpoint is must not thereby be sent what proves Abide to the one before (I12).
+    if patch.auth.is_none()
+        && before.auth != ShownAuth::default()
+        && leads_elsewhere(&before, &after)
+    {
+        let problem = "must be given anew, or as null, with a URL of another host: its credentials were for the one before";
+        return Err(StorageError::Refused(Refusal::field("auth", problem)));
+    }
     // Other credentials may look alike where they are shown: whoever sends some changes them.
     if after == before && patch.auth.is_none() {
         return Ok(before);

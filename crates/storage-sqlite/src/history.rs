@@ -298,16 +298,20 @@ impl History for SqliteStore {
         now: Timestamp,
     ) -> StorageResult<()> {
         self.act(by, 64, now, move |tx, by| {
-            let found: Option<(DeliveryState, abide_core::ids::EndpointId)> = tx
-                .sql("SELECT state, endpoint FROM deliveries WHERE delivery = ? AND organization = ?")?
+            let found: Option<(DeliveryState, abide_core::ids::EndpointId, Run)> = tx
+                .sql("SELECT state, endpoint, run FROM deliveries WHERE delivery = ? AND organization = ?")?
                 .query_row([delivery.key(), by.organization.key()], |row| {
-                    Ok((named(row, "state", DeliveryState::parse)?, id(row, "endpoint")?))
+                    let run = named(row, "run", Run::parse)?;
+                    Ok((named(row, "state", DeliveryState::parse)?, id(row, "endpoint")?, run))
                 })
                 .optional()
                 .map_err(database)?;
-            let Some((state, of)) = found else {
+            let Some((state, of, before)) = found else {
                 return Err(StorageError::Refused(Refusal::NotFound("the delivery")));
             };
+            if before == Run::Test {
+                return refused(Refusal::Conflict("a test is not retried: send another".to_owned()));
+            }
             let endpoint = facts(tx.connection(), of)?;
             if endpoint.state != abide_core::endpoint::EndpointState::Active {
                 return refused(Refusal::Conflict("its webhook is stopped".to_owned()));

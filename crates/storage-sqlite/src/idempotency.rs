@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use abide_core::access::Caller;
+use abide_core::consent::hash::hex;
 use abide_core::ids::OrganizationId;
 use abide_core::once::{Kept, Once, REMEMBERED_MILLIS};
 use abide_core::{Refusal, Timestamp};
@@ -45,6 +46,18 @@ fn place(row: i64) -> Place {
     Place { table: "idempotency", column: "answer", row }
 }
 
+/// Key and request as they are stored: under the organization's index key, since a plain hash of a request about a person
+/// could be tried against guesses of it.
+fn hidden(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    once: &Once,
+) -> StorageResult<([u8; 16], [u8; 16])> {
+    let keys = tx.keys(organization)?;
+    let hide = |kind, hash: &[u8; 32]| keys.index_key.blind(kind, &hex(hash)).0;
+    Ok((hide("idempotency.key", &once.key), hide("idempotency.request", &once.request)))
+}
+
 /// Answers a call that was carried out before as an error, so that nothing more is done.
 fn recall(
     tx: &mut Tx<'_, '_>,
@@ -52,10 +65,11 @@ fn recall(
     once: &Once,
     now: Timestamp,
 ) -> StorageResult<()> {
-    type Row = (i64, [u8; 32], Timestamp, Option<Vec<u8>>);
+    type Row = (i64, [u8; 16], Timestamp, Option<Vec<u8>>);
+    let (key, wanted) = hidden(tx, organization, once)?;
     let found: Option<Row> = tx
         .sql("SELECT call, request, called_at, answer FROM idempotency WHERE organization = ? AND key = ?")?
-        .query_row(params![organization.key(), once.key], |row| {
+        .query_row(params![organization.key(), key], |row| {
             Ok((row.get("call")?, row.get("request")?, at(row, "called_at")?, row.get("answer")?))
         })
         .optional()
@@ -64,7 +78,7 @@ fn recall(
     if now.millis_since(called_at) >= REMEMBERED_MILLIS {
         return forget(tx, call);
     }
-    if request != once.request {
+    if request != wanted {
         let problem = "this `Idempotency-Key` was used with another request; a key is good for one request alone";
         return refused(Refusal::Conflict(problem.to_owned()));
     }
@@ -96,14 +110,15 @@ fn keep(
     });
     let lost = || StorageError::Unavailable("an answer cannot be kept".to_owned());
     let (text, about) = kept.ok_or_else(lost)?;
+    let (key, request) = hidden(tx, organization, once)?;
     let call = tx.id::<abide_core::ids::AuditEntry>(now).key();
     let sealed = tx.keys(organization)?.key.seal(&place(call), &text);
     tx.sql("INSERT INTO idempotency (call, organization, key, request, called_at, answer) VALUES (?, ?, ?, ?, ?, ?)")?
         .execute(params![
             call,
             organization.key(),
-            once.key,
-            once.request,
+            key,
+            request,
             now.as_millis(),
             sealed
         ])

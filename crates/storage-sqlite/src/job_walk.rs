@@ -171,8 +171,8 @@ impl<'a> Walk<'a> {
                 DeliveryState::Pending => {
                     "SELECT deliveries.*, events.kind FROM deliveries INDEXED BY deliveries_due \
                      JOIN events USING (event) WHERE deliveries.state = 'pending' \
-                     AND (due_at, delivery) > (?1, ?2) AND due_at >= ?1 AND ?3 IS NOT NULL \
-                     ORDER BY due_at, endpoint, delivery LIMIT ?4"
+                     AND (due_at, delivery) > (?1, ?2) AND due_at >= ?1 AND deliveries.endpoint = ?3 \
+                     ORDER BY due_at, delivery LIMIT ?4"
                 }
                 DeliveryState::Parked => {
                     "SELECT deliveries.*, events.kind FROM deliveries INDEXED BY deliveries_parked \

@@ -91,7 +91,7 @@ impl Jobs for SqliteStore {
         _now: Timestamp,
     ) -> StorageResult<Estimate> {
         let plan = plan.clone();
-        self.read(move |connection, _| {
+        self.search(move |connection, _| {
             check_endpoint(connection, organization, &plan)?;
             let mut walk = Walk::new(connection, organization, &plan, i64::MAX);
             let mut place = walk.beginning()?;

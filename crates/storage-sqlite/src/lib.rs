@@ -95,6 +95,18 @@ impl SqliteStore {
         }
     }
 
+    /// A read that may look through many rows: few are under way at a time, and one that finds no turn is told so.
+    async fn search<T, F>(&self, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &Shared) -> StorageResult<T> + Send + Sync + 'static,
+    {
+        match &self.readers {
+            Some(readers) => readers.search(Arc::clone(&self.shared), work).await,
+            None => self.read(work).await,
+        }
+    }
+
     /// Commits since the start.
     pub fn commits(&self) -> i64 {
         self.writer.commits()

@@ -1,11 +1,13 @@
 //! Read connections beside the writer: each sees the last committed state, and never waits for a write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use abide_storage::{StorageError, StorageResult};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::shared::Shared;
 
@@ -13,12 +15,29 @@ use crate::shared::Shared;
 pub(crate) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     turns: Arc<Semaphore>,
+    /// Turns of long searches, fewer: what the engine and pages read must not queue behind them (I8).
+    long_turns: Semaphore,
 }
+
+/// How long a search waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Readers {
     pub(crate) fn new(connections: Vec<Connection>) -> Self {
         let turns = Arc::new(Semaphore::new(connections.len()));
-        Self { idle: Arc::new(Mutex::new(connections)), turns }
+        let long_turns = Semaphore::new((connections.len() / 2).max(1));
+        Self { idle: Arc::new(Mutex::new(connections)), turns, long_turns }
+    }
+
+    /// A read that may look through many rows.
+    pub(crate) async fn search<T, F>(&self, shared: Arc<Shared>, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Shared) -> StorageResult<T> + Send + 'static,
+    {
+        let turn = timeout(PATIENCE, self.long_turns.acquire()).await;
+        let _turn = turn.ok().and_then(Result::ok).ok_or(StorageError::Busy)?;
+        self.read(shared, work).await
     }
 
     pub(crate) async fn read<T, F>(&self, shared: Arc<Shared>, work: F) -> StorageResult<T>

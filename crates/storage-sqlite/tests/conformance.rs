@@ -97,7 +97,8 @@ conforms! {
     endpoint_tests:
         a_test_goes_to_its_endpoint_alone,
         a_test_is_one_attempt_whatever_it_shows,
-        a_test_needs_its_endpoint_and_room;
+        a_test_needs_its_endpoint_and_room,
+        a_test_that_is_cut_off_is_over;
     endpoints:
         a_pause_cancels_and_skips,
         a_pause_ends_what_is_under_way,
@@ -108,6 +109,8 @@ conforms! {
         changes_are_counted_and_secrets_kept,
         secrets_are_replaced_with_an_overlap,
         auth_and_overrides_are_kept,
+        credentials_stay_with_their_host,
+        live_secrets_are_bounded,
         the_engine_hears_of_changes;
     feeds:
         events_are_read_in_pages,

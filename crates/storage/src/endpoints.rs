@@ -106,6 +106,9 @@ pub struct SendingEndpoint {
     pub cancelled_through: DeliveryId,
 }
 
+/// Secrets of an endpoint that sign at a time, at most: each is a signature on every request.
+pub const MAX_LIVE_SECRETS: usize = 5;
+
 /// A test that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TestSent {
@@ -171,7 +174,8 @@ pub trait Endpoints: Send + Sync {
     ) -> StorageResult<EndpointView>;
 
     /// Gives an endpoint another secret, which signs from the answer on. Those before it go on signing beside it until
-    /// `others_until`, or their own end where that is sooner; never again where that is now.
+    /// `others_until`, or their own end where that is sooner; never again where that is now. Refused where more than
+    /// [`MAX_LIVE_SECRETS`] would sign.
     async fn rotate_secret(
         &self,
         by: &Caller,
@@ -204,13 +208,21 @@ pub trait Endpoints: Send + Sync {
     /// Deletes an endpoint: nothing more is sent, what waits is cancelled, its history stays.
     async fn delete(&self, by: &Caller, endpoint: EndpointId, now: Timestamp) -> StorageResult<()>;
 
-    /// For the engine, and for publishing public keys: what is needed to send to an endpoint as of `now`; `None` when there
+    /// For the engine: what is needed to send to an endpoint as of `now`; `None` when there
     /// is no such row.
     async fn sending(
         &self,
         endpoint: EndpointId,
         now: Timestamp,
     ) -> StorageResult<Option<SendingEndpoint>>;
+
+    /// For publishing public keys, to anybody: the live secrets of an endpoint of any organization, none where it is not
+    /// there. What is published of them is the caller's care.
+    async fn signing_secrets(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+    ) -> StorageResult<Vec<LiveSecret>>;
 
     /// For the engine: endpoints changed after `cursor`, at most `limit` of them in order of their last change, and the
     /// cursor for the next look.

@@ -16,7 +16,7 @@ use crate::outgoing;
 pub(crate) use settings::ApiSettings;
 
 /// Longer than the server takes for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(45);
 /// Where the API is on the server.
 const BASE: &str = "/abide/v1/";
 
@@ -29,7 +29,7 @@ pub(crate) struct Api {
 
 impl Api {
     fn new(server: Url, key: String) -> anyhow::Result<Self> {
-        Ok(Self { client: outgoing::client(PATIENCE)?, server, key })
+        Ok(Self { client: outgoing::client(&server, PATIENCE)?, server, key })
     }
 
     /// Reads something; `query` holds names and values as they are.

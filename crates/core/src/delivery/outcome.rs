@@ -43,11 +43,13 @@ pub enum Reason {
     DiscardedAfterGone,
     /// What was stored can no longer be read or rendered.
     Unreadable,
+    /// A test whose attempt was cut off, by a crash or a stop; it is not made again.
+    TestCutOff,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AttemptsUsedUp,
         Self::Refused,
         Self::NothingToDo,
@@ -59,6 +61,7 @@ impl Reason {
         Self::DiscardedByHand,
         Self::DiscardedAfterGone,
         Self::Unreadable,
+        Self::TestCutOff,
     ];
 
     /// The stored name.
@@ -75,6 +78,7 @@ impl Reason {
             Self::DiscardedByHand => "discarded_by_hand",
             Self::DiscardedAfterGone => "discarded_after_gone",
             Self::Unreadable => "unreadable",
+            Self::TestCutOff => "test_cut_off",
         }
     }
 

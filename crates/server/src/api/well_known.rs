@@ -3,7 +3,6 @@
 //! A receiver fetches them from the address that it was given with the endpoint, never from one that came with a request.
 //! An endpoint without a key pair is as unknown as one that is not there: nothing is told of who exists.
 
-use abide_core::endpoint::EndpointState;
 use abide_core::ids::{Endpoint, Kind as _};
 use abide_dialects::standard_webhooks::key_set;
 use axum::Json;
@@ -24,13 +23,8 @@ pub(crate) async fn webhook_keys(
     Named(id): Named<Endpoint>,
 ) -> Result<Response, Problem> {
     let app = &shared.app;
-    let found = app.storage.endpoints().sending(id, app.clock.now()).await?;
-    let found = found.filter(|endpoint| endpoint.state != EndpointState::Deleted);
-    let secrets: Vec<_> = found
-        .into_iter()
-        .flat_map(|endpoint| endpoint.secrets)
-        .map(|live| live.secret.into_inner())
-        .collect();
+    let live = app.storage.endpoints().signing_secrets(id, app.clock.now()).await?;
+    let secrets: Vec<_> = live.into_iter().map(|live| live.secret.into_inner()).collect();
     let set = key_set(&secrets);
     if set.keys.is_empty() {
         return Err(Problem::not_found(Endpoint::NAME));

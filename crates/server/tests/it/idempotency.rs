@@ -113,3 +113,29 @@ async fn i13_keys_of_organizations_are_apart() {
     let reply = send(&world, "k", "/v1/consent", &body).await;
     assert!(reply.status == 201 && !reply.headers.contains_key("idempotency-replayed"));
 }
+
+/// Where a repeat would do its work once more, a key is refused, not ignored.
+#[tokio::test]
+async fn a_key_is_refused_where_it_is_not_heeded() {
+    let world = World::start().await;
+    world.answering().await;
+    let endpoint = world.endpoint("consentproof").await;
+    world
+        .post("/v1/consent", &json!({"subject_id": "a", "consent_type": "m", "granted": true}))
+        .await;
+    let listed = world.get("/abide/v1/deliveries").await.json();
+    let delivery = listed["items"][0]["id"].as_str().unwrap().to_owned();
+    for path in [
+        format!("/abide/v1/endpoints/{endpoint}/test"),
+        format!("/v1/webhooks/{endpoint}/test"),
+        format!("/abide/v1/deliveries/{delivery}/retry"),
+    ] {
+        let reply = send(&world, "k", &path, &json!({})).await;
+        assert!(reply.status == 400 && reply.text.contains("Idempotency-Key"), "{path}: {reply:?}");
+    }
+    let job = json!({"kind": "retry_failed", "endpoint": endpoint.to_string()});
+    let first = send(&world, "k", "/abide/v1/jobs", &job).await;
+    let again = send(&world, "k", "/abide/v1/jobs", &job).await;
+    assert_eq!((first.status.as_u16(), first.json()), (200, again.json()));
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+}

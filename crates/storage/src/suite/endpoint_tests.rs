@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use abide_core::delivery::{DeliveryState, Outcome, Run};
+use abide_core::delivery::{DeliveryState, Outcome, Reason, Run};
 use abide_core::event::{BatchView, EventBody, EventKind};
-use abide_core::ids::BatchId;
+use abide_core::ids::{BatchId, DeliveryId};
 
 use super::world::{RETRY, SKIP, World, at, finished, grant, ok, refusal};
-use crate::deliveries::{Fresh, Opening};
+use crate::deliveries::{Fresh, Opening, Sent};
 use crate::{Storage, StorageError};
 
 /// P25: a test is one hot delivery to one endpoint, also to one that is stopped; it stands in no feed, and its content
@@ -104,4 +104,29 @@ pub async fn a_test_needs_its_endpoint_and_room(store: &dyn Storage) {
     ok(store.endpoints().delete(&world.by, endpoint, at(3)).await);
     refusal(test(&world).await);
     assert!(engine.taken().is_empty());
+}
+
+/// P25: a test that is cut off, by a crash or a stop, ends as failed with its reason: it is not made again, later, among
+/// ordinary work; and nobody retries one.
+pub async fn a_test_that_is_cut_off_is_over(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(SKIP).await;
+    let consent = world.record(grant("ada", "marketing"), at(1)).await;
+    let engine = world.engine(at(2)).await;
+    let test = async || {
+        let (kind, body) = (EventKind::ConsentCreated, EventBody::Consent(consent.clone()));
+        ok(store.endpoints().test(&world.by, endpoint, kind, body, at(3)).await)
+    };
+    let (lost, given_back) = (test().await, test().await);
+    world.give_back(given_back.delivery, engine.lease, Sent::Perhaps, at(4)).await;
+    let deliveries = store.deliveries();
+    while ok(deliveries.lose(engine.lease, DeliveryId::from_key(0), 10, at(4)).await).is_some() {}
+    for sent in [lost, given_back] {
+        let row = &ok(store.history().deliveries_of(world.organization, sent.event).await)[0];
+        assert_eq!((row.state, row.reason), (DeliveryState::Failed, Some(Reason::TestCutOff)));
+        let again = store.history().retry(&world.by, sent.delivery, Run::Single, at(5)).await;
+        assert!(refusal(again).contains("a test is not retried"));
+    }
+    let lease = world.lease(at(6)).await;
+    assert!(!world.claim(lease, at(6)).await.contains(&lost.delivery));
 }

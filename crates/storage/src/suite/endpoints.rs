@@ -6,7 +6,7 @@ use abide_core::event::EventKind;
 use abide_core::ids::EndpointId;
 
 use super::world::{HOLD, RETRY, SKIP, World, at, grant, ok, refusal};
-use crate::endpoints::EndpointPatch;
+use crate::endpoints::{EndpointPatch, MAX_LIVE_SECRETS};
 use crate::sealing::Secret;
 use crate::{PageWanted, Storage};
 
@@ -261,4 +261,53 @@ pub async fn auth_and_overrides_are_kept(store: &dyn Storage) {
     let patch = EndpointPatch { overrides: Some(long), ..EndpointPatch::default() };
     let refused = store.endpoints().change(&world.by, made, patch, at(4)).await;
     assert!(refusal(refused).starts_with("`deadline_seconds` must be"));
+}
+
+/// I12: another host is not sent what proved Abide to the one before: credentials are given anew with it, or dropped.
+pub async fn credentials_stay_with_their_host(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let made = world.endpoint(SKIP).await;
+    let bearer = || EndpointAuth {
+        authorization: Some(Authorization::Bearer { token: "t".to_owned() }),
+        ..EndpointAuth::default()
+    };
+    let moved = |url: &str, auth| EndpointPatch {
+        url: Some(url.to_owned()),
+        auth,
+        ..EndpointPatch::default()
+    };
+    let change = async |patch| store.endpoints().change(&world.by, made, patch, at(1)).await;
+    ok(change(moved("https://mine.example/a", None)).await);
+    ok(change(EndpointPatch { auth: Some(bearer()), ..EndpointPatch::default() }).await);
+    let before = world.everything().await;
+    for elsewhere in
+        ["https://theirs.example/a", "https://mine.example:8443/a", "http://mine.example/a"]
+    {
+        assert!(
+            refusal(change(moved(elsewhere, None)).await).starts_with("`auth` must be given anew")
+        );
+    }
+    assert_eq!(world.everything().await, before);
+    ok(change(moved("https://MINE.example/other?x=1", None)).await);
+    ok(change(moved("https://theirs.example/a", Some(bearer()))).await);
+    ok(change(moved("https://third.example/a", Some(EndpointAuth::default()))).await);
+    ok(change(moved("https://fourth.example/a", None)).await);
+}
+
+/// SW-6: so many secrets sign at a time and no more, since each is a signature on every request.
+pub async fn live_secrets_are_bounded(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let made = world.endpoint(SKIP).await;
+    let rotate = async |until, now| {
+        let secret = Secret::from("s".to_owned());
+        store.endpoints().rotate_secret(&world.by, made, secret, until, now).await
+    };
+    for _ in 1..MAX_LIVE_SECRETS {
+        ok(rotate(at(100), at(1)).await);
+    }
+    assert!(refusal(rotate(at(100), at(2)).await).contains("5 secrets sign already"));
+    ok(rotate(at(2), at(2)).await);
+    assert_eq!(ok(store.endpoints().signing_secrets(made, at(2)).await).len(), 1);
+    ok(store.endpoints().delete(&world.by, made, at(3)).await);
+    assert!(ok(store.endpoints().signing_secrets(made, at(3)).await).is_empty());
 }

@@ -139,7 +139,7 @@ pub(super) async fn listening(serving: &Serving, url: Option<Url>, served: bool)
 }
 
 async fn ask(url: &Url) -> Result<(bool, Vec<String>), String> {
-    let client = outgoing::client(PATIENCE).map_err(|error| error.to_string())?;
+    let client = outgoing::client(url, PATIENCE).map_err(|error| error.to_string())?;
     let readyz = url.join("/readyz").map_err(|error| error.to_string())?;
     let answer = client.get(readyz).send().await.map_err(|error| outgoing::why(&error))?;
     let status = answer.status().as_u16();

@@ -45,7 +45,7 @@ pub(crate) struct Forwarded {
 
 impl Forwarding {
     pub(super) fn new(to: Url) -> anyhow::Result<Self> {
-        Ok(Self { client: outgoing::client(PATIENCE)?, to })
+        Ok(Self { client: outgoing::client(&to, PATIENCE)?, to })
     }
 
     /// Sends headers and body on as they came. Without an answer the sender hears 502, so that it tries again.

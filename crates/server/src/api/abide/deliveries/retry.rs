@@ -39,6 +39,7 @@ pub(crate) async fn handler(
     JsonBody(body, _share): JsonBody<SINGLE>,
 ) -> Answer {
     let app = &shared.app;
+    let caller = by.each_time()?;
     let mut fields = Fields::parse(&body)?;
     fields.only(&[RUN]);
     let run = fields.optional::<AskedRun>(RUN);
@@ -58,7 +59,7 @@ pub(crate) async fn handler(
                 .map_or(Run::Single, abide_dialects::Dialect::by_hand)
         }
     };
-    app.storage.history().retry(&by.caller, id, run, app.clock.now()).await?;
+    app.storage.history().retry(&caller, id, run, app.clock.now()).await?;
     let found = log.delivery(organization, id).await?.ok_or_else(missing)?;
     ok(&WholeDelivery::from(found))
 }

@@ -104,6 +104,7 @@ pub(crate) async fn handler(
     JsonBody(body, _share): JsonBody<SINGLE>,
 ) -> Answer {
     let app = &shared.app;
+    let caller = by.each_time()?;
     let endpoint = find(app, &by.caller, id).await?;
     let mut fields = Fields::parse(&body)?;
     fields.only(&[TYPE]);
@@ -115,7 +116,7 @@ pub(crate) async fn handler(
         fields.problem(TYPE.0[0], "is not told in this endpoint's dialect");
     }
     let kind = fields.finish(Some(kind))?;
-    let delivery = send_test(app, &by.caller, &endpoint, kind.map(|Kind(kind)| kind)).await?;
+    let delivery = send_test(&shared, &caller, &endpoint, kind.map(|Kind(kind)| kind)).await?;
     ok(&TestObject::from(&delivery))
 }
 

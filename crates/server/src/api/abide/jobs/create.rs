@@ -8,6 +8,7 @@ use abide_core::ids::{Endpoint, EndpointId};
 use abide_core::job::{JobKind, Plan, Wish};
 use abide_storage::jobs::Asked;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -20,6 +21,7 @@ use crate::api::abide::describe::{
 };
 use crate::body::{JsonBody, SINGLE};
 use crate::caller::{By, WebhooksWrite};
+use crate::idempotency::Repeatable;
 use crate::input::{Fields, FromField, Name, Text, one_of};
 use crate::problem::ProblemKind;
 use crate::router::Shared;
@@ -142,9 +144,22 @@ pub(crate) async fn handler(
         let estimate = EstimateObject { progress: estimate.progress.into(), at_least };
         return ok(&AskedJob { job: None, created: Created(false), estimate: Some(estimate) });
     }
-    let asked = jobs.create(&by.caller, &plan, now).await?;
+    told(jobs.create(&by.once::<Begun>(&body), &plan, now).await?)
+}
+
+fn told(asked: Asked) -> Answer {
     let created = Created(matches!(asked, Asked::Created(_)));
     ok(&AskedJob { job: Some(asked.into_job().into()), created, estimate: None })
+}
+
+enum Begun {}
+
+impl Repeatable for Begun {
+    type Result = Asked;
+
+    fn answer(asked: &Asked) -> Response {
+        told(asked.clone()).into_response()
+    }
 }
 
 fn wish(fields: &mut Fields<'_>) -> Option<Wish> {

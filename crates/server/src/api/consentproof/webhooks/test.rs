@@ -63,12 +63,13 @@ pub(crate) async fn handler(
     OptionalBody(body, _share): OptionalBody,
 ) -> Answer {
     let app = &shared.app;
+    let caller = by.each_time()?;
     let mut fields =
         body.as_ref().map_or_else(|| Ok(Fields::none()), |body| Fields::parse(body))?;
     let kind: Option<Kind> = fields.optional(TYPE);
     let kind = fields.finish(Some(kind))?;
     let webhook = find(app, &by.caller, id).await?;
-    let delivery = send_test(app, &by.caller, &webhook, kind.map(|Kind(kind)| kind)).await?;
+    let delivery = send_test(&shared, &caller, &webhook, kind.map(|Kind(kind)| kind)).await?;
     ok(TestObject::from(&delivery))
 }
 
