@@ -59,6 +59,11 @@ pub(crate) async fn ensure_usable(
     if has_keys && !note.exists() {
         return Ok(None);
     }
+    // Whoever deleted `default` and works in others does not want it back.
+    let is_left = organization.is_none() && !note.exists();
+    if is_left && accounts.organizations().await?.iter().any(|other| other.state.is_alive()) {
+        return Ok(None);
+    }
     // On disk before the key can be.
     write_durably(&note, b"")?;
     if organization.is_none() {

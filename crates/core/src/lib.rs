@@ -13,6 +13,7 @@ pub mod job;
 pub mod json;
 pub mod lane;
 pub mod once;
+pub mod organization;
 pub mod policy;
 pub mod rate;
 pub mod refusal;

@@ -1,5 +1,5 @@
-//! Housekeeping by the clock: permissions whose time has come, held rows whose endpoint is back, gauges, and what
-//! nobody has used for a while.
+//! Housekeeping by the clock: permissions whose time has come, organizations whose time to go has come, held rows whose
+//! endpoint is back, gauges, and what nobody has used for a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use abide_core::once::REMEMBERED_MILLIS;
 use abide_storage::StorageResult;
 use abide_storage::counts::FOLD_AFTER_MILLIS;
+use abide_storage::deletions::CarriedOut;
 use abide_storage::jobs::GONE_HELD_MILLIS;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -21,6 +22,10 @@ const CLEAN_EVERY: Duration = Duration::from_mins(1);
 /// Endpoints and organizations whose counts are folded in one transaction.
 const FOLD_PAGE: u32 = 20;
 
+/// How many rows of a deleted organization go in one transaction. Each can have several deliveries, and each of those
+/// several attempts; those who record decisions wait no longer than that takes.
+const ROWS_AT_ONCE: u32 = 50;
+
 /// Runs the housekeeping, for ever.
 pub(crate) async fn tick(hub: Arc<Hub>) {
     let mut tick = interval(hub.options.housekeeping_every);
@@ -34,6 +39,9 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
         hub.pulse.ticked(Loop::Clockwork);
         if let Err(why) = advance(&hub).await {
             tracing::warn!(%why, "permissions whose time has come could not be judged");
+        }
+        if let Err(why) = carry_out_deletions(&hub).await {
+            tracing::warn!(%why, "organizations whose time has come could not be deleted");
         }
         if is_time(&mut cleaned, CLEAN_EVERY)
             && let Err(why) = forget_calls(&hub).await
@@ -101,6 +109,23 @@ async fn advance(hub: &Hub) -> StorageResult<()> {
         tokio::task::yield_now().await;
     }
     Ok(())
+}
+
+/// Deletes what is left of organizations whose time has come, for one turn: what is left goes on in the next, so that
+/// everything else here keeps its time.
+async fn carry_out_deletions(hub: &Hub) -> StorageResult<()> {
+    let began = Instant::now();
+    loop {
+        let deletions = hub.storage.deletions();
+        if deletions.carry_out(ROWS_AT_ONCE, hub.clock.now()).await? == CarriedOut::Nothing {
+            return Ok(());
+        }
+        hub.pulse.ticked(Loop::Clockwork);
+        if began.elapsed() >= hub.options.housekeeping_every {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn forget_calls(hub: &Hub) -> StorageResult<()> {

@@ -161,8 +161,7 @@ impl Accounts for SqliteStore {
         patch: OrganizationPatch,
         now: Timestamp,
     ) -> StorageResult<Organization> {
-        let by = *by;
-        self.write(256, move |tx| organizations::change(tx, &by, &patch, now)).await
+        self.act(by, 256, now, move |tx, by| organizations::change(tx, by, &patch, now)).await
     }
 
     async fn note_key_use(&self, key: KeyId, now: Timestamp) -> StorageResult<()> {
@@ -235,7 +234,7 @@ impl Accounts for SqliteStore {
     }
 
     async fn revoke_key(&self, by: &Caller, key: KeyId, now: Timestamp) -> StorageResult<ApiKey> {
-        self.act(by, 64, now, move |tx, by| {
+        self.act_in_any_state(by, 64, now, move |tx, by| {
             let stored = stored_key(tx.connection(), key)?
                 .filter(|stored| stored.organization == by.organization)
                 .ok_or(StorageError::Refused(Refusal::NotFound("the key")))?;

@@ -20,6 +20,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::counts::{AttemptCount, Tally};
 use crate::deliveries::{standing_of, stop_row, stopped};
 use crate::endpoints::{EndpointFacts, facts};
+use crate::keys::unless_destroyed;
 use crate::lanes::{self, Closed, Entered};
 use crate::ledger;
 use crate::people;
@@ -74,8 +75,9 @@ pub(crate) fn open(
     open: OpenAttempt,
     now: Timestamp,
 ) -> StorageResult<Opened> {
+    // One that is gone went with its organization.
     let Some(row) = load(tx, open.delivery)? else {
-        return Err(damaged("deliveries.delivery"));
+        return Ok(Opened::Moved(DeliveryState::Cancelled));
     };
     if !row.state.is_leased() || row.lease != Some(open.lease) {
         return Ok(Opened::Moved(row.state));
@@ -543,7 +545,7 @@ fn seal_answer(
     finished: &FinishedAttempt,
 ) -> StorageResult<Option<Vec<u8>>> {
     let Some(answer) = &finished.answer else { return Ok(None) };
-    let keys = tx.keys(row.organization)?;
+    let Some(keys) = unless_destroyed(tx.keys(row.organization))? else { return Ok(None) };
     let place = Place { table: "attempts", column: "answer", row: row.id.key() };
     Ok(match row.subject {
         Some(subject) => {

@@ -24,6 +24,7 @@ use rusqlite::OptionalExtension;
 
 use crate::SqliteStore;
 use crate::consent_search;
+use crate::keys::unless_destroyed;
 use crate::ledger::{self, ConsentRow, Taken};
 use crate::organizations::has_strict_purposes;
 use crate::people;
@@ -451,7 +452,7 @@ fn judge_again(
     row: ConsentRow,
     now: Timestamp,
 ) -> StorageResult<Option<Taken>> {
-    let keys = tx.keys(row.organization)?;
+    let Some(keys) = unless_destroyed(tx.keys(row.organization))? else { return Ok(None) };
     let Some(key) = people::key_of(tx.connection(), &keys, row.subject)? else { return Ok(None) };
     ledger::judge_again(tx, &key, row, now).map(Some)
 }

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
 use crate::attempts;
-use crate::endpoints::{EndpointFacts, facts};
+use crate::endpoints::{EndpointFacts, facts, facts_if_any};
 use crate::rows::{at, database, id, maybe_at};
 use crate::tx::Tx;
 use crate::writer::After;
@@ -306,9 +306,11 @@ pub(crate) fn stopped(endpoint: &EndpointFacts, standing: DeliveryId) -> Option<
         return Some(Stop::Cancel(reason));
     }
     match endpoint.state {
-        EndpointState::Active => None,
         EndpointState::Deleted => Some(Stop::Cancel(reason)),
-        EndpointState::Paused | EndpointState::Gone => Some(Stop::Hold(reason)),
+        _ if endpoint.is_running() => None,
+        EndpointState::Active | EndpointState::Paused | EndpointState::Gone => {
+            Some(Stop::Hold(endpoint.held_because()))
+        }
     }
 }
 
@@ -339,7 +341,8 @@ fn claim_parked(
     endpoint: EndpointId,
     limit: u32,
 ) -> StorageResult<Vec<Claimed>> {
-    let facts = facts(tx.connection(), endpoint)?;
+    // One that went with its organization has nothing parked.
+    let Some(facts) = facts_if_any(tx.connection(), endpoint)? else { return Ok(Vec::new()) };
     let mut claimed = Vec::new();
     // Rows that a stop cancelled leave the page short, so another one is read: a short answer means nothing is left.
     for _ in 0..PAGES_PER_CLAIM {
@@ -411,8 +414,11 @@ fn release_held(tx: &mut Tx<'_, '_>, limit: u32, now: Timestamp) -> StorageResul
         let left = i64::from(limit.saturating_sub(moved));
         // A stopped endpoint's rows stay held, but for those behind a line that cancelled them.
         let up_to = match facts.state {
-            EndpointState::Active | EndpointState::Deleted => i64::MAX,
-            EndpointState::Paused | EndpointState::Gone => facts.cancelled_through.key(),
+            EndpointState::Deleted => i64::MAX,
+            _ if facts.is_running() => i64::MAX,
+            EndpointState::Active | EndpointState::Paused | EndpointState::Gone => {
+                facts.cancelled_through.key()
+            }
         };
         let held: Vec<(DeliveryId, DeliveryId)> = tx
             .sql(
@@ -449,7 +455,7 @@ fn stop_parked(tx: &Tx<'_, '_>, limit: u32) -> StorageResult<u32> {
     let mut moved = 0;
     for endpoint in distinct_endpoints(tx.connection(), PARKED_ENDPOINTS)? {
         let facts = facts(tx.connection(), endpoint)?;
-        if facts.state == EndpointState::Active {
+        if facts.is_running() {
             continue;
         }
         let parked: Vec<(DeliveryId, DeliveryId)> = tx

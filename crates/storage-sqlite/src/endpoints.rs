@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use abide_core::access::{Actor, Caller};
+use abide_core::delivery::Reason;
 use abide_core::endpoint::{
     DeliveryRules, EndpointAuth, EndpointState, EventFilter, Overrides, ShownAuth, Source,
 };
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::SqliteStore;
 use crate::endpoint_secrets;
+use crate::keys::unless_destroyed;
 use crate::publish::publish_test;
 use crate::rows::{at, count, damaged, database, id, maybe_at, maybe_named, named, newest, news};
 use crate::tx::Tx;
@@ -33,12 +35,30 @@ pub(crate) struct EndpointFacts {
     pub(crate) organization: OrganizationId,
     pub(crate) events: EventFilter,
     pub(crate) state: EndpointState,
+    /// Its organization is being deleted: nothing is sent there, and everything waits.
+    pub(crate) is_suspended: bool,
     pub(crate) rules: DeliveryRules,
     pub(crate) version: u32,
     pub(crate) cancelled_through: DeliveryId,
 }
 
 impl EndpointFacts {
+    /// Whether something may be sent there now.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == EndpointState::Active && !self.is_suspended
+    }
+
+    /// Why what waits for it is held while it is not running.
+    pub(crate) fn held_because(&self) -> Reason {
+        match self.state {
+            _ if self.is_suspended => Reason::OrganizationDeleting,
+            EndpointState::Gone => Reason::EndpointGone,
+            EndpointState::Active | EndpointState::Paused | EndpointState::Deleted => {
+                Reason::EndpointPaused
+            }
+        }
+    }
+
     /// Whether an event of this kind makes a delivery to it now.
     pub(crate) fn queues(&self, kind: EventKind) -> bool {
         let takes = match self.state {
@@ -55,6 +75,7 @@ impl EndpointFacts {
             organization: id(row, "organization")?,
             events: named(row, "events", filter_of)?,
             state: named(row, "state", EndpointState::parse)?,
+            is_suspended: row.get("suspended")?,
             rules: DeliveryRules {
                 source: named(row, "source", Source::parse)?,
                 queue_while_stopped: row.get("queue_while_stopped")?,
@@ -94,6 +115,19 @@ pub(crate) fn facts(connection: &Connection, endpoint: EndpointId) -> StorageRes
     connection
         .prepare_cached("SELECT * FROM endpoints WHERE endpoint = ?")
         .and_then(|mut statement| statement.query_row([endpoint.key()], EndpointFacts::read))
+        .map_err(database)
+}
+
+/// [`facts`] for whoever can be late: `None` once the endpoint went with its organization.
+pub(crate) fn facts_if_any(
+    connection: &Connection,
+    endpoint: EndpointId,
+) -> StorageResult<Option<EndpointFacts>> {
+    connection
+        .prepare_cached("SELECT * FROM endpoints WHERE endpoint = ?")
+        .and_then(|mut statement| {
+            statement.query_row([endpoint.key()], EndpointFacts::read).optional()
+        })
         .map_err(database)
 }
 
@@ -422,7 +456,13 @@ impl Endpoints for SqliteStore {
                 })
                 .map_err(database)?;
             let Some((facts, dialect, url, auth, overrides)) = found else { return Ok(None) };
-            let keys = crate::keys::organization_keys(connection, shared, facts.organization)?;
+            let keys = crate::keys::organization_keys(connection, shared, facts.organization);
+            // Of a deleted organization there is nothing left to send, nor to sign with.
+            let Some(keys) = unless_destroyed(keys)? else { return Ok(None) };
+            let state = match facts.state {
+                EndpointState::Active if facts.is_suspended => EndpointState::Paused,
+                state => state,
+            };
             Ok(Some(SendingEndpoint {
                 id: endpoint,
                 organization: facts.organization,
@@ -431,7 +471,7 @@ impl Endpoints for SqliteStore {
                 secrets: endpoint_secrets::live(connection, &keys, endpoint, now)?,
                 auth: opened_auth(&keys, endpoint, auth)?,
                 overrides,
-                state: facts.state,
+                state,
                 rules: facts.rules,
                 version: facts.version,
                 cancelled_through: facts.cancelled_through,
@@ -480,8 +520,9 @@ impl Endpoints for SqliteStore {
 
     async fn gone(&self, endpoint: EndpointId, now: Timestamp) -> StorageResult<()> {
         self.write(64, move |tx| {
-            let facts = facts(tx.connection(), endpoint)?;
-            if facts.state != EndpointState::Active {
+            // The rows of a deleted organization go while its last attempts end.
+            let Some(facts) = facts_if_any(tx.connection(), endpoint)? else { return Ok(()) };
+            if !facts.is_running() {
                 return Ok(());
             }
             set_state(tx, endpoint, EndpointState::Gone, now)?;
@@ -602,7 +643,7 @@ fn set_state(
 }
 
 /// Bumps the set's version and the endpoint's, and sees that the engine hears of it.
-fn changed(
+pub(crate) fn changed(
     tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     endpoint: EndpointId,

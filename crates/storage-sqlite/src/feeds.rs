@@ -144,7 +144,7 @@ fn decisions_after(
     Ok(page)
 }
 
-fn decision_of(row: &Row<'_>) -> rusqlite::Result<ToldDecision> {
+pub(crate) fn decision_of(row: &Row<'_>) -> rusqlite::Result<ToldDecision> {
     let decision: DecisionId = id(row, "decision")?;
     Ok(ToldDecision {
         id: decision,

@@ -30,6 +30,25 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_, '_>, &Caller) -> StorageResult<T> + Send + 'static,
     {
+        self.act_in_any_state(by, bytes, now, move |tx, by| {
+            tx.must_be_active(by.organization)?;
+            work(tx, by)
+        })
+        .await
+    }
+
+    /// [`SqliteStore::act`] for what is allowed while the organization is being deleted, too.
+    pub(crate) async fn act_in_any_state<T, F>(
+        &self,
+        by: &Caller,
+        bytes: usize,
+        now: Timestamp,
+        mut work: F,
+    ) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_, '_>, &Caller) -> StorageResult<T> + Send + 'static,
+    {
         let by = *by;
         self.write(bytes, move |tx| {
             let Some(once) = &by.once else { return work(tx, &by) };

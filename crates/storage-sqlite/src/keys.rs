@@ -1,10 +1,11 @@
 //! Organization keys under master keys.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller};
 use abide_core::ids::OrganizationId;
+use abide_core::{Refusal, Timestamp};
 use abide_storage::keys::Rewrapped;
 use abide_storage::sealing::{
     MasterId, MasterKey, MasterKeys, OrganizationKeys, WrappedOrganizationKeys,
@@ -16,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
 use crate::rows::{damaged, database};
-use crate::shared::Shared;
+use crate::shared::{KnownKeys, Shared};
 use crate::writer::After;
 
 /// An organization's opened keys, from memory where they are known.
@@ -25,19 +26,51 @@ pub(crate) fn organization_keys(
     shared: &Shared,
     of: OrganizationId,
 ) -> StorageResult<Arc<OrganizationKeys>> {
-    if let Some(keys) = shared.organization_keys.read().get(&of) {
-        return Ok(Arc::clone(keys));
+    match shared.organization_keys.read().get(&of) {
+        Some(KnownKeys::Open(keys)) => return Ok(Arc::clone(keys)),
+        Some(KnownKeys::Destroyed) => return Err(destroyed()),
+        None => {}
     }
     let wrapped = connection
         .prepare_cached("SELECT * FROM organizations WHERE organization = ?")
-        .and_then(|mut statement| statement.query_row([of.key()], wrapped_of))
-        .map_err(database)?
-        .ok_or_else(|| damaged("organizations.master_id"))?;
+        .and_then(|mut statement| {
+            statement.query_row([of.key()], |row| {
+                let state: String = row.get("state")?;
+                Ok((state == "deleted", wrapped_of(row)?))
+            })
+        })
+        .map_err(database)?;
+    let wrapped = match wrapped {
+        (true, _) => return Err(destroyed()),
+        (false, wrapped) => wrapped.ok_or_else(|| damaged("organizations.master_id"))?,
+    };
     let keys = OrganizationKeys::unwrap(&shared.masters.read(), of.key(), &wrapped)
         .map_err(|_| damaged("organizations.wrapped_key"))?;
     let keys = Arc::new(keys);
-    shared.organization_keys.write().insert(of, Arc::clone(&keys));
-    Ok(keys)
+    // What was read before the keys were destroyed is not remembered after it.
+    match shared.organization_keys.write().entry(of) {
+        Entry::Occupied(known) if matches!(known.get(), KnownKeys::Destroyed) => Err(destroyed()),
+        Entry::Occupied(_) => Ok(keys),
+        Entry::Vacant(place) => {
+            place.insert(KnownKeys::Open(Arc::clone(&keys)));
+            Ok(keys)
+        }
+    }
+}
+
+/// The keys of an organization, for work that nobody asked for: `None` once they were destroyed.
+pub(crate) fn unless_destroyed(
+    keys: StorageResult<Arc<OrganizationKeys>>,
+) -> StorageResult<Option<Arc<OrganizationKeys>>> {
+    match keys {
+        Ok(keys) => Ok(Some(keys)),
+        Err(StorageError::Refused(Refusal::NotFound(_))) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn destroyed() -> StorageError {
+    StorageError::Refused(Refusal::NotFound("the organization"))
 }
 
 fn wrapped_of(row: &Row<'_>) -> rusqlite::Result<Option<WrappedOrganizationKeys>> {
@@ -98,7 +131,9 @@ pub(crate) fn compare_masters<'a>(
 
 fn in_use(connection: &Connection) -> StorageResult<Vec<String>> {
     connection
-        .prepare_cached("SELECT DISTINCT master_id FROM organizations ORDER BY master_id")
+        .prepare_cached(
+            "SELECT DISTINCT master_id FROM organizations WHERE state != 'deleted' ORDER BY master_id",
+        )
         .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
         .map_err(database)
 }
@@ -129,7 +164,10 @@ impl Keys for SqliteStore {
             let masters = shared.masters.read();
             let current = masters.current().id().to_string();
             let page: Vec<(i64, Option<WrappedOrganizationKeys>)> = tx
-                .sql("SELECT * FROM organizations WHERE master_id != ? ORDER BY organization LIMIT ?")?
+                .sql(
+                    "SELECT * FROM organizations WHERE master_id != ? AND state != 'deleted' \
+                     ORDER BY organization LIMIT ?",
+                )?
                 .query_map(params![current, limit.saturating_add(1)], |row| {
                     Ok((row.get("organization")?, wrapped_of(row)?))
                 })

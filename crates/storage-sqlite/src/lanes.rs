@@ -2,7 +2,6 @@
 
 use abide_core::Timestamp;
 use abide_core::delivery::Reason;
-use abide_core::endpoint::EndpointState;
 use abide_core::ids::{DeliveryId, EndpointId, EventId, Id, SubjectId};
 use abide_core::lane::{AttemptEnd, AttemptId, Entry, Lane, OpenAttempt};
 use abide_storage::StorageResult;
@@ -276,12 +275,8 @@ fn send_again(
         .query_row([event.key()], |row| id(row, "organization"))
         .map_err(database)?;
     let told = DeliveryOf { organization, event, subject: Some(subject) };
-    let start = if endpoint.state == EndpointState::Active {
-        Start::Pending
-    } else {
-        let is_gone = endpoint.state == EndpointState::Gone;
-        Start::Held(if is_gone { Reason::EndpointGone } else { Reason::EndpointPaused })
-    };
+    let start =
+        if endpoint.is_running() { Start::Pending } else { Start::Held(endpoint.held_because()) };
     insert_delivery(tx, &told, endpoint.id, delivery, start, now)?;
     tx.sql("UPDATE deliveries SET repeats = 1 WHERE delivery = ?")?
         .execute([delivery.key()])

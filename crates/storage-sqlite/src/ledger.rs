@@ -11,6 +11,7 @@ use abide_core::ids::{ConsentId, DecisionId, OrganizationId, PolicyId, PurposeId
 use abide_core::json::JsonObject;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::StorageResult;
+use abide_storage::exports::SaidWithDecision;
 use abide_storage::sealing::{OrganizationKeys, Place, SealingKey};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use serde::{Deserialize, Serialize};
@@ -324,6 +325,24 @@ pub(crate) fn decided(tx: &Tx<'_, '_>, decision: DecisionId) -> StorageResult<Pe
 
 fn opened(key: &SealingKey, decision: DecisionId, sealed: &[u8]) -> StorageResult<Vec<u8>> {
     key.open(&decision_place(decision), sealed).map_err(|_| damaged("decisions.sealed"))
+}
+
+/// The reference of the person who took a decision, as it was recorded, and what was said with it; with their key in
+/// hand.
+pub(crate) fn said_in(
+    key: &SealingKey,
+    decision: DecisionId,
+    sealed: &[u8],
+) -> StorageResult<(String, SaidWithDecision)> {
+    let opened = opened(key, decision, sealed)?;
+    let canonical = canonical(&opened)?;
+    let said = SaidWithDecision {
+        email: canonical.email.map(std::borrow::Cow::into_owned),
+        metadata: canonical.metadata,
+        ip_address: canonical.ip_address.map(std::borrow::Cow::into_owned),
+        consent_hash: canonical.consent_hash.into_owned(),
+    };
+    Ok((canonical.reference.into_owned(), said))
 }
 
 /// The reference of the person who took a decision, as it was recorded, with their key in hand.

@@ -10,11 +10,13 @@ mod checkpoint;
 mod consent_search;
 mod consents;
 mod counts;
+mod deletions;
 mod deliveries;
 mod delivery_log;
 mod endpoint_secrets;
 mod endpoints;
 mod examine;
+mod exports;
 mod feeds;
 mod history;
 mod idempotency;
@@ -46,9 +48,9 @@ mod writer;
 use std::sync::Arc;
 
 use abide_storage::{
-    Accounts, Committed, Consents, Counts, Deliveries, DeliveryLog, Doorbell, Endpoints, Feeds,
-    History, Idempotency, Jobs, Keys, Leases, Metrics, Policies, Purposes, Room, Storage,
-    StorageResult, Subjects, Users,
+    Accounts, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
+    Exports, Feeds, History, Idempotency, Jobs, Keys, Leases, Metrics, Policies, Purposes, Room,
+    Storage, StorageResult, Subjects, Users,
 };
 use rusqlite::Connection;
 
@@ -130,11 +132,19 @@ impl Storage for SqliteStore {
         self
     }
 
+    fn deletions(&self) -> &dyn Deletions {
+        self
+    }
+
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }
 
     fn endpoints(&self) -> &dyn Endpoints {
+        self
+    }
+
+    fn exports(&self) -> &dyn Exports {
         self
     }
 

@@ -12,6 +12,7 @@ pub(crate) const EACH: &[(&str, &str)] = &[
     ("0005_history.sql", include_str!("../migrations/0005_history.sql")),
     ("0006_accounts.sql", include_str!("../migrations/0006_accounts.sql")),
     ("0007_key_limits.sql", include_str!("../migrations/0007_key_limits.sql")),
+    ("0008_organizations.sql", include_str!("../migrations/0008_organizations.sql")),
 ];
 
 /// Why a store cannot be brought to this version.

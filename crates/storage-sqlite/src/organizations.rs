@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use abide_core::access::Caller;
 use abide_core::ids::{Id, Organization as OrganizationKind, OrganizationId};
+use abide_core::organization::OrganizationState;
 use abide_core::policy::text_field;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::accounts::{ApiKey, NewOrganization, Organization, OrganizationPatch};
@@ -12,7 +13,7 @@ use abide_storage::{StorageError, StorageResult};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::accounts::insert_key;
-use crate::rows::{at, database, id};
+use crate::rows::{at, database, id, named};
 use crate::tx::Tx;
 use crate::writer::refused;
 
@@ -22,10 +23,22 @@ const NAME_LIMIT: usize = 100;
 pub(crate) fn of_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
         id: id(row, "organization")?,
-        uri: row.get("uri")?,
+        uri: row.get::<_, Option<String>>("former_uri")?.map_or_else(|| row.get("uri"), Ok)?,
         name: row.get("name")?,
         strict_purposes: row.get("strict_purposes")?,
+        state: state_of(row)?,
         created_at: at(row, "created_at")?,
+    })
+}
+
+fn state_of(row: &Row<'_>) -> rusqlite::Result<OrganizationState> {
+    let state = named(row, "state", |text| {
+        OrganizationState::NAMES.into_iter().find(|name| *name == text)
+    })?;
+    Ok(match state {
+        "deleting" => OrganizationState::Deleting { deletes_at: at(row, "deletes_at")? },
+        "deleted" => OrganizationState::Deleted { deleted_at: at(row, "deleted_at")? },
+        _ => OrganizationState::Active,
     })
 }
 
@@ -98,6 +111,7 @@ pub(crate) fn insert(
         uri: uri.to_owned(),
         name: name.map(str::to_owned),
         strict_purposes: false,
+        state: OrganizationState::Active,
         created_at: now,
     })
 }

@@ -18,7 +18,7 @@ use crate::rows::{at, count, database, id, maybe_at, named};
 use crate::tx::Tx;
 use crate::writer::refused;
 
-fn policy_of(row: &Row<'_>) -> rusqlite::Result<Policy> {
+pub(crate) fn policy_of(row: &Row<'_>) -> rusqlite::Result<Policy> {
     Ok(Policy {
         id: id(row, "policy")?,
         policy_type: named(row, "policy_type", PolicyType::parse)?,

@@ -6,7 +6,7 @@ use abide_core::Timestamp;
 use abide_core::consent::batch::{BATCH_EVENT_LIMIT, split_batch};
 use abide_core::consent::{ConsentView, PermissionState};
 use abide_core::delivery::{DeliveryState, Reason, Run};
-use abide_core::endpoint::{EndpointState, Source};
+use abide_core::endpoint::Source;
 use abide_core::event::{BatchView, Event, EventBody, EventKind, RENDER_VERSION};
 use abide_core::ids::{
     BatchId, Delivery, DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, SubjectId,
@@ -210,7 +210,7 @@ fn fan_out(
     if wanting.is_empty() {
         return Ok(());
     }
-    let live = wanting.iter().filter(|endpoint| endpoint.state == EndpointState::Active).count();
+    let live = wanting.iter().filter(|endpoint| endpoint.is_running()).count();
     let engine = tx.shared.engine.load_full();
     let slot =
         engine.as_ref().filter(|_| live > 0).and_then(|engine| engine.0.reserve(live, bytes));
@@ -220,13 +220,10 @@ fn fan_out(
         DeliveryOf { organization: event.organization, event: event.id, subject: event.subject };
     for endpoint in wanting {
         let delivery = tx.id::<Delivery>(now);
-        let start = match (endpoint.state, lease) {
-            (EndpointState::Active, Some(lease)) => Start::Hot(lease),
-            (EndpointState::Active, None) => Start::Pending,
-            (EndpointState::Gone, _) => Start::Held(Reason::EndpointGone),
-            (EndpointState::Paused | EndpointState::Deleted, _) => {
-                Start::Held(Reason::EndpointPaused)
-            }
+        let start = match lease {
+            _ if !endpoint.is_running() => Start::Held(endpoint.held_because()),
+            Some(lease) => Start::Hot(lease),
+            None => Start::Pending,
         };
         insert_delivery(tx, &of, endpoint.id, delivery, start, now)?;
         if matches!(start, Start::Hot(_)) {

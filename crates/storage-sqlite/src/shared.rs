@@ -23,8 +23,9 @@ pub(crate) struct Shared {
     pub(crate) ids: IdSource,
     pub(crate) chance: Arc<dyn Chance>,
     pub(crate) masters: RwLock<MasterKeys>,
-    /// Opened organization keys. They never change while the process lives: re-wrapping leaves them as they are.
-    pub(crate) organization_keys: RwLock<HashMap<OrganizationId, Arc<OrganizationKeys>>>,
+    /// Opened organization keys. They never change while the process lives: re-wrapping leaves them as they are, and one
+    /// that is destroyed is never used again.
+    pub(crate) organization_keys: RwLock<HashMap<OrganizationId, KnownKeys>>,
     /// Keys by id, for authentication from memory. Bounded by the number of keys that exist.
     pub(crate) api_keys: RwLock<HashMap<KeyId, Arc<ApiKey>>>,
     /// Counts revocations: what was read before one is not remembered after it.
@@ -40,6 +41,14 @@ pub(crate) struct Shared {
     pub(crate) passed_by: parking_lot::Mutex<Option<PassedBy>>,
 }
 
+/// What is known of an organization's keys.
+pub(crate) enum KnownKeys {
+    /// They are open.
+    Open(Arc<OrganizationKeys>),
+    /// They were destroyed: whoever read them before keeps them no longer than their call takes.
+    Destroyed,
+}
+
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
@@ -47,6 +56,16 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// An organization's keys were destroyed, durably: nothing here opens anything of it any more.
+    pub(crate) fn organization_gone(&self, organization: OrganizationId) {
+        self.organization_keys.write().insert(organization, KnownKeys::Destroyed);
+        let mut known = self.api_keys.write();
+        self.revocations.fetch_add(1, Ordering::Release);
+        known.retain(|_, key| key.organization != organization);
+        drop(known);
+        self.key_wiped();
+    }
+
     /// A key was wiped, durably.
     pub(crate) fn key_wiped(&self) {
         self.wiped.store(true, Ordering::Release);

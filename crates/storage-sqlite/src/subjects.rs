@@ -21,7 +21,7 @@ use crate::writer::After;
 impl Subjects for SqliteStore {
     async fn erase(&self, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased> {
         let reference = reference.to_owned();
-        self.act(by, 256, now, move |tx, by| erase(tx, by, &reference, now)).await
+        self.act_in_any_state(by, 256, now, move |tx, by| erase(tx, by, &reference, now)).await
     }
 
     async fn erased_since(&self, cursor: i64, limit: u32) -> StorageResult<(i64, Vec<SubjectId>)> {

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use abide_core::Timestamp;
 use abide_core::access::Caller;
 use abide_core::ids::{
     AuditEntry, EndpointId, Id, Kind, OrganizationId, PolicyId, PurposeId, SubjectId,
 };
+use abide_core::organization::OrganizationState;
 use abide_core::shell::draw;
+use abide_core::{Refusal, Timestamp};
 use abide_storage::sealing::{OrganizationKeys, SubjectKey};
 use abide_storage::{StorageError, StorageResult};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -40,6 +41,8 @@ pub(crate) struct Caches {
     /// The newest row of counts of each owner.
     pub(crate) counts: Recent<i64, CountRow>,
     pub(crate) organizations: HashMap<OrganizationId, Arc<OrganizationKeys>>,
+    /// Where organizations stand.
+    pub(crate) standings: HashMap<OrganizationId, OrganizationState>,
     /// Which organizations refuse decisions for unknown purposes.
     pub(crate) strict_purposes: HashMap<OrganizationId, bool>,
 }
@@ -152,6 +155,20 @@ impl<'a, 'c> Tx<'a, 'c> {
         let keys = crate::keys::organization_keys(self.connection(), self.shared, of)?;
         self.caches.organizations.insert(of, Arc::clone(&keys));
         Ok(keys)
+    }
+
+    /// Refuses what may not be done in an organization that is being deleted. Looked up once for each.
+    pub(crate) fn must_be_active(&mut self, of: OrganizationId) -> StorageResult<()> {
+        let standing = match self.caches.standings.get(&of) {
+            Some(standing) => *standing,
+            None => {
+                let found = crate::organizations::by_id(self.connection(), of)?;
+                let found = found.ok_or(Refusal::NotFound("the organization"))?;
+                self.caches.standings.insert(of, found.state);
+                found.state
+            }
+        };
+        Ok(standing.must_be_active()?)
     }
 
     /// The next number in the decision feed.

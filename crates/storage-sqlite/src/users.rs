@@ -318,7 +318,7 @@ impl Users for SqliteStore {
     }
 
     async fn disable(&self, by: &Caller, user: UserId, now: Timestamp) -> StorageResult<User> {
-        self.act(by, 64, now, move |tx, by| {
+        self.act_in_any_state(by, 64, now, move |tx, by| {
             let found = existing(tx, by, user)?.user;
             if found.state == UserState::Disabled {
                 return Ok(found);
@@ -430,7 +430,7 @@ impl Users for SqliteStore {
         session: NewSession,
         now: Timestamp,
     ) -> StorageResult<SessionId> {
-        self.act(by, 512, now, move |tx, by| {
+        self.act_in_any_state(by, 512, now, move |tx, by| {
             let found = existing(tx, by, user)?;
             if found.user.state != UserState::Active || found.password.as_ref() != Some(&verified) {
                 return refused(Refusal::NotFound("the user"));
@@ -496,7 +496,7 @@ impl Users for SqliteStore {
         session: SessionId,
         now: Timestamp,
     ) -> StorageResult<()> {
-        self.act(by, 64, now, move |tx, by| {
+        self.act_in_any_state(by, 64, now, move |tx, by| {
             existing(tx, by, user)?;
             let ended = tx
                 .sql("DELETE FROM sessions WHERE session = ? AND user_id = ?")?
@@ -511,7 +511,7 @@ impl Users for SqliteStore {
     }
 
     async fn end_sessions(&self, by: &Caller, user: UserId, now: Timestamp) -> StorageResult<u32> {
-        self.act(by, 64, now, move |tx, by| {
+        self.act_in_any_state(by, 64, now, move |tx, by| {
             existing(tx, by, user)?;
             let ended = sessions::end_all(tx, user)?;
             if ended > 0 {
@@ -531,7 +531,7 @@ impl Users for SqliteStore {
         keep: SessionId,
         now: Timestamp,
     ) -> StorageResult<()> {
-        self.act(by, 512, now, move |tx, by| {
+        self.act_in_any_state(by, 512, now, move |tx, by| {
             let found = existing(tx, by, user)?;
             if found.password.as_ref() != Some(&verified) {
                 return refused(Refusal::NotFound("the password"));

@@ -76,6 +76,13 @@ conforms! {
         p24_deliveries_are_listed_by_page,
         p24_a_stop_shows_in_lists_at_once,
         p24_a_delivery_is_shown_whole;
+    deletions:
+        i13_a_deletion_is_asked_for_and_taken_back,
+        nothing_is_written_while_deleting,
+        deliveries_wait_for_a_restoration,
+        i11_a_deleted_organization_is_unreadable_and_goes,
+        a_freed_name_is_taken_again,
+        late_work_of_a_deleted_organization_harms_nobody;
     deliveries:
         hot_rows_are_handed_over_with_their_event,
         lost_rows_are_found_again,
@@ -112,6 +119,9 @@ conforms! {
         credentials_stay_with_their_host,
         live_secrets_are_bounded,
         the_engine_hears_of_changes;
+    exports:
+        an_export_tells_all_that_was_said,
+        i13_exports_are_apart;
     feeds:
         events_are_read_in_pages,
         events_are_filtered_by_kind,

@@ -3,6 +3,7 @@
 use abide_core::Timestamp;
 use abide_core::access::{Caller, Scope};
 use abide_core::ids::{KeyId, OrganizationId};
+use abide_core::organization::OrganizationState;
 use abide_core::rate::RateLimit;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -16,12 +17,15 @@ use crate::sealing::SecretHash;
 pub struct Organization {
     /// Its id.
     pub id: OrganizationId,
-    /// Its short name in addresses and on the command line: lower-case letters, digits and `-`, 1 to 63 characters.
+    /// Its short name in addresses and on the command line: lower-case letters, digits and `-`, 1 to 63 characters. Of a
+    /// deleted one, the name it had: by then it is free for another.
     pub uri: String,
     /// What people are shown, where somebody set it.
     pub name: Option<String>,
     /// Whether a decision for a purpose that nobody created is refused; else it creates the purpose.
     pub strict_purposes: bool,
+    /// Where it stands.
+    pub state: OrganizationState,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -94,13 +98,14 @@ pub trait Accounts: Send + Sync {
     /// Creates an organization with its keys; a second one with the same `uri` is a conflict.
     async fn create_organization(&self, uri: &str, now: Timestamp) -> StorageResult<Organization>;
 
-    /// The organization of that short name.
+    /// The organization of that short name; none where it was deleted.
     async fn organization(&self, uri: &str) -> StorageResult<Option<Organization>>;
 
-    /// Every organization, oldest first. For the command line.
+    /// Every organization, oldest first, the marks of deleted ones included. For the command line.
     async fn organizations(&self) -> StorageResult<Vec<Organization>>;
 
-    /// Organizations behind `after`, oldest first, at most `limit`. For whoever runs the installation.
+    /// Organizations behind `after`, oldest first, at most `limit`, the marks of deleted ones included. For whoever runs
+    /// the installation.
     async fn organizations_after(
         &self,
         after: Option<OrganizationId>,

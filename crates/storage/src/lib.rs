@@ -16,10 +16,12 @@ pub mod consent_search;
 pub mod consents;
 pub mod counts;
 pub mod credential;
+pub mod deletions;
 pub mod deliveries;
 pub mod delivery_log;
 pub mod endpoints;
 pub mod error;
+pub mod exports;
 pub mod feeds;
 pub mod history;
 pub mod id_source;
@@ -43,10 +45,12 @@ pub use accounts::Accounts;
 pub use consents::Consents;
 pub use counts::Counts;
 pub use credential::{ApiCredential, KeySecret, Presented};
+pub use deletions::Deletions;
 pub use deliveries::Deliveries;
 pub use delivery_log::DeliveryLog;
 pub use endpoints::Endpoints;
 pub use error::{StorageError, StorageResult};
+pub use exports::Exports;
 pub use feeds::Feeds;
 pub use history::History;
 pub use id_source::IdSource;
@@ -72,10 +76,14 @@ pub trait Storage: Send + Sync {
     fn counts(&self) -> &dyn Counts;
     /// Deliveries as their owner looks through them.
     fn delivery_log(&self) -> &dyn DeliveryLog;
+    /// Deletions of organizations.
+    fn deletions(&self) -> &dyn Deletions;
     /// Deliveries, as the engine works on them.
     fn deliveries(&self) -> &dyn Deliveries;
     /// Endpoints.
     fn endpoints(&self) -> &dyn Endpoints;
+    /// What an export reads.
+    fn exports(&self) -> &dyn Exports;
     /// The feeds as their readers get them, and the audit log by cursor.
     fn feeds(&self) -> &dyn Feeds;
     /// What happened: feeds, deliveries with their attempts, the audit log.

@@ -17,6 +17,8 @@ pub(crate) use settings::ApiSettings;
 
 /// Longer than the server takes for anything.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Longer than any answer takes that comes piece by piece.
+const LONG: Duration = Duration::from_hours(24);
 /// Where the API is on the server.
 const BASE: &str = "/abide/v1/";
 
@@ -54,6 +56,19 @@ impl Api {
     /// Deletes something.
     pub(crate) async fn delete(&self, path: &[&str]) -> anyhow::Result<Value> {
         self.call(Method::DELETE, path, &[], None).await
+    }
+
+    /// Begins to read something long: it may take as long as it wishes, while something comes.
+    pub(crate) async fn open(&self, path: &[&str]) -> anyhow::Result<Long> {
+        let lost = |error: reqwest::Error| self.no_answer(&error, Wish::Read);
+        let request = self.client.get(self.url(path, &[])?).bearer_auth(&self.key);
+        let answer = request.timeout(LONG).send().await.map_err(lost)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(Long { answer, server: self.server.clone() });
+        }
+        let bytes = answer.bytes().await.map_err(lost)?;
+        Err(problem::of(status, &bytes, &self.server))
     }
 
     async fn call(
@@ -111,6 +126,25 @@ impl Api {
                 "no answer from {server}: {why}. Is the server running there? Say with --url where it is"
             ),
         })
+    }
+}
+
+/// A long answer, piece by piece.
+pub(crate) struct Long {
+    answer: reqwest::Response,
+    server: Url,
+}
+
+impl Long {
+    /// The next piece; `None` at its end.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
+        let server = &self.server;
+        let broken =
+            |why: String| Unavailable(format!("the answer from {server} broke off: {why}"));
+        let piece = tokio::time::timeout(PATIENCE, self.answer.chunk()).await;
+        let piece = piece.map_err(|_| broken("nothing came for 30 seconds".to_owned()))?;
+        let piece = piece.map_err(|error| broken(outgoing::why(&error)))?;
+        Ok(piece.map(|piece| piece.to_vec()))
     }
 }
 

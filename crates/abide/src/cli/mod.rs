@@ -7,11 +7,13 @@ mod demo;
 mod doctor;
 mod endpoints;
 mod events;
+mod export;
 mod format;
 mod jobs;
 mod keys;
 mod listen;
 mod master_key;
+mod organizations;
 mod paging;
 mod serve;
 mod shown;
@@ -68,6 +70,11 @@ enum Command {
     /// The keys that everything at rest is sealed under
     #[command(subcommand)]
     MasterKey(master_key::Command),
+    /// Export an organization of a running server into a file
+    Export(export::Options),
+    /// The organizations of this installation
+    #[command(subcommand)]
+    Organizations(organizations::Command),
     /// People
     #[command(subcommand)]
     Subjects(subjects::Command),
@@ -95,6 +102,8 @@ impl Cli {
             }
             Command::Keys(command) => quietly(keys::run(command)).await,
             Command::MasterKey(command) => quietly(master_key::run(command)).await,
+            Command::Organizations(command) => quietly(organizations::run(command)).await,
+            Command::Export(options) => quietly(export::run(options)).await,
             Command::Subjects(command) => quietly(subjects::run(command)).await,
             Command::Users(command) => quietly(users::run(command)).await,
         }

@@ -6,6 +6,7 @@
 
 mod keys;
 mod master_keys;
+mod organizations;
 mod subjects;
 mod users;
 
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use keys::{KeyFacts, MintedKey};
 pub(crate) use master_keys::MasterKeyFacts;
+pub(crate) use organizations::OrganizationFacts;
 pub(crate) use users::{UserFacts, UserLink};
 
 /// The organization every first start makes.
@@ -82,6 +84,22 @@ pub(crate) enum Operation {
     },
     /// The master keys.
     ListMasterKeys,
+    /// Every organization.
+    ListOrganizations,
+    /// An organization that goes after some days.
+    DeleteOrganization {
+        /// Which, by its short name.
+        organization: String,
+        /// The short name once more.
+        confirm: String,
+        /// For how many days it can be restored.
+        grace_days: u32,
+    },
+    /// An organization that does not go after all.
+    RestoreOrganization {
+        /// Which, by its short name.
+        organization: String,
+    },
     /// A person, erased.
     EraseSubject {
         /// Whose person, by the organization's short name.
@@ -163,6 +181,13 @@ pub(crate) enum Done {
         /// The keys.
         keys: Vec<MasterKeyFacts>,
     },
+    /// Oldest first.
+    Organizations {
+        /// The organizations.
+        organizations: Vec<OrganizationFacts>,
+    },
+    /// The organization as it now is.
+    OrganizationChanged(OrganizationFacts),
     /// The person is erased.
     SubjectErased {
         /// The mark that stays of them.
@@ -206,6 +231,18 @@ pub(crate) async fn run(operation: Operation, ground: &Ground) -> anyhow::Result
         }
         Operation::ListMasterKeys => {
             Ok(Done::MasterKeys { keys: master_keys::list(ground).await? })
+        }
+        Operation::ListOrganizations => {
+            Ok(Done::Organizations { organizations: organizations::list(ground).await? })
+        }
+        Operation::DeleteOrganization { organization, confirm, grace_days } => {
+            let by = ground.operator_of(&organization).await?;
+            let asked = organizations::delete(ground, &by, &confirm, grace_days).await?;
+            Ok(Done::OrganizationChanged(asked))
+        }
+        Operation::RestoreOrganization { organization } => {
+            let by = ground.operator_of(&organization).await?;
+            organizations::restore(ground, &by).await.map(Done::OrganizationChanged)
         }
         Operation::EraseSubject { organization, reference } => {
             let by = ground.operator_of(&organization).await?;

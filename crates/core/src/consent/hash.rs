@@ -1,6 +1,6 @@
 //! Hashes of decisions: the one anyone can recompute (P35), and the salted commitment of the ledger.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 
 use crate::Timestamp;
 use crate::ids::PolicyId;
@@ -70,7 +70,7 @@ fn hashed_text(
 /// The ledger's commitment to a decision: SHA-256 over salt and canonical bytes. Without the salt, which lies
 /// under the subject's key, it says nothing about the person, so it may outlive their erasure.
 pub fn commitment(salt: &[u8; 16], canonical: &[u8]) -> [u8; 32] {
-    let mut context = aws_lc_rs::digest::Context::new(&SHA256);
+    let mut context = Context::new(&SHA256);
     context.update(salt);
     context.update(canonical);
     sized(context.finish().as_ref())
@@ -79,6 +79,28 @@ pub fn commitment(salt: &[u8; 16], canonical: &[u8]) -> [u8; 32] {
 /// SHA-256 of some bytes.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     sized(digest(&SHA256, bytes).as_ref())
+}
+
+/// SHA-256 of bytes that come one after the other and are never all at hand.
+#[derive(Clone)]
+pub struct RunningSha256(Context);
+
+impl Default for RunningSha256 {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl RunningSha256 {
+    /// Takes the next bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash over all of them.
+    pub fn finish(self) -> [u8; 32] {
+        sized(self.0.finish().as_ref())
+    }
 }
 
 /// `sha256:` and hex of some bytes.

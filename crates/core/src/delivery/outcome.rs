@@ -33,6 +33,8 @@ pub enum Reason {
     EndpointGone,
     /// The endpoint was deleted.
     EndpointDeleted,
+    /// The organization is being deleted, and sends nothing.
+    OrganizationDeleting,
     /// A newer delivery carries the state.
     NewerState,
     /// The person was erased.
@@ -49,13 +51,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AttemptsUsedUp,
         Self::Refused,
         Self::NothingToDo,
         Self::EndpointPaused,
         Self::EndpointGone,
         Self::EndpointDeleted,
+        Self::OrganizationDeleting,
         Self::NewerState,
         Self::SubjectErased,
         Self::DiscardedByHand,
@@ -73,6 +76,7 @@ impl Reason {
             Self::EndpointPaused => "endpoint_paused",
             Self::EndpointGone => "endpoint_gone",
             Self::EndpointDeleted => "endpoint_deleted",
+            Self::OrganizationDeleting => "organization_deleting",
             Self::NewerState => "newer_state",
             Self::SubjectErased => "subject_erased",
             Self::DiscardedByHand => "discarded_by_hand",

@@ -114,6 +114,12 @@ impl Storage for Faulty {
     fn delivery_log(&self) -> &dyn DeliveryLog {
         self.store.delivery_log()
     }
+    fn deletions(&self) -> &dyn abide_storage::Deletions {
+        self.store.deletions()
+    }
+    fn exports(&self) -> &dyn abide_storage::Exports {
+        self.store.exports()
+    }
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }

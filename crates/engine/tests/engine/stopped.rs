@@ -70,6 +70,50 @@ async fn a_deactivated_webhook_cancels_what_waits() {
     assert_eq!(world.deliveries().await.len(), 6, "an inactive webhook queues nothing");
 }
 
+/// I2, I11: an organization that is being deleted is sent nothing, whatever its dialect does with what waits; restored it
+/// goes on; and once its time has come, everything of it goes by itself, also beside attempts that do not end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_organization_gets_nothing_and_goes() {
+    let world = World::new().await;
+    let receiver = Receiver::start(vec![hanging(), hanging(), good()]).await;
+    world.endpoint(&ConsentProof, &receiver).await;
+    for n in 0..6 {
+        world.record(&format!("person {n}"), "marketing").await;
+    }
+    requests(&receiver, 2).await;
+    let organization = world.store.accounts().organization_of(world.by.organization);
+    let uri = organization.await.unwrap().unwrap().uri;
+    let deletions = world.store.deletions();
+    deletions.ask(&world.by, &uri, 1, world.clock.now()).await.unwrap();
+    let all = world
+        .until("held", |all| all[2..].iter().all(|one| one.state == DeliveryState::Held))
+        .await;
+    assert!(all[2..].iter().all(|one| one.reason == Some(Reason::OrganizationDeleting)));
+    assert_eq!(receiver.requests().len(), 2);
+
+    deletions.restore(&world.by, world.clock.now()).await.unwrap();
+    world
+        .until("released", |all| {
+            all.iter()
+                .all(|one| one.state == DeliveryState::Claimed || one.state == DeliveryState::Hot)
+        })
+        .await;
+
+    deletions.ask(&world.by, &uri, 0, world.clock.now()).await.unwrap();
+    let history = world.store.history();
+    for _ in 0..1_000 {
+        let deeds = history.audit(world.by.organization, 1).await.unwrap();
+        if deeds[0].action == "organization.empty" {
+            assert!(history.events(world.by.organization, 0, 9).await.unwrap().is_empty());
+            assert_eq!(receiver.requests().len(), 2, "something was sent");
+            assert_eq!(world.engine.is_alive(), Ok(()));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it was not emptied");
+}
+
 /// I2: an endpoint whose receiver answers that it is gone stops, and what waits for it is held.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gone_endpoint_stops_and_holds() {

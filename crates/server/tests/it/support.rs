@@ -274,6 +274,12 @@ impl World {
         self.store.attach(engine.clone(), engine);
     }
 
+    /// Takes the deletion of our organization back, if there is one.
+    pub(crate) async fn restore(&self) {
+        let by = Caller::new(self.us.id, Actor::Operator);
+        self.store.deletions().restore(&by, self.clock.now()).await.unwrap();
+    }
+
     /// A word that no other call gets.
     pub(crate) fn chance_text(&self) -> String {
         format!("w{:016x}", u64::from_be_bytes(draw(&*self.chance)))

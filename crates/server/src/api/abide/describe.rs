@@ -45,6 +45,8 @@ pub(crate) struct Operation {
     pub(crate) status: StatusCode,
     /// What success answers.
     pub(crate) answer: Schema,
+    /// How that is written.
+    pub(crate) media: &'static str,
     /// Problems beside those that follow from the rest.
     pub(crate) problems: Vec<ProblemKind>,
 }
@@ -67,6 +69,7 @@ impl Operation {
             body: None,
             status: StatusCode::OK,
             answer,
+            media: "application/json",
             problems: Vec::new(),
         }
     }
@@ -107,6 +110,11 @@ impl Operation {
     /// That success is 201 with `Location`.
     pub(crate) fn creates(self) -> Self {
         Self { status: StatusCode::CREATED, ..self }
+    }
+
+    /// That success is JSON Lines: each line has the answer's schema.
+    pub(crate) fn answers_lines(self) -> Self {
+        Self { media: "application/x-ndjson", ..self }
     }
 
     /// Problems beside those that follow from the rest: that the state stands against it, that a cursor is gone.

@@ -124,7 +124,11 @@ fn groups(document: &Value) -> Vec<Group> {
         let method = route.method.as_str().to_ascii_lowercase();
         let told = &document["paths"][route.path][&method];
         let status = route.about.status.as_str();
-        let json = |part: &Value| part["content"]["application/json"]["schema"].clone();
+        // Whatever it is written as: there is one kind.
+        let json = |part: &Value| {
+            let content = part["content"].as_object().and_then(|content| content.values().next());
+            content.map_or(Value::Null, |content| content["schema"].clone())
+        };
         let shown = Shown {
             method: route.method.to_string(),
             path: route.path,

@@ -20,6 +20,7 @@ pub(crate) mod docs;
 mod endpoints;
 mod event_kinds;
 mod events;
+mod export;
 mod jobs;
 mod keys;
 pub(crate) mod openapi;
@@ -105,6 +106,17 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/abide/v1/audit", audit::list::handler, audit::list::about),
         get("/abide/v1/organization", organization::get::handler, organization::get::about),
         patch("/abide/v1/organization", organization::change::handler, organization::change::about),
+        delete(
+            "/abide/v1/organization",
+            organization::delete::handler,
+            organization::delete::about,
+        ),
+        post(
+            "/abide/v1/organization/restore",
+            organization::restore::handler,
+            organization::restore::about,
+        ),
+        get("/abide/v1/export", export::get::handler, export::get::about),
         post(
             "/abide/v1/organizations",
             organizations::create::handler,

@@ -114,10 +114,8 @@ fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
 fn responses(route: &Route, schemas: &mut BTreeMap<String, Value>) -> Value {
     let about = &route.about;
     let schema = lift(about.answer.0.clone(), schemas);
-    let mut success = json!({
-        "description": about.summary,
-        "content": {"application/json": {"schema": schema}},
-    });
+    let content = Map::from_iter([(about.media.to_owned(), json!({"schema": schema}))]);
+    let mut success = json!({"description": about.summary, "content": content});
     if about.status == http::StatusCode::CREATED {
         success["headers"] = json!({
             "Location": {"description": "Where it is from now on.", "schema": {"type": "string"}},

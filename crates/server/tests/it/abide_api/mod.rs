@@ -1,6 +1,8 @@
 //! Abide's own API: what each resource does beyond its description.
 
 mod anything;
+mod deletion;
+mod export;
 mod feeds;
 mod keys;
 mod organizations;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::api::abide::answer::{Answer, Time, page_until};
 use crate::api::abide::cursor::{CURSOR, LIMIT, List, Window};
 use crate::api::abide::describe::{
-    Operation, field, id, named, object, optional, page_of, text, text_of, time,
+    Operation, Schema, field, id, named, object, optional, page_of, text, text_of, time,
 };
 use crate::caller::{AuditRead, By};
 use crate::input::{Name, Params};
@@ -28,7 +28,7 @@ const FILTER_LIMIT: usize = 100;
 
 /// An entry as this API shows it.
 #[derive(Serialize)]
-struct EntryObject {
+pub(crate) struct EntryObject {
     id: AuditEntryId,
     at: Time,
     actor: String,
@@ -43,8 +43,8 @@ impl From<AuditEntryView> for EntryObject {
     }
 }
 
-pub(crate) fn about() -> Operation {
-    let entry = named(
+pub(crate) fn schema() -> Schema {
+    named(
         "AuditEntry",
         object(vec![
             field("id", id::<AuditEntry>(), "Its id."),
@@ -57,8 +57,11 @@ pub(crate) fn about() -> Operation {
             field("action", text(), "What was done: `consent.record`, `key.revoke`."),
             field("object", text(), "To what: an id."),
         ]),
-    );
-    Operation::new("list_audit_entries", "Audit log", "Read the audit log", page_of(entry))
+    )
+}
+
+pub(crate) fn about() -> Operation {
+    Operation::new("list_audit_entries", "Audit log", "Read the audit log", page_of(schema()))
         .says(
             "Newest first. A page can hold fewer entries than `limit`, even none, while `next_cursor` is there: a filter \
              that leaves out much is followed page by page.",

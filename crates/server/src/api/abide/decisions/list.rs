@@ -25,7 +25,7 @@ use crate::router::Shared;
 
 /// A decision as this API shows it.
 #[derive(Serialize)]
-struct DecisionObject {
+pub(crate) struct DecisionObject {
     id: DecisionId,
     consent: ConsentId,
     subject: SubjectObject,
@@ -74,7 +74,7 @@ impl From<ToldDecision> for DecisionObject {
     }
 }
 
-fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     let subject = object(vec![
         field("id", id::<Subject>(), "Abide's id of the person; stays when they are erased."),
         field(

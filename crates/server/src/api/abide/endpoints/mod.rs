@@ -12,7 +12,7 @@ pub(crate) mod pause;
 pub(crate) mod resume;
 pub(crate) mod rotate_secret;
 pub(crate) mod test;
-mod view;
+pub(crate) mod view;
 
 use abide_core::access::Caller;
 use abide_core::ids::{Endpoint, EndpointId, Kind as _};

@@ -133,7 +133,7 @@ fn fields() -> Vec<Field> {
 }
 
 /// An endpoint.
-pub(super) fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     named("Endpoint", object(fields()))
 }
 

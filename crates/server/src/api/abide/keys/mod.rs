@@ -81,7 +81,7 @@ fn fields() -> Vec<Field> {
 }
 
 /// A key.
-fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     named("Key", object(fields()))
 }
 

@@ -15,7 +15,7 @@ const GROUP: &str = "Purposes";
 
 /// A purpose as this API shows it.
 #[derive(Serialize)]
-struct PurposeObject {
+pub(crate) struct PurposeObject {
     id: PurposeId,
     name: String,
     created_at: Time,
@@ -27,7 +27,7 @@ impl From<Purpose> for PurposeObject {
     }
 }
 
-fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     named(
         "Purpose",
         object(vec![
