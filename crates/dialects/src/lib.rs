@@ -40,6 +40,12 @@ pub trait Dialect: Send + Sync {
     /// The public name, as in `--dialect` and in the store.
     fn name(&self) -> &'static str;
 
+    /// What people call it.
+    fn label(&self) -> &'static str;
+
+    /// What it is and whom it is for, in a sentence for people who choose one.
+    fn meaning(&self) -> &'static str;
+
     /// What the store and the engine must know to queue, hold and re-read deliveries.
     fn rules(&self) -> DeliveryRules;
 

@@ -56,6 +56,14 @@ impl Dialect for ConsentProof {
         "consentproof"
     }
 
+    fn label(&self) -> &'static str {
+        "ConsentProof"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "For receivers written for ConsentProof: its messages, headers and retries, unchanged."
+    }
+
     /// An inactive webhook gets nothing, neither later nor from before (P11).
     fn rules(&self) -> DeliveryRules {
         DeliveryRules { source: Source::Snapshot, queue_while_stopped: false, hold_waiting: false }

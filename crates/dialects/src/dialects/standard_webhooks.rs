@@ -62,6 +62,14 @@ impl Dialect for StandardWebhooks {
         "standard_webhooks"
     }
 
+    fn label(&self) -> &'static str {
+        "Standard Webhooks"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "The open specification: signed id, time and body, libraries in every language, a long retry schedule. Take it unless a receiver needs another."
+    }
+
     /// A stopped endpoint misses nothing: what comes and what waits is held for its return.
     fn rules(&self) -> DeliveryRules {
         DeliveryRules { source: Source::Snapshot, queue_while_stopped: true, hold_waiting: true }

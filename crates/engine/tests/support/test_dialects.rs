@@ -81,6 +81,14 @@ impl Dialect for TestDialect {
         self.name
     }
 
+    fn label(&self) -> &'static str {
+        self.name
+    }
+
+    fn meaning(&self) -> &'static str {
+        "For tests."
+    }
+
     fn rules(&self) -> DeliveryRules {
         DeliveryRules { source: self.source, queue_while_stopped: true, hold_waiting: true }
     }

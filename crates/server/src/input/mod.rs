@@ -4,6 +4,7 @@
 //! it knows. Every problem found on the way is collected, so that a caller learns of all at once. Fields that nobody
 //! takes are ignored: clients written for ConsentProof send more than this API needs.
 
+pub(crate) mod endpoint;
 mod events;
 mod field;
 mod metadata;

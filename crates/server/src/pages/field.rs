@@ -72,6 +72,16 @@ impl Field {
         Self { kind: "email", ..Self::text("email", label, value) }
     }
 
+    /// A field for a URL.
+    pub(crate) fn url(name: &'static str, label: &'static str, value: &str) -> Self {
+        Self { kind: "url", ..Self::text(name, label, value) }
+    }
+
+    /// A field for an instant, in UTC.
+    pub(crate) fn instant(name: &'static str, label: &'static str, value: &str) -> Self {
+        Self { kind: "datetime-local", ..Self::text(name, label, value) }
+    }
+
     /// A field for a password: what was typed never comes back.
     pub(crate) fn password(name: &'static str, label: &'static str) -> Self {
         Self { kind: "password", ..Self::text(name, label, "") }

@@ -9,6 +9,14 @@ use super::signed_in::SignedIn;
 pub(crate) enum Section {
     /// How the organization stands.
     Overview,
+    /// Where events are told.
+    Endpoints,
+    /// What was told, and how it went.
+    Deliveries,
+    /// Who calls the API.
+    Keys,
+    /// Who did what.
+    Audit,
     /// Who signs in.
     Users,
     /// The signed-in person's own affairs.
@@ -17,12 +25,24 @@ pub(crate) enum Section {
 
 impl Section {
     /// In the order they are listed.
-    const ALL: [Self; 3] = [Self::Overview, Self::Users, Self::Account];
+    const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Endpoints,
+        Self::Deliveries,
+        Self::Keys,
+        Self::Audit,
+        Self::Users,
+        Self::Account,
+    ];
 
     /// Its name, where it is, and what it takes to see it.
     fn entry(self) -> (&'static str, &'static str, Option<Scope>) {
         match self {
             Self::Overview => ("Overview", "/", None),
+            Self::Endpoints => ("Endpoints", "/endpoints", Some(Scope::WebhooksRead)),
+            Self::Deliveries => ("Deliveries", "/deliveries", Some(Scope::WebhooksRead)),
+            Self::Keys => ("API keys", "/keys", Some(Scope::Admin)),
+            Self::Audit => ("Audit log", "/audit", Some(Scope::AuditRead)),
             Self::Users => ("Users", "/users", Some(Scope::Admin)),
             Self::Account => ("Account", "/account", None),
         }

@@ -10,6 +10,9 @@
 pub(crate) mod account;
 pub(crate) mod assets;
 pub(crate) mod cookies;
+pub(crate) mod cursor;
+pub(crate) mod deliveries;
+pub(crate) mod endpoints;
 pub(crate) mod errors;
 pub(crate) mod field;
 pub(crate) mod form;
@@ -19,6 +22,8 @@ pub(crate) mod overview;
 pub(crate) mod sign_in;
 pub(crate) mod signed_in;
 pub(crate) mod users;
+pub(crate) mod when;
+pub(crate) mod words;
 
 use askama::Template;
 use axum::Router;
@@ -60,6 +65,18 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/users/{id}/enable", post(users::enable)),
         ("/users/{id}/link", post(users::issue_link)),
         ("/users/{id}/sessions/end", post(users::end_sessions)),
+        ("/endpoints", get(endpoints::list::page).post(endpoints::new::create)),
+        ("/endpoints/new", get(endpoints::new::page)),
+        ("/endpoints/{id}", get(endpoints::one::page).post(endpoints::one::change)),
+        ("/endpoints/{id}/delete", post(endpoints::deeds::delete)),
+        ("/endpoints/{id}/end-replaced-secrets", post(endpoints::deeds::end_replaced_secrets)),
+        ("/endpoints/{id}/pause", post(endpoints::deeds::pause)),
+        ("/endpoints/{id}/resume", post(endpoints::deeds::resume)),
+        ("/endpoints/{id}/rotate", post(endpoints::deeds::rotate)),
+        ("/endpoints/{id}/test", post(endpoints::test::send)),
+        ("/deliveries", get(deliveries::list::page)),
+        ("/deliveries/{id}", get(deliveries::one::page)),
+        ("/deliveries/{id}/retry", post(deliveries::one::retry)),
         ("/assets/{file}", get(assets::asset)),
     ]
 }
@@ -91,7 +108,7 @@ async fn after(request: Request, next: Next) -> Response {
 
 const HTML: &str = "text/html; charset=utf-8";
 /// Nothing from elsewhere, nothing inline, nobody's frame.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Puts on what browsers are to hold pages to. `same-origin` and not `no-referrer`: under that, browsers send forms of

@@ -19,6 +19,8 @@ use crate::router::{Inner, Shared};
 
 /// How old a session's last noted use may be before the next is noted: most requests write nothing.
 const NOTED_MILLIS: i64 = 5 * 60 * 1_000;
+/// The header of requests that the script makes by itself.
+const REFRESH: &str = "x-abide-refresh";
 
 /// Somebody signed in. A handler that takes it is for every role.
 #[derive(Debug)]
@@ -103,7 +105,9 @@ pub(crate) async fn find(
         return Ok(None);
     }
     let Some(session) = session else { return Ok(None) };
-    if now.millis_since(session.last_seen_at) >= NOTED_MILLIS {
+    // A page that looks again by itself keeps nobody signed in.
+    let by_hand = !headers.contains_key(REFRESH);
+    if by_hand && now.millis_since(session.last_seen_at) >= NOTED_MILLIS {
         users.note_use(session.id, now).await?;
     }
     let (form_token, notice) = (form_token(cookie), cookies.notice_of(headers));

@@ -7,7 +7,8 @@ use http::{Method, Request};
 use crate::browser::Browser;
 use crate::support::{Reply, World};
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
 fn is_guarded(reply: &Reply) {

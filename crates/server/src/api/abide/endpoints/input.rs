@@ -4,7 +4,6 @@ use abide_core::endpoint::{
     AuthProblem, Authorization, ClientAuth, ClientCertificate, EndpointAuth, EventFilter,
     FixedHeader, Overrides,
 };
-use abide_core::policy::text_field;
 use abide_dialects::{Dialect, SecretForm};
 use abide_storage::sealing::Secret;
 use serde_json::value::RawValue;
@@ -14,7 +13,7 @@ use crate::EndpointPolicy;
 use crate::api::abide::describe::{
     Field, list, number, one_of as one_of_names, optional, or_null, text, text_of,
 };
-use crate::input::{EventNames, Fields, FromField, Name, Text, one_of};
+use crate::input::{EventNames, Fields, FromField, Name, Text, endpoint, one_of};
 
 pub(super) const URL: Name = Name(&["url"]);
 pub(super) const DIALECT: Name = Name(&["dialect"]);
@@ -25,11 +24,6 @@ pub(super) const SECRET_FORM: Name = Name(&["secret_form"]);
 pub(super) const AUTH: Name = Name(&["auth"]);
 pub(super) const RETRY_DELAYS: Name = Name(&["retry_delays"]);
 pub(super) const DEADLINE_SECONDS: Name = Name(&["deadline_seconds"]);
-
-/// Longest URL, in bytes.
-const URL_LIMIT: usize = 2048;
-/// Longest description, in characters.
-const DESCRIPTION_LIMIT: usize = 500;
 
 /// The fields that creating and changing have in common, as they are described; `url` is not among them.
 pub(super) fn described() -> Vec<Field> {
@@ -84,23 +78,15 @@ pub(super) fn url(
     url: Option<Text>,
 ) -> Option<String> {
     let Text(url) = url?;
-    let judged = if url.len() > URL_LIMIT {
-        Err(format!("must be at most {URL_LIMIT} bytes long"))
-    } else {
-        policy.check_url(&url)
-    };
+    let judged = endpoint::check_url(policy, &url);
     judged.map_err(|problem| fields.problem(URL.0[0], problem)).ok().map(|()| url)
 }
 
 /// A note that can be shown on one line; an empty one is none.
 pub(super) fn description(fields: &mut Fields<'_>, given: Option<Text>) -> Option<String> {
     let Text(given) = given.filter(|Text(text)| !text.is_empty())?;
-    if text_field("description", &given, DESCRIPTION_LIMIT).is_err() {
-        let problem = "must be at most 500 characters, not blank, without control characters";
-        fields.problem(DESCRIPTION.0[0], problem);
-        return None;
-    }
-    Some(given)
+    let judged = endpoint::check_description(&given);
+    judged.map_err(|problem| fields.problem(DESCRIPTION.0[0], problem)).ok().map(|()| given)
 }
 
 /// A filter that the dialect can serve.
@@ -109,11 +95,7 @@ pub(super) fn events(
     dialect: Option<&dyn Dialect>,
     EventNames(filter): EventNames,
 ) -> EventFilter {
-    if let (EventFilter::Only(kinds), Some(dialect)) = (&filter, dialect)
-        && let Some(kind) = kinds.iter().find(|kind| !dialect.applies(**kind))
-    {
-        let problem =
-            format!("must not hold `{}`, which this dialect does not tell", kind.as_str());
+    if let Some(Err(problem)) = dialect.map(|dialect| endpoint::check_events(dialect, &filter)) {
         fields.problem(EVENTS.0[0], problem);
     }
     filter
