@@ -188,12 +188,13 @@ impl<'a, 'c> Tx<'a, 'c> {
     fn feed_heads(&mut self, of: OrganizationId) -> StorageResult<&mut FeedHeads> {
         if !self.caches.feeds.contains_key(&of) {
             let head = |statement: &'static str| -> StorageResult<i64> {
-                let last: Option<i64> = self
+                // Tests have no number: where there are no other events yet, the newest one has none.
+                let last: Option<Option<i64>> = self
                     .sql(statement)?
                     .query_row([of.key()], |row| row.get(0))
                     .optional()
                     .map_err(database)?;
-                Ok(last.unwrap_or(0))
+                Ok(last.flatten().unwrap_or(0))
             };
             let heads = FeedHeads {
                 decisions: head(

@@ -102,6 +102,7 @@ conforms! {
         a_repeated_report_changes_nothing,
         a_hot_failure_is_retried;
     endpoint_tests:
+        a_test_can_come_before_the_first_event,
         a_test_goes_to_its_endpoint_alone,
         a_test_is_one_attempt_whatever_it_shows,
         a_test_needs_its_endpoint_and_room,

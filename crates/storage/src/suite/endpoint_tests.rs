@@ -49,6 +49,17 @@ pub async fn a_test_goes_to_its_endpoint_alone(store: &dyn Storage) {
     assert!(audit.iter().all(|entry| entry.action == "endpoint.test"));
 }
 
+/// P25: a test that is sent before anything has happened leaves the first number of the feed to the first event.
+pub async fn a_test_can_come_before_the_first_event(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(SKIP).await;
+    let _engine = world.engine(at(2)).await;
+    let body = abide_core::event::sample(EventKind::ConsentCreated).body;
+    ok(store.endpoints().test(&world.by, endpoint, EventKind::ConsentCreated, body, at(3)).await);
+    world.record(grant("ada", "marketing"), at(4)).await;
+    assert_eq!(world.events().await.len(), 1, "gap-free from 1, and no test");
+}
+
 /// P25: what a test showed is recorded as an attempt, and the endpoint's state says nothing to it.
 pub async fn a_test_is_one_attempt_whatever_it_shows(store: &dyn Storage) {
     let world = World::new(store).await;
