@@ -9,6 +9,8 @@
 
 pub(crate) mod account;
 pub(crate) mod assets;
+pub(crate) mod audit;
+pub(crate) mod chart;
 pub(crate) mod cookies;
 pub(crate) mod cursor;
 pub(crate) mod deliveries;
@@ -16,6 +18,8 @@ pub(crate) mod endpoints;
 pub(crate) mod errors;
 pub(crate) mod field;
 pub(crate) mod form;
+pub(crate) mod jobs;
+pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod link;
 pub(crate) mod overview;
@@ -77,6 +81,14 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/deliveries", get(deliveries::list::page)),
         ("/deliveries/{id}", get(deliveries::one::page)),
         ("/deliveries/{id}/retry", post(deliveries::one::retry)),
+        ("/jobs", get(jobs::list).post(jobs::create)),
+        ("/jobs/new", get(jobs::new)),
+        ("/jobs/{id}", get(jobs::page)),
+        ("/jobs/{id}/cancel", post(jobs::cancel)),
+        ("/keys", get(keys::list).post(keys::create)),
+        ("/keys/new", get(keys::new)),
+        ("/keys/{id}/revoke", get(keys::confirm).post(keys::revoke)),
+        ("/audit", get(audit::page)),
         ("/assets/{file}", get(assets::asset)),
     ]
 }

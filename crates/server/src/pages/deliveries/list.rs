@@ -72,7 +72,7 @@ impl Asked {
     }
 
     /// As parameters, for links.
-    pub(crate) fn pairs(&self) -> [(&str, &str); 5] {
+    pub(crate) fn pairs(&self) -> [(&'static str, &str); 5] {
         [
             ("endpoint", &self.endpoint),
             ("state", &self.state),

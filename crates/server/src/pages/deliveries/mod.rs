@@ -5,11 +5,13 @@ pub(crate) mod one;
 
 use abide_core::Timestamp;
 use abide_core::delivery::DeliveryState;
-use abide_core::ids::{DeliveryId, EndpointId};
+use abide_core::ids::{DeliveryId, EndpointId, OrganizationId};
+use abide_storage::StorageResult;
 use abide_storage::delivery_log::DeliveryLine;
 
 use super::when::{When, until};
 use super::words::{self, Badge, Shown};
+use crate::router::Inner;
 
 /// A delivery in a list. For the template `delivery_rows.html`.
 pub(crate) struct Row {
@@ -61,4 +63,13 @@ fn next(state: DeliveryState, due_at: Option<Timestamp>, now: Timestamp) -> Opti
 /// Whether a list says where its deliveries go.
 pub(crate) fn name_targets(rows: &[Row]) -> bool {
     rows.iter().any(|row| row.to.is_some())
+}
+
+/// What stands for an endpoint in a sentence, deleted or not.
+pub(crate) async fn target_name(
+    shared: &Inner,
+    organization: OrganizationId,
+    id: EndpointId,
+) -> StorageResult<String> {
+    Ok(list::target(shared, organization, id).await?.name)
 }
