@@ -4,9 +4,11 @@
 //! - `contracts`: which requirement of `docs/contracts/` is named by which tests.
 //! - `tidy`: house rules that the compiler does not hold.
 //! - `openapi`: `docs/openapi.json`, out of the code.
+//! - `book`: the parts of the book that are made of the program.
 //! - `bench`: the figures of `docs/performance.md`.
 
 mod bench;
+mod book;
 mod contracts;
 mod openapi;
 mod source;
@@ -39,6 +41,8 @@ enum Chore {
     Tidy,
     /// Write `docs/openapi.json` anew, out of the code.
     Openapi,
+    /// Write the parts of the book that are made of the program anew.
+    Book,
     /// Measure the released program against the machine's limits; prints one table.
     Bench(bench::Options),
 }
@@ -61,6 +65,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::Contracts(options) => contracts::run(&root, options),
         Chore::Tidy => tidy::run(&root),
         Chore::Openapi => openapi::run(&root),
+        Chore::Book => book::run(&root),
         Chore::Bench(options) => bench::run(&root, options),
     }
 }
