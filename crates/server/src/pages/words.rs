@@ -85,6 +85,10 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::DiscardedAfterGone => {
             "Its receiver answered 410 Gone, and its endpoint was not resumed within a week."
         }
+        Reason::OrganizationDeleting => "The organization is being deleted, and sends nothing.",
+        Reason::TestCutOff => {
+            "It was a test, and its attempt was cut off by a stop. Send another one."
+        }
         Reason::Unreadable => "What it tells can no longer be read or rendered.",
     }
 }

@@ -99,6 +99,6 @@ pub(crate) async fn send(
     let endpoint = find(&shared, &who, &id).await?;
     let dialect = super::dialect_of(&endpoint)?;
     let kind = EventKind::parse(form.text("type")).filter(|kind| dialect.applies(*kind));
-    let delivery = send_test(&shared.app, &who.caller(), &endpoint, kind).await?;
+    let delivery = send_test(&shared, &who.caller(), &endpoint, kind).await?;
     Ok(see_other(&format!("{}?test={}#test-result", path(endpoint.id), delivery.id)))
 }
