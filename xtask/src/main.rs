@@ -5,10 +5,12 @@
 //! - `tidy`: house rules that the compiler does not hold.
 //! - `openapi`: `docs/openapi.json`, out of the code.
 //! - `book`: the parts of the book that are made of the program.
+//! - `screenshots`: pictures of the dashboard in `docs/screenshots`.
 //! - `bench`: the figures of `docs/performance.md`.
 
 mod bench;
 mod book;
+mod browser;
 mod contracts;
 mod openapi;
 mod source;
@@ -43,6 +45,8 @@ enum Chore {
     Openapi,
     /// Write the parts of the book that are made of the program anew.
     Book,
+    /// Take pictures of the dashboard's main pages, for `docs/screenshots`.
+    Screenshots,
     /// Measure the released program against the machine's limits; prints one table.
     Bench(bench::Options),
 }
@@ -64,6 +68,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::Test(options) => test::run(&root, *options),
         Chore::Contracts(options) => contracts::run(&root, options),
         Chore::Tidy => tidy::run(&root),
+        Chore::Screenshots => browser::screenshots(&root),
         Chore::Openapi => openapi::run(&root),
         Chore::Book => book::run(&root),
         Chore::Bench(options) => bench::run(&root, options),

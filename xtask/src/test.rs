@@ -11,17 +11,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::{contracts, say, tidy};
+use crate::{browser, contracts, say, tidy};
 
 /// Tests read this variable to choose how long they go on: `quick`, `ci` or `full`.
 const FORM: &str = "ABIDE_TEST_FORM";
 
-/// Programs that the build and the tests call, with the Debian package that brings each. The last three run the
-/// receivers that we hand out.
-const NEEDS: [(&str, &str); 5] = [
+/// Programs that the build and the tests call, with the Debian package that brings each. Chromium and npm are for
+/// the tests in a browser, the last ones run the receivers that we hand out.
+const NEEDS: [(&str, &str); 7] = [
     ("cc", "build-essential"),
     ("make", "make"),
+    ("chromium", "chromium"),
     ("node", "nodejs"),
+    ("npm", "npm"),
     ("python3", "python3"),
     ("ruby", "ruby"),
 ];
@@ -45,6 +47,7 @@ pub(crate) fn run(root: &Path, options: Options) -> anyhow::Result<()> {
         }),
         ("tests", Shop::tests),
         ("doc tests", |shop| shop.cargo(&["test", "--workspace", "--doc"])),
+        ("browser", |shop| browser::test(&shop.root)),
         ("docs", Shop::docs),
         ("contracts", |shop| contracts::run(&shop.root, &contracts::Options::default())),
         ("tidy", |shop| tidy::run(&shop.root)),

@@ -74,12 +74,14 @@ pub(crate) async fn page(
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut rows = Vec::with_capacity(found.entries.len());
     for entry in found.entries {
-        if !names.contains_key(&entry.actor) {
-            names.insert(entry.actor.clone(), name_of(&shared, &who, &entry.actor).await?);
-        }
+        let name = match names.get(&entry.actor) {
+            Some(name) => name.clone(),
+            None => name_of(&shared, &who, &entry.actor).await?,
+        };
+        names.insert(entry.actor.clone(), name.clone());
         rows.push(Row {
             at: When(entry.at),
-            who: names.get(&entry.actor).cloned().unwrap_or_default(),
+            who: name,
             actor: entry.actor,
             action: entry.action,
             object: entry.object,

@@ -7,6 +7,7 @@ mod browser;
 mod consent_search;
 mod consents;
 mod deliveries;
+mod endpoint_pages;
 mod endpoints;
 mod idempotency;
 mod keys;

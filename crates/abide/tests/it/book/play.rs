@@ -114,7 +114,7 @@ impl Play {
             command: text.to_owned(),
             printed: printed.clone(),
         });
-        self.printed = printed.clone();
+        self.printed.clone_from(&printed);
         let is_up = || {
             let printed = fs::read_to_string(&printed).unwrap_or_default();
             IS_UP.iter().any(|words| printed.contains(words))
@@ -170,7 +170,7 @@ impl Play {
         let mut report = format!("{}: this {why}:\n{text}\n", self.name);
         for terminal in &self.terminals {
             let printed = fs::read_to_string(&terminal.printed).unwrap_or_default();
-            report += &format!("\n-- `{}` printed:\n{printed}", terminal.command);
+            report.push_str(&["\n-- `", &terminal.command, "` printed:\n", &printed].concat());
         }
         let printed = fs::read_to_string(&self.printed).unwrap_or_default();
         Err(format!("{report}\n-- it printed:\n{printed}"))

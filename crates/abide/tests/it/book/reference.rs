@@ -65,11 +65,10 @@ fn help(site: &Site, path: &[String]) -> String {
 /// The commands that a help text lists.
 fn commands(help: &str) -> impl Iterator<Item = String> + '_ {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
+    lines.take_while(|line| !line.is_empty()).filter_map(|line| {
         let name = line.strip_prefix("  ")?.split(' ').next()?;
         (!name.is_empty() && name != "help").then(|| name.to_owned())
-    });
-    names
+    })
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `GET /deliveries`: the log, newest first. The filter stands in the address, so that it can be kept and sent.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use abide_core::access::Scope;
 use abide_core::delivery::DeliveryState;
@@ -160,8 +161,8 @@ async fn targets(
 ) -> StorageResult<BTreeMap<EndpointId, Target>> {
     let mut targets = BTreeMap::new();
     for line in lines {
-        if !targets.contains_key(&line.endpoint) {
-            targets.insert(line.endpoint, target(shared, organization, line.endpoint).await?);
+        if let Entry::Vacant(free) = targets.entry(line.endpoint) {
+            free.insert(target(shared, organization, line.endpoint).await?);
         }
     }
     Ok(targets)

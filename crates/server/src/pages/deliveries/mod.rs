@@ -52,10 +52,14 @@ impl Row {
     }
 }
 
+/// When the next attempt of a parked delivery is.
+const PARKED: &str = "when its endpoint is tried again";
+
 /// When the next attempt is, in words; `None` where none is planned.
 fn next(state: DeliveryState, due_at: Option<Timestamp>, now: Timestamp) -> Option<String> {
     match state {
-        DeliveryState::Pending | DeliveryState::Parked => due_at.map(|due| until(now, due)),
+        DeliveryState::Pending => due_at.map(|due| until(now, due)),
+        DeliveryState::Parked => Some(PARKED.to_owned()),
         _ => None,
     }
 }

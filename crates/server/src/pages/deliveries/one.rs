@@ -122,7 +122,9 @@ async fn show(
 
 fn due(state: DeliveryState, due_at: Option<Timestamp>, now: Timestamp) -> Option<Due> {
     let at = due_at.filter(|_| matches!(state, DeliveryState::Pending | DeliveryState::Parked))?;
-    Some(Due { words: until(now, at), at: When(at) })
+    let parked = state == DeliveryState::Parked;
+    let words = if parked { super::PARKED.to_owned() } else { until(now, at) };
+    Some(Due { words, at: When(at) })
 }
 
 /// Often while something is about to happen, seldom while it waits, never once it has ended.
