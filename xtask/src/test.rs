@@ -16,9 +16,9 @@ use crate::{browser, contracts, say, tidy};
 /// Tests read this variable to choose how long they go on: `quick`, `ci` or `full`.
 const FORM: &str = "ABIDE_TEST_FORM";
 
-/// Programs that the build and the tests call, with the Debian package that brings each. Chromium and npm are for
-/// the tests in a browser, the last ones run the receivers that we hand out.
-const NEEDS: [(&str, &str); 7] = [
+/// Programs that the build and the tests call, with the Debian package that brings each. Chromium and npm are for the
+/// tests in a browser; those from node on run the receivers that we hand out and the commands of the book.
+const NEEDS: [(&str, &str); 10] = [
     ("cc", "build-essential"),
     ("make", "make"),
     ("chromium", "chromium"),
@@ -26,6 +26,9 @@ const NEEDS: [(&str, &str); 7] = [
     ("npm", "npm"),
     ("python3", "python3"),
     ("ruby", "ruby"),
+    ("bash", "bash"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
 ];
 
 /// How much to run.

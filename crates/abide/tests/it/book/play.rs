@@ -1,11 +1,12 @@
 //! Playing pages: a shell that is typed into, terminals beside it, and a look at what they print.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -28,7 +29,6 @@ pub(super) type Played = Result<(), String>;
 /// A reader with a folder and a few terminals.
 pub(super) struct Play {
     name: String,
-    folder: TempDir,
     ports: BTreeMap<u16, u16>,
     shell: Shell,
     terminals: Vec<Terminal>,
@@ -36,6 +36,8 @@ pub(super) struct Play {
     count: u32,
     /// What the last command printed.
     printed: PathBuf,
+    /// Last, so that nothing runs in it any more when it goes.
+    folder: TempDir,
 }
 
 struct Shell {
@@ -49,6 +51,8 @@ struct Terminal {
     process: Child,
     command: String,
     printed: PathBuf,
+    /// How much of that was shown already: what is shown next comes later.
+    shown: usize,
 }
 
 impl Play {
@@ -63,7 +67,7 @@ impl Play {
         let shell = Shell::start(&folder);
         let printed = folder.path().join(".printed");
         let name = name.to_owned();
-        Self { name, folder, ports, shell, terminals: Vec::new(), count: 0, printed }
+        Self { name, ports, shell, terminals: Vec::new(), count: 0, printed, folder }
     }
 
     /// Plays a page, after those that it goes on from.
@@ -113,10 +117,11 @@ impl Play {
             process,
             command: text.to_owned(),
             printed: printed.clone(),
+            shown: 0,
         });
         self.printed.clone_from(&printed);
         let is_up = || {
-            let printed = fs::read_to_string(&printed).unwrap_or_default();
+            let printed = read(&printed);
             IS_UP.iter().any(|words| printed.contains(words))
         };
         if !within_patience(is_up) {
@@ -136,13 +141,13 @@ impl Play {
         Ok(())
     }
 
-    fn expect(&self, shown: &str) -> Played {
+    fn expect(&mut self, shown: &str) -> Played {
         let shown = self.with_free_ports(shown);
-        let places = || {
-            let beside = self.terminals.iter().map(|terminal| &terminal.printed);
-            beside.chain([&self.printed]).map(|path| fs::read_to_string(path).unwrap_or_default())
-        };
-        if !within_patience(|| places().any(|printed| shows(&printed, &shown))) {
+        let found = within_patience(|| {
+            let beside = self.terminals.iter_mut().any(|terminal| terminal.goes_on_with(&shown));
+            beside || shows(&read(&self.printed), &shown).is_some()
+        });
+        if !found {
             return self.fail(&shown, "is shown and did not come");
         }
         Ok(())
@@ -169,10 +174,11 @@ impl Play {
     fn fail(&self, text: &str, why: &str) -> Played {
         let mut report = format!("{}: this {why}:\n{text}\n", self.name);
         for terminal in &self.terminals {
-            let printed = fs::read_to_string(&terminal.printed).unwrap_or_default();
-            report.push_str(&["\n-- `", &terminal.command, "` printed:\n", &printed].concat());
+            let printed = read(&terminal.printed);
+            // Into a String, which cannot fail.
+            let _ = writeln!(report, "\n-- `{}` printed:\n{printed}", terminal.command);
         }
-        let printed = fs::read_to_string(&self.printed).unwrap_or_default();
+        let printed = read(&self.printed);
         Err(format!("{report}\n-- it printed:\n{printed}"))
     }
 }
@@ -194,6 +200,16 @@ impl Shell {
             lines.map_while(|line| sender.send(line).ok()).for_each(drop);
         });
         Self { process, input, done }
+    }
+}
+
+impl Terminal {
+    /// Whether it printed this after what was shown of it before.
+    fn goes_on_with(&mut self, shown: &str) -> bool {
+        let printed = read(&self.printed);
+        let end = printed.get(self.shown..).and_then(|rest| shows(rest, shown));
+        self.shown += end.unwrap_or(0);
+        end.is_some()
     }
 }
 
@@ -235,7 +251,7 @@ fn signal_group(process: &Child, name: &str) {
     drop(Command::new("bash").args(["-c", &kill]).stderr(Stdio::null()).status());
 }
 
-fn within_patience(so: impl Fn() -> bool) -> bool {
+fn within_patience(mut so: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + PATIENCE;
     loop {
         if so() {
@@ -248,11 +264,26 @@ fn within_patience(so: impl Fn() -> bool) -> bool {
     }
 }
 
-/// Whether what was printed holds the lines that are shown, in their order. Spaces count as one; `...` is anything.
-pub(super) fn shows(printed: &str, shown: &str) -> bool {
-    let mut lines = printed.lines().map(words);
-    let mut wanted = shown.lines().map(words).filter(|line| !line.is_empty() && line != "...");
-    wanted.all(|wanted| lines.any(|line| line_shows(&line, &wanted)))
+/// Where the lines that are shown end in what was printed, if they stand there in their order. Spaces count as one; `...`
+/// is anything.
+pub(super) fn shows(printed: &str, shown: &str) -> Option<usize> {
+    let wanted = shown.lines().map(words).filter(|line| !line.is_empty() && line != "...");
+    let (mut lines, mut end) = (printed.split_inclusive('\n'), 0);
+    for wanted in wanted {
+        loop {
+            let line = lines.next()?;
+            end += line.len();
+            if line_shows(&words(line), &wanted) {
+                break;
+            }
+        }
+    }
+    Some(end)
+}
+
+/// What was printed so far.
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
 }
 
 fn words(line: &str) -> String {
