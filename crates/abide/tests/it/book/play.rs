@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +20,10 @@ use crate::program::{PATIENCE, abide, end_of, pause};
 
 /// The ports that pages use.
 const PORTS: [u16; 5] = [8080, 9090, 9091, 9443, 3000];
+
+/// Below those that systems give away by themselves.
+const FIRST_PORT: u16 = 12_000;
+const COUNT_OF_PORTS: u16 = 20_000;
 
 /// Lines that say that something is up.
 const IS_UP: [&str; 2] = ["listening on", "following the feed"];
@@ -58,10 +63,7 @@ struct Terminal {
 impl Play {
     pub(super) fn new(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Held together, so that no two are the same.
-        let held = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let free = held.iter().map(|listener| listener.local_addr().unwrap().port());
-        let ports = PORTS.into_iter().zip(free).collect();
+        let ports = PORTS.into_iter().map(|named| (named, free_port())).collect();
         let receivers = root().join("receivers");
         std::os::unix::fs::symlink(receivers, folder.path().join("receivers")).unwrap();
         let shell = Shell::start(&folder);
@@ -224,6 +226,20 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         signal_group(&self.process, "KILL");
         drop(self.process.wait());
+    }
+}
+
+/// A port that nobody listens on, and that the system gives to nobody who asks for any: what is to listen there may come
+/// up much later. Each process begins somewhere else.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let place = std::process::id().wrapping_mul(128);
+        let place = place.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST_PORT + (place % u32::from(COUNT_OF_PORTS)) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 
