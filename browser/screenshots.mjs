@@ -14,7 +14,7 @@ try {
   for (const [width, height] of [[1280, 900], [390, 844]]) {
     for (const colorScheme of ['light', 'dark']) {
       const page = await world.visitor({ viewport: { width, height }, colorScheme, storageState: state });
-      const take = (name) => page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`), fullPage: width === 1280 });
+      const take = (name) => page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
       for (const name of MAIN) {
         await page.goto(pages[name]);
         await take(name);

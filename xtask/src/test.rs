@@ -1,7 +1,7 @@
 //! The project's test command: every check, in order, with the time of each.
 //!
 //! Three forms. The full one runs everything. Where `CI` is set, the tests run their fixed short forms
-//! (see `FORM`), the stages stay the same. `--quick` is for every commit: short forms, no docs.
+//! (see `FORM`), the stages stay the same. `--quick` is for every commit: short forms, no browser, no docs.
 
 use std::fmt;
 use std::io;
@@ -34,7 +34,7 @@ const NEEDS: [(&str, &str); 10] = [
 /// How much to run.
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct Options {
-    /// The every-commit form: short forms of the long tests, and no docs.
+    /// The every-commit form: short forms of the long tests, no browser, no docs.
     #[arg(long)]
     quick: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) fn run(root: &Path, options: Options) -> anyhow::Result<()> {
         ("tidy", |shop| tidy::run(&shop.root)),
     ];
     if form == Form::Quick {
-        stages.retain(|(name, _)| *name != "docs");
+        stages.retain(|(name, _)| !["browser", "docs"].contains(name));
     }
     run_stages(&shop, &stages)
 }
