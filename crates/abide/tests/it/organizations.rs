@@ -26,7 +26,8 @@ fn found(site: &Site, address: std::net::SocketAddr, uri: &str) -> Value {
 /// Waits until the organization is a mark.
 fn wait_until_deleted(site: &Site, uri: &str) {
     let begun = Instant::now();
-    while !listed(site).iter().any(|one| one["uri"] == uri && one["state"] == "deleted") {
+    // A name is free once its organization was deleted: there may be others of it, deleted before.
+    while listed(site).iter().any(|one| one["uri"] == uri && one["state"] != "deleted") {
         assert!(begun.elapsed() < PATIENCE, "it was not deleted: {:?}", listed(site));
         pause(Duration::from_millis(50));
     }
