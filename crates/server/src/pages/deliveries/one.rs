@@ -96,7 +96,8 @@ async fn show(
     let is_test = record.runs.last().is_some_and(|run| run.run == Run::Test);
     let last = delivery.attempts.last().map(words::attempt);
     let delivered = matches!(delivery.state, DeliveryState::Delivered | DeliveryState::Skipped);
-    let can_retry = !to.is_deleted
+    let can_retry = !is_test
+        && !to.is_deleted
         && next_state(delivery.state, Trigger::ManualRetry) == Next::To(DeliveryState::Pending);
     let page = DeliveryPage {
         layout: who.layout(Section::Deliveries),
