@@ -75,7 +75,7 @@ pub(crate) struct ServeSettings {
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(default)]
 pub(crate) struct PublicSettings {
-    /// Where browsers find the dashboard, such as https://abide.example.org: for links, and whether cookies are for
+    /// Where browsers find the dashboard, such as `https://abide.example.org`: for links, and whether cookies are for
     /// https alone [default: http:// and the address listened on]
     #[arg(long, env = "ABIDE_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
