@@ -12,6 +12,19 @@ const LIMIT: usize = 50;
 /// Every event, now and later.
 const ALL: &str = "*";
 
+/// One kind by its name; the error completes "`field` ...".
+pub(crate) fn event_kind(name: &str) -> Result<EventKind, String> {
+    let names = || one_of(EventKind::ALL.iter().map(|kind| kind.as_str()));
+    EventKind::parse(name).ok_or_else(names)
+}
+
+impl FromField for EventKind {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        let Text(name) = Text::read(raw)?;
+        event_kind(&name)
+    }
+}
+
 /// A filter in Abide's own names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventNames(pub(crate) EventFilter);

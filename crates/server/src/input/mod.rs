@@ -19,7 +19,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(crate) use events::{EventNames, ShownEvents, read_events};
+pub(crate) use events::{EventNames, ShownEvents, event_kind, read_events};
 pub(crate) use field::{Address, EffectiveDate, FromField, Text, one_of};
 pub(crate) use metadata::{Metadata, with_text};
 pub(crate) use named::Named;

@@ -13,6 +13,7 @@ use super::{guarded, see_other};
 use crate::body::Unread;
 use crate::observe::Failure;
 use crate::passwords::Overloaded;
+use crate::problem::sentence;
 use crate::rejection::Rejected;
 
 /// Why a page is not shown or a form not carried out.
@@ -143,12 +144,6 @@ fn storage(error: &StorageError) -> (StatusCode, &'static str, String) {
             PageError::Broken(String::new()).told()
         }
     }
-}
-
-/// A refusal's words as a sentence.
-pub(crate) fn sentence(text: &str) -> String {
-    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
-    format!("{}{}.", first.to_uppercase(), rest.trim_end_matches('.'))
 }
 
 impl From<StorageError> for PageError {

@@ -6,7 +6,8 @@ use abide_core::Refusal;
 use abide_storage::StorageError;
 use askama::Template;
 
-use super::errors::{PageError, sentence};
+use super::errors::PageError;
+use crate::problem::sentence;
 
 /// What was wrong with a form, by field.
 #[derive(Debug, Default)]

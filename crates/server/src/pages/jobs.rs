@@ -12,7 +12,7 @@ use http::{StatusCode, Uri};
 use super::cursor::{Older, asked, link};
 use super::deliveries::list::Asked;
 use super::deliveries::target_name;
-use super::errors::{PageError, sentence};
+use super::errors::PageError;
 use super::field::Problems;
 use super::form::Form;
 use super::layout::{Layout, Section};
@@ -21,6 +21,7 @@ use super::when::When;
 use super::words::Badge;
 use super::{Answer, page as answer, page_with, see_other_with};
 use crate::caller::{WebhooksRead, WebhooksWrite};
+use crate::problem::sentence;
 use crate::router::{Inner, Shared};
 
 /// Jobs per page.

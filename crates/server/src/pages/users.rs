@@ -12,13 +12,14 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use http::{StatusCode, Uri};
 
-use super::errors::{PageError, sentence};
+use super::errors::PageError;
 use super::field::{Field, Problems};
 use super::form::Form;
 use super::layout::{Layout, Section};
 use super::signed_in::Allowed;
 use super::{Answer, page as answer, page_with, see_other_with};
 use crate::caller::Admin;
+use crate::problem::sentence;
 use crate::router::{Inner, Shared};
 
 /// Users per page of the list.

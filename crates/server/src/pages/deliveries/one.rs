@@ -16,13 +16,14 @@ use http::StatusCode;
 use super::Target;
 use super::list::target;
 use crate::caller::{WebhooksRead, WebhooksWrite};
-use crate::pages::errors::{PageError, sentence};
+use crate::pages::errors::PageError;
 use crate::pages::form::Form;
 use crate::pages::layout::{Layout, Section};
 use crate::pages::signed_in::{Allowed, SignedIn};
 use crate::pages::when::{When, took, until};
 use crate::pages::words::{self, Badge, Shown};
 use crate::pages::{Answer, page_with, see_other_with};
+use crate::problem::sentence;
 use crate::router::{Inner, Shared};
 
 #[derive(Template)]

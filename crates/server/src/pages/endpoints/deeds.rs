@@ -27,13 +27,8 @@ pub(crate) async fn pause(
     Path(id): Path<String>,
     _form: Form,
 ) -> Answer {
-    let endpoint = find(&shared, &who, &id).await?;
     let patch = EndpointPatch { is_active: Some(false), ..EndpointPatch::default() };
-    let (endpoints, now) = (shared.app.storage.endpoints(), shared.app.clock.now());
-    match endpoints.change(&who.caller(), endpoint.id, patch, now).await {
-        Ok(_) => Ok(changed(&shared, &endpoint, "The endpoint is paused: nothing is sent there.")),
-        Err(error) => refused_here(&shared, &who, &endpoint, error).await,
-    }
+    change(&shared, &who, &id, patch, "The endpoint is paused: nothing is sent there.").await
 }
 
 /// `POST /endpoints/{id}/resume`.
@@ -43,12 +38,22 @@ pub(crate) async fn resume(
     Path(id): Path<String>,
     _form: Form,
 ) -> Answer {
-    let endpoint = find(&shared, &who, &id).await?;
     let patch = EndpointPatch { is_active: Some(true), ..EndpointPatch::default() };
+    change(&shared, &who, &id, patch, "The endpoint is active again.").await
+}
+
+async fn change(
+    shared: &Shared,
+    who: &Allowed<WebhooksWrite>,
+    id: &str,
+    patch: EndpointPatch,
+    notice: &'static str,
+) -> Answer {
+    let endpoint = find(shared, who, id).await?;
     let (endpoints, now) = (shared.app.storage.endpoints(), shared.app.clock.now());
     match endpoints.change(&who.caller(), endpoint.id, patch, now).await {
-        Ok(_) => Ok(changed(&shared, &endpoint, "The endpoint is active again.")),
-        Err(error) => refused_here(&shared, &who, &endpoint, error).await,
+        Ok(_) => Ok(changed(shared, &endpoint, notice)),
+        Err(error) => refused_here(shared, who, &endpoint, error).await,
     }
 }
 

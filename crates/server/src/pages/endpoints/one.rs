@@ -18,7 +18,7 @@ use super::{dialect_of, find, host, path, short};
 use crate::caller::{WebhooksRead, WebhooksWrite};
 use crate::pages::cursor::asked;
 use crate::pages::deliveries::Row;
-use crate::pages::errors::{PageError, sentence};
+use crate::pages::errors::PageError;
 use crate::pages::field::{Field, Problems};
 use crate::pages::form::Form;
 use crate::pages::layout::{Layout, Section};
@@ -26,6 +26,7 @@ use crate::pages::signed_in::{Allowed, SignedIn};
 use crate::pages::when::{When, stretch};
 use crate::pages::words::{self, Badge};
 use crate::pages::{Answer, page_with, see_other_with};
+use crate::problem::sentence;
 use crate::router::{Inner, Shared};
 
 /// Deliveries shown on an endpoint's own page.

@@ -15,7 +15,7 @@ use crate::api::abide::answer::{Answer, page_until};
 use crate::api::abide::cursor::{CURSOR, LIMIT, List, Window};
 use crate::api::abide::describe::{self, Operation, id, optional, page_of, text, time};
 use crate::caller::{By, WebhooksRead};
-use crate::input::{Name, Params, one_of};
+use crate::input::{Name, Params, event_kind, one_of};
 use crate::router::Shared;
 
 const STATE: Name = Name(&["state"]);
@@ -51,10 +51,7 @@ pub(crate) async fn handler(
     let filter = DeliveryFilter {
         endpoint: params.take(ENDPOINT, read_id),
         states: params.take(STATE, states).unwrap_or_default(),
-        kind: params.take(TYPE, |text| {
-            EventKind::parse(text)
-                .ok_or_else(|| one_of(EventKind::ALL.iter().map(|kind| kind.as_str())))
-        }),
+        kind: params.take(TYPE, event_kind),
         event: params.take(EVENT, read_id),
         from: params.take(FROM, read_time),
         until: params.take(UNTIL, read_time),

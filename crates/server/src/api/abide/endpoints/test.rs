@@ -7,7 +7,6 @@ use abide_core::ids::{Delivery, DeliveryId, Endpoint, Event, EventId};
 use abide_storage::history::DeliveryView;
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::{GROUP, dialect_of, find};
 use crate::api::abide::answer::{Answer, Time, ok};
@@ -17,7 +16,7 @@ use crate::api::abide::describe::{
 };
 use crate::body::{JsonBody, SINGLE};
 use crate::caller::{By, WebhooksWrite};
-use crate::input::{Fields, FromField, Name, Named, Text, one_of};
+use crate::input::{Fields, Name, Named};
 use crate::router::Shared;
 use crate::test_send::send_test;
 
@@ -108,25 +107,12 @@ pub(crate) async fn handler(
     let endpoint = find(app, &by.caller, id).await?;
     let mut fields = Fields::parse(&body)?;
     fields.only(&[TYPE]);
-    let kind: Option<Kind> = fields.optional(TYPE);
+    let kind: Option<EventKind> = fields.optional(TYPE);
     let dialect = dialect_of(&endpoint)?;
-    if let Some(Kind(kind)) = &kind
-        && !dialect.applies(*kind)
-    {
+    if kind.is_some_and(|kind| !dialect.applies(kind)) {
         fields.problem(TYPE.0[0], "is not told in this endpoint's dialect");
     }
     let kind = fields.finish(Some(kind))?;
-    let delivery = send_test(&shared, &caller, &endpoint, kind.map(|Kind(kind)| kind)).await?;
+    let delivery = send_test(&shared, &caller, &endpoint, kind).await?;
     ok(&TestObject::from(&delivery))
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Kind(EventKind);
-
-impl FromField for Kind {
-    fn read(raw: &RawValue) -> Result<Self, String> {
-        let Text(name) = Text::read(raw)?;
-        let known = || one_of(EventKind::ALL.iter().map(|kind| kind.as_str()));
-        EventKind::parse(&name).map(Self).ok_or_else(known)
-    }
 }

@@ -10,7 +10,7 @@ use crate::api::abide::answer::{Answer, feed};
 use crate::api::abide::cursor::{CURSOR, LIMIT, List, Window};
 use crate::api::abide::describe::{self, Operation, feed_of, optional};
 use crate::caller::{By, ConsentRead};
-use crate::input::{Name, Params, one_of};
+use crate::input::{Name, Params, event_kind};
 use crate::problem::ProblemKind;
 use crate::router::Shared;
 
@@ -33,10 +33,7 @@ pub(crate) fn about() -> Operation {
 pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, uri: Uri) -> Answer {
     let mut params = Params::parse(&uri)?;
     params.only(&[TYPE, LIMIT, CURSOR]);
-    let kind = params.take(TYPE, |text| {
-        EventKind::parse(text)
-            .ok_or_else(|| one_of(EventKind::ALL.iter().map(|kind| kind.as_str())))
-    });
+    let kind = params.take(TYPE, event_kind);
     let window = Window::read(List::Events, &mut params)?;
     let (kind, window) = params.finish((kind, window))?;
     let feeds = shared.app.storage.feeds();

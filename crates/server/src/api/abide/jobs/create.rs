@@ -165,7 +165,7 @@ impl Repeatable for Begun {
 fn wish(fields: &mut Fields<'_>) -> Option<Wish> {
     let kind = fields.required::<AskedKind>(KIND);
     let endpoint = fields.optional::<EndpointId>(ENDPOINT);
-    let event_kind = fields.optional::<AskedEvent>(EVENT_TYPE);
+    let event_kind = fields.optional::<EventKind>(EVENT_TYPE);
     let states = fields.optional::<States>(STATES);
     let from = fields.optional::<Timestamp>(FROM);
     let until = fields.optional::<Timestamp>(UNTIL);
@@ -174,7 +174,7 @@ fn wish(fields: &mut Fields<'_>) -> Option<Wish> {
     Some(Wish {
         kind: kind?.0,
         endpoint,
-        event_kind: event_kind.map(|AskedEvent(kind)| kind),
+        event_kind,
         states: states.map_or_else(Vec::new, |States(states)| states),
         from,
         until,
@@ -191,17 +191,6 @@ impl FromField for AskedKind {
         let Text(text) = Text::read(raw)?;
         let kind = JobKind::parse(&text).map(Self);
         kind.ok_or_else(|| one_of(JobKind::ALL.iter().map(|kind| kind.as_str())))
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct AskedEvent(EventKind);
-
-impl FromField for AskedEvent {
-    fn read(raw: &RawValue) -> Result<Self, String> {
-        let Text(text) = Text::read(raw)?;
-        let kind = EventKind::parse(&text).map(Self);
-        kind.ok_or_else(|| one_of(EventKind::ALL.iter().map(|kind| kind.as_str())))
     }
 }
 
