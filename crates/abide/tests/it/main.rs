@@ -17,6 +17,7 @@ mod keys;
 mod listening;
 mod logs;
 mod master_keys;
+mod old_store;
 mod organizations;
 mod program;
 mod receiver;
