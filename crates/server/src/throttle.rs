@@ -1,35 +1,57 @@
-//! How often a sign-in may be tried: per account and per address, with a delay that grows.
+//! How often a sign-in may be tried: for an account from one place, and from one network, with a wait that grows.
+//!
+//! A stranger must not be able to keep an account's owner out, so a wait holds only where the wrong tries came from: a
+//! network, or a browser that has signed in to the account before and shows so by a cookie, as OWASP's device cookies
+//! do. Such a browser is counted by itself, whatever others do from its network. Tries at one account from everywhere
+//! together never forbid a further one; many of them make those from unknown browsers slow.
 //!
 //! Each try is counted before its password is looked at, so that many at once are not judged as one; a right password
-//! clears its account. Accounts are counted whether they exist or not, under a keyed hash, so that what is in memory
+//! clears its place. Accounts are counted whether they exist or not, under a keyed hash, so that what is in memory
 //! names nobody. The tables are bounded (I9): each forgets its older half when the younger is full.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use abide_core::Timestamp;
 use abide_core::shell::{Chance, draw};
 use aws_lc_rs::hmac;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use parking_lot::Mutex;
 
-/// Tries of one account before it has to wait.
-const FREE_OF_ACCOUNT: u32 = 5;
-/// Tries from one address before it has to wait: offices share one.
-const FREE_OF_ADDRESS: u32 = 30;
+/// Tries of one account from one place before that place has to wait.
+const FREE_OF_PLACE: u32 = 5;
+/// Tries from one network before it has to wait: offices share one.
+const FREE_OF_NETWORK: u32 = 30;
+/// Tries of one account from everywhere before those from unknown browsers are slowed.
+const FREE_OF_ACCOUNT: u32 = 50;
 /// The first wait; each further try doubles it.
 const FIRST_WAIT_MILLIS: i64 = 1_000;
-/// The longest wait. Longer ones would let anybody lock an account's owner out.
+/// The longest wait.
 const LONGEST_WAIT_MILLIS: i64 = 15 * 60 * 1_000;
+/// By how much a try is slowed at first; each further [`FREE_OF_ACCOUNT`] tries double it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How often it doubles: an owner has to bear the longest pause, 8 s.
+const PAUSE_DOUBLINGS: u32 = 3;
 /// Tries are forgotten so long after the last.
 const MEMORY_MILLIS: i64 = 60 * 60 * 1_000;
 /// Entries per half of a table.
 const HALF: usize = 8_192;
+/// Bytes of a device's number, and of the seal behind it.
+const NUMBER: usize = 16;
+const SEAL: usize = 32;
 
 /// What an account is counted under.
 pub(crate) type AccountKey = [u8; 32];
 
-/// Makes what accounts are counted under.
+/// A browser that has signed in to an account: a number that was drawn for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Device([u8; NUMBER]);
+
+/// Makes what accounts are counted under, and the marks of browsers that have signed in.
+///
+/// It is drawn at each start, when all counts begin anew too; a mark from before is then one of an unknown browser.
 pub(crate) struct ThrottleKey(hmac::Key);
 
 impl ThrottleKey {
@@ -48,6 +70,27 @@ impl ThrottleKey {
         key.copy_from_slice(context.sign().as_ref());
         key
     }
+
+    /// The mark of a browser that has signed in to an account: it is worth tries of its own and opens nothing.
+    pub(crate) fn mark_device(&self, account: &AccountKey, chance: &dyn Chance) -> String {
+        let number = draw::<NUMBER>(chance);
+        let seal = hmac::sign(&self.0, &sealed(account, &number));
+        BASE64_URL_SAFE_NO_PAD.encode([&number[..], seal.as_ref()].concat())
+    }
+
+    /// The device whose mark this is, where it was made for this account and since the start.
+    pub(crate) fn device_of(&self, account: &AccountKey, mark: &str) -> Option<Device> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(mark).ok()?;
+        let bytes: [u8; NUMBER + SEAL] = bytes.try_into().ok()?;
+        let (number, seal) = bytes.split_first_chunk::<NUMBER>()?;
+        hmac::verify(&self.0, &sealed(account, number), seal).ok()?;
+        Some(Device(*number))
+    }
+}
+
+/// What a mark's seal is made over. The first bytes are no length of a kind that anything is blinded under.
+fn sealed(account: &AccountKey, number: &[u8; NUMBER]) -> Vec<u8> {
+    [&u64::MAX.to_be_bytes()[..], account, number].concat()
 }
 
 /// Counts tries.
@@ -58,8 +101,20 @@ pub(crate) struct Throttle {
 
 #[derive(Default)]
 struct Tables {
+    places: Halves<(AccountKey, Place)>,
+    networks: Halves<IpAddr>,
     accounts: Halves<AccountKey>,
-    addresses: Halves<IpAddr>,
+}
+
+/// Where a try comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// A browser that has signed in to the account before.
+    Known(Device),
+    /// Another one, at an address.
+    Address(IpAddr),
+    /// Through no connection, as in tests; or the account's own number says where.
+    Nowhere,
 }
 
 /// The try comes too early.
@@ -81,44 +136,75 @@ struct Halves<K> {
 }
 
 impl Throttle {
-    /// Counts a try, or says how long to wait; then it is not counted.
+    /// Counts a try and says how long to hold it back before it is looked at; or says how long that place has to wait,
+    /// and then it is not counted.
     pub(crate) fn count(
         &self,
         account: AccountKey,
-        address: Option<IpAddr>,
+        place: Place,
         now: Timestamp,
-    ) -> Result<(), Wait> {
-        let address = address.map(network);
+    ) -> Result<Duration, Wait> {
+        let place = place.whole();
         let mut tables = self.tables.lock();
-        let of_account = tables.accounts.wait(&account, FREE_OF_ACCOUNT, now);
-        let of_address =
-            address.map_or(0, |address| tables.addresses.wait(&address, FREE_OF_ADDRESS, now));
-        let wait = of_account.max(of_address);
+        let of_place = tables.places.wait(&(account, place), FREE_OF_PLACE, now);
+        let of_network = place
+            .network()
+            .map_or(0, |network| tables.networks.wait(&network, FREE_OF_NETWORK, now));
+        let wait = of_place.max(of_network);
         if wait > 0 {
             return Err(Wait { seconds: (wait as u64).div_ceil(1_000) });
         }
-        tables.accounts.add(account, now);
-        if let Some(address) = address {
-            tables.addresses.add(address, now);
+        tables.places.add((account, place), now);
+        if let Place::Known(_) = place {
+            return Ok(Duration::ZERO);
         }
-        Ok(())
+        if let Some(network) = place.network() {
+            tables.networks.add(network, now);
+        }
+        let before = tables.accounts.get(&account, now).map_or(0, |tries| tries.count);
+        tables.accounts.add(account, now);
+        Ok(pause(before))
     }
 
-    /// The password was right: the account's tries are forgotten, and this one is no mark against the address.
-    pub(crate) fn forgive(&self, account: &AccountKey, address: Option<IpAddr>) {
+    /// The password was right: the place's tries of the account are forgotten, and this one is no mark against the
+    /// network nor against the account.
+    pub(crate) fn forgive(&self, account: &AccountKey, place: Place) {
+        let place = place.whole();
         let mut tables = self.tables.lock();
-        tables.accounts.forget(account);
-        if let Some(address) = address {
-            tables.addresses.take_back(&network(address));
+        tables.places.forget(&(*account, place));
+        if let Place::Known(_) = place {
+            return;
         }
+        if let Some(network) = place.network() {
+            tables.networks.take_back(&network);
+        }
+        tables.accounts.take_back(account);
     }
 }
 
-/// Whoever has one address of IPv6 has the 64 bits behind its network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-        v4 @ IpAddr::V4(_) => v4,
+/// By how much a try from an unknown browser is slowed, after so many at its account.
+fn pause(before: u32) -> Duration {
+    match before / FREE_OF_ACCOUNT {
+        0 => Duration::ZERO,
+        rounds => FIRST_PAUSE * 2_u32.pow((rounds - 1).min(PAUSE_DOUBLINGS)),
+    }
+}
+
+impl Place {
+    /// The network in place of the address: whoever has one address of IPv6 has the 64 bits behind its network.
+    fn whole(self) -> Self {
+        let Self::Address(address) = self else { return self };
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+
+    fn network(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(network) => Some(network),
+            Self::Known(_) | Self::Nowhere => None,
+        }
     }
 }
 
@@ -167,73 +253,140 @@ impl<K: Eq + Hash + Copy> Halves<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
     use super::*;
 
     const ADA: AccountKey = [1; 32];
+
+    struct Counting(AtomicU8);
+
+    impl Chance for Counting {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+        }
+    }
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(1_705_314_600_000 + millis)
     }
 
-    fn address(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
+    fn address(number: u32) -> Place {
+        Place::Address(IpAddr::from((0x0a00_0000 + number).to_be_bytes()))
+    }
+
+    /// Tries without end from a place that heeds no wait.
+    fn misbehave(throttle: &Throttle, place: Place) {
+        for _ in 0..100 {
+            let _ = throttle.count(ADA, place, at(0));
+        }
     }
 
     #[test]
-    fn an_account_waits_longer_with_each_try() {
+    fn a_place_waits_longer_with_each_try() {
         let throttle = Throttle::default();
-        for number in 0..5 {
-            assert_eq!(throttle.count(ADA, Some(address(number)), at(0)), Ok(()), "from anywhere");
+        for _ in 0..5 {
+            assert_eq!(throttle.count(ADA, address(9), at(0)), Ok(Duration::ZERO));
         }
         let mut now = 0;
         for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {
-            let wait = throttle.count(ADA, Some(address(9)), at(now)).unwrap_err();
+            let wait = throttle.count(ADA, address(9), at(now)).unwrap_err();
             assert_eq!(wait.seconds, seconds);
-            let early =
-                throttle.count(ADA, Some(address(9)), at(now + wait.seconds as i64 * 1_000 - 1));
+            let early = throttle.count(ADA, address(9), at(now + wait.seconds as i64 * 1_000 - 1));
             assert_eq!(early, Err(Wait { seconds: 1 }), "a try too early adds nothing");
             now += wait.seconds as i64 * 1_000;
-            assert_eq!(throttle.count(ADA, Some(address(9)), at(now)), Ok(()));
+            assert!(throttle.count(ADA, address(9), at(now)).is_ok());
         }
+        assert!(throttle.count([2; 32], address(9), at(now)).is_ok(), "others do not wait");
+        throttle.forgive(&ADA, address(9));
+        assert!(throttle.count(ADA, address(9), at(now)).is_ok());
+    }
+
+    #[test]
+    fn a_stranger_keeps_nobody_out() {
+        let throttle = Throttle::default();
+        for number in 0..1_000 {
+            misbehave(&throttle, address(number));
+        }
+        assert!(throttle.count(ADA, address(7), at(0)).is_err(), "where it came from");
+        let slowed = throttle.count(ADA, address(5_000), at(0));
+        assert_eq!(slowed, Ok(Duration::from_secs(8)), "a place that did no wrong is heard");
+        let key = ThrottleKey::new(&Counting(AtomicU8::new(0)));
+        let mark = key.mark_device(&ADA, &Counting(AtomicU8::new(9)));
+        let known = Place::Known(key.device_of(&ADA, &mark).unwrap());
+        assert_eq!(throttle.count(ADA, known, at(0)), Ok(Duration::ZERO), "nor slowed");
+        misbehave(&throttle, known);
+        assert!(throttle.count(ADA, known, at(0)).is_err(), "but is counted by itself");
+        assert!(throttle.count(ADA, address(5_001), at(0)).is_ok(), "and against nobody else");
+    }
+
+    #[test]
+    fn many_tries_at_an_account_slow_it() {
+        let seconds = |before| pause(before).as_secs();
+        let told = [0, 49, 50, 99, 100, 150, 200, 250, u32::MAX].map(seconds);
+        assert_eq!(told, [0, 0, 1, 1, 2, 4, 8, 8, 8]);
+        let throttle = Throttle::default();
+        for number in 0..50 {
+            assert_eq!(throttle.count(ADA, address(number), at(0)), Ok(Duration::ZERO));
+        }
+        throttle.forgive(&ADA, address(49));
         assert_eq!(
-            throttle.count([2; 32], Some(address(1)), at(now)),
-            Ok(()),
-            "others do not wait"
+            throttle.count(ADA, address(51), at(0)),
+            Ok(Duration::ZERO),
+            "not the right one"
         );
-        throttle.forgive(&ADA, Some(address(9)));
-        assert_eq!(throttle.count(ADA, Some(address(9)), at(now)), Ok(()));
+        assert_eq!(throttle.count(ADA, address(52), at(0)), Ok(FIRST_PAUSE));
+        let later = at(MEMORY_MILLIS);
+        assert_eq!(throttle.count(ADA, address(52), later), Ok(Duration::ZERO), "forgotten");
+    }
+
+    #[test]
+    fn a_mark_is_of_one_account_and_one_start() {
+        let chance = Counting(AtomicU8::new(0));
+        let (key, other) = (ThrottleKey::new(&chance), ThrottleKey::new(&chance));
+        let mark = key.mark_device(&ADA, &chance);
+        assert!(key.device_of(&ADA, &mark).is_some());
+        assert_ne!(
+            key.device_of(&ADA, &mark),
+            key.device_of(&ADA, &key.mark_device(&ADA, &chance))
+        );
+        assert_eq!(key.device_of(&[2; 32], &mark), None);
+        assert_eq!(other.device_of(&ADA, &mark), None);
+        for bad in ["", "x", &mark[1..], &format!("{mark}AA"), &"A".repeat(mark.len())] {
+            assert_eq!(key.device_of(&ADA, bad), None, "{bad}");
+        }
     }
 
     #[test]
     fn tries_are_forgotten_after_an_hour() {
         let throttle = Throttle::default();
         for _ in 0..5 {
-            throttle.count(ADA, None, at(0)).unwrap();
+            throttle.count(ADA, Place::Nowhere, at(0)).unwrap();
         }
-        throttle.count(ADA, None, at(10)).unwrap_err();
+        throttle.count(ADA, Place::Nowhere, at(10)).unwrap_err();
         for _ in 0..5 {
-            throttle.count(ADA, None, at(MEMORY_MILLIS)).unwrap();
+            throttle.count(ADA, Place::Nowhere, at(MEMORY_MILLIS)).unwrap();
         }
     }
 
     #[test]
-    fn an_address_waits_whichever_accounts_it_tries() {
+    fn a_network_waits_whichever_accounts_it_tries() {
         let throttle = Throttle::default();
         let account = |number: u8| [number; 32];
         for number in 0..30 {
-            assert_eq!(throttle.count(account(number), Some(address(1)), at(0)), Ok(()));
+            assert!(throttle.count(account(number), address(1), at(0)).is_ok());
         }
-        assert!(throttle.count(account(99), Some(address(1)), at(0)).is_err());
-        assert_eq!(throttle.count(account(99), Some(address(2)), at(0)), Ok(()));
-        throttle.forgive(&account(98), Some(address(1)));
-        assert_eq!(throttle.count(account(98), Some(address(1)), at(0)), Ok(()));
-        let v6 = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        assert!(throttle.count(account(99), address(1), at(0)).is_err());
+        assert!(throttle.count(account(99), address(2), at(0)).is_ok());
+        throttle.forgive(&account(98), address(1));
+        assert!(throttle.count(account(98), address(1), at(0)).is_ok());
+        let v6 = |text: &str| Place::Address(text.parse().unwrap());
         for number in 0..30 {
             let host = format!("2001:db8:0:1::{number:x}");
-            assert_eq!(throttle.count(account(100 + number), v6(&host), at(0)), Ok(()));
+            assert!(throttle.count(account(100 + number), v6(&host), at(0)).is_ok());
         }
         assert!(throttle.count(account(97), v6("2001:db8:0:1:ffff::1"), at(0)).is_err());
-        assert_eq!(throttle.count(account(97), v6("2001:db8:0:2::1"), at(0)), Ok(()));
+        assert!(throttle.count(account(97), v6("2001:db8:0:2::1"), at(0)).is_ok());
     }
 
     /// I9: whatever is tried, so many entries are kept and no more.
@@ -243,11 +396,11 @@ mod tests {
         for number in 0..50_000_u32 {
             let mut account = [0; 32];
             account[..4].copy_from_slice(&number.to_be_bytes());
-            let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-            throttle.count(account, Some(address), at(0)).unwrap();
+            throttle.count(account, address(number), at(0)).unwrap();
         }
         let tables = throttle.tables.lock();
         assert!(tables.accounts.young.len() + tables.accounts.old.len() <= 2 * HALF);
-        assert!(tables.addresses.young.len() + tables.addresses.old.len() <= 2 * HALF);
+        assert!(tables.networks.young.len() + tables.networks.old.len() <= 2 * HALF);
+        assert!(tables.places.young.len() + tables.places.old.len() <= 2 * HALF);
     }
 }

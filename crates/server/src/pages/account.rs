@@ -20,6 +20,7 @@ use super::signed_in::SignedIn;
 use super::{Answer, page_with, see_other_with};
 use crate::passwords::Verdict;
 use crate::router::{Inner, Shared};
+use crate::throttle::Place;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -117,9 +118,9 @@ pub(crate) async fn change_password(
         return show(&shared, &who, StatusCode::BAD_REQUEST, &user.name, &problems).await;
     }
     let now = app.clock.now();
-    // Whoever sits at an open session may not guess at will either.
-    let counted_as = shared.throttle_key.blind("session of", &user.id.to_string());
-    if let Err(wait) = shared.throttle.count(counted_as, None, now) {
+    // Whoever sits at an open session may not guess at will either; nor keep its owner from changing it elsewhere.
+    let counted_as = shared.throttle_key.blind("session", &who.session.id.to_string());
+    if let Err(wait) = shared.throttle.count(counted_as, Place::Nowhere, now) {
         problems.add("current", &format!("was wrong too often; try again in {} s", wait.seconds));
         return show(&shared, &who, StatusCode::TOO_MANY_REQUESTS, &user.name, &problems).await;
     }
@@ -131,7 +132,7 @@ pub(crate) async fn change_password(
         problems.add("current", "is not your password");
         return show(&shared, &who, StatusCode::FORBIDDEN, &user.name, &problems).await;
     };
-    shared.throttle.forgive(&counted_as, None);
+    shared.throttle.forgive(&counted_as, Place::Nowhere);
     let new = shared.passwords.hash(form.text("password").to_owned(), &*app.chance).await?;
     users.change_password(&who.caller(), user.id, kept, new, who.session.id, now).await?;
     Ok(done(&shared, "Your password was changed. Your other sessions have ended."))

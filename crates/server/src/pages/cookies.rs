@@ -23,6 +23,10 @@ pub enum Cookies {
 const SESSION: &str = "abide-session";
 /// Of somebody who is not signed in: their forms belong to it.
 const VISIT: &str = "abide-visit";
+/// Of a browser that has signed in before.
+const DEVICE: &str = "abide-device";
+/// How long a browser shows that it has: 90 days since its last sign-in.
+const DEVICE_SECONDS: u32 = 90 * 24 * 60 * 60;
 const NOTICE: &str = "abide-notice";
 const PREFIX: &str = "__Host-";
 /// Longest notice, in bytes before encoding.
@@ -37,6 +41,11 @@ impl Cookies {
     /// The visitor's mark, as sent.
     pub(crate) fn visit_of(self, headers: &HeaderMap) -> Option<&str> {
         self.value(headers, VISIT).filter(|mark| mark.len() == 43)
+    }
+
+    /// What shows that this browser has signed in before, as sent.
+    pub(crate) fn device_of(self, headers: &HeaderMap) -> Option<&str> {
+        self.value(headers, DEVICE)
     }
 
     /// The notice to be shown.
@@ -58,6 +67,12 @@ impl Cookies {
 
     pub(crate) fn visit(self, mark: &str) -> Option<HeaderValue> {
         self.cookie(VISIT, mark, "")
+    }
+
+    pub(crate) fn device(self, mark: &str) -> Option<HeaderValue> {
+        let mut cookie = self.cookie(DEVICE, mark, &format!("; Max-Age={DEVICE_SECONDS}"))?;
+        cookie.set_sensitive(true);
+        Some(cookie)
     }
 
     pub(crate) fn notice(self, text: &str) -> Option<HeaderValue> {

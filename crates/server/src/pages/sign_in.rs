@@ -3,6 +3,8 @@
 //! Whatever is wrong with a sign-in, the answer and its time are the same: an address that nobody has is verified against
 //! nobody's password. A session begins with a token drawn at the sign-in, whatever the browser held before.
 
+use std::time::Duration;
+
 use abide_core::Refusal;
 use abide_core::access::{Actor, Caller};
 use abide_core::ids::OrganizationId;
@@ -27,7 +29,7 @@ use super::{Answer, page_with, see_other, see_other_with};
 use crate::passwords::Verdict;
 use crate::peer;
 use crate::router::{Inner, Shared};
-use crate::throttle::{AccountKey, Wait};
+use crate::throttle::{AccountKey, Place, Wait};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -179,9 +181,10 @@ pub(crate) async fn sign_in(
         return show(&shared, &sender.headers, StatusCode::BAD_REQUEST, typed).await;
     }
     match try_to(&shared, &sender, &typed, password).await? {
-        Tried::SignedIn(token) => {
+        Tried::SignedIn { token, device } => {
             let mut response = see_other(&typed.back);
-            if let Some(cookie) = shared.app.dashboard.cookies.session(&token) {
+            let cookies = shared.app.dashboard.cookies;
+            for cookie in [cookies.session(&token), cookies.device(&device)].into_iter().flatten() {
                 response.headers_mut().append(SET_COOKIE, cookie);
             }
             Ok(response)
@@ -218,7 +221,12 @@ pub(crate) fn end(shared: &Inner, notice: &'static str) -> Response {
 }
 
 enum Tried {
-    SignedIn(Secret),
+    SignedIn {
+        /// Opens the session.
+        token: Secret,
+        /// Shows from now on that this browser has signed in to the account.
+        device: String,
+    },
     Wrong,
     TooOften(Wait),
 }
@@ -231,13 +239,14 @@ async fn try_to(
 ) -> Result<Tried, PageError> {
     let app = &shared.app;
     let (users, now) = (app.storage.users(), app.clock.now());
-    let trusted = &app.dashboard.trusted_proxies;
-    let address = peer::address(&sender.extensions, &sender.headers, trusted);
-    let counted_as = account_key(shared, &typed.organization, &typed.email);
-    if let Err(wait) = shared.throttle.count(counted_as, address, now) {
-        return Ok(Tried::TooOften(wait));
-    }
     let organization = organization(shared, &typed.organization).await?;
+    let counted_as = account_key(shared, organization, typed);
+    let place = place(shared, sender, &counted_as);
+    match shared.throttle.count(counted_as, place, now) {
+        Err(wait) => return Ok(Tried::TooOften(wait)),
+        Ok(Duration::ZERO) => {}
+        Ok(pause) => tokio::time::sleep(pause).await,
+    }
     let account = match organization {
         Some(of) => users.account(of, Whose::Email(typed.email.clone())).await?,
         None => None,
@@ -253,8 +262,9 @@ async fn try_to(
     let session = NewSession { secret: secret.hash(), browser: browser(&sender.headers) };
     match users.sign_in(&by, user.id, kept, rehashed, session, now).await {
         Ok(session) => {
-            shared.throttle.forgive(&counted_as, address);
-            Ok(Tried::SignedIn(secret.issue(session)))
+            shared.throttle.forgive(&counted_as, place);
+            let device = shared.throttle_key.mark_device(&counted_as, &*app.chance);
+            Ok(Tried::SignedIn { token: secret.issue(session), device })
         }
         // Disabled, or changed in this very moment.
         Err(StorageError::Refused(Refusal::NotFound(_))) => Ok(Tried::Wrong),
@@ -262,10 +272,26 @@ async fn try_to(
     }
 }
 
-/// What an account is counted under, whether it exists or not: names nobody without the key drawn at start.
-fn account_key(shared: &Inner, organization: &str, email: &str) -> AccountKey {
-    let email = normalise_email(email);
-    shared.throttle_key.blind(organization, &email)
+/// What an account is counted under, whether it exists or not: names nobody without the key drawn at start. Whatever was
+/// typed for an organization, it is counted by what it led to.
+fn account_key(shared: &Inner, organization: Option<OrganizationId>, typed: &Typed) -> AccountKey {
+    let email = normalise_email(&typed.email);
+    match organization {
+        Some(id) => shared.throttle_key.blind(&id.to_string(), &email),
+        // Not one count for them all: that would tell which names are there.
+        None => shared.throttle_key.blind(&format!("named {}", typed.organization), &email),
+    }
+}
+
+/// Where a try comes from.
+fn place(shared: &Inner, sender: &Sender, account: &AccountKey) -> Place {
+    let dashboard = &shared.app.dashboard;
+    let mark = dashboard.cookies.device_of(&sender.headers);
+    if let Some(device) = mark.and_then(|mark| shared.throttle_key.device_of(account, mark)) {
+        return Place::Known(device);
+    }
+    peer::address(&sender.extensions, &sender.headers, &dashboard.trusted_proxies)
+        .map_or(Place::Nowhere, Place::Address)
 }
 
 /// The organization of that short name, or the only one there is.

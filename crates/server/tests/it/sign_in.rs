@@ -1,8 +1,15 @@
 //! Signing in and out: what opens a page, what does not, and what an attacker would try.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use abide_core::user::{LINK_MILLIS, Role, SESSION_IDLE_MILLIS};
+use abide_server::{Limits, serve};
 use axum::body::Body;
 use http::{Method, Request};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::browser::{Browser, PASSWORD, SESSION, location};
 use crate::support::World;
@@ -73,10 +80,19 @@ async fn i12_the_cookie_is_held_close() {
     let mut browser = Browser::new(&world);
     world.user(ADA, Role::Owner).await;
     browser.sign_in(ADA, PASSWORD).await;
-    let [cookie] = &browser.set[..] else { panic!("{:?}", browser.set) };
-    let attributes: Vec<_> = cookie.split("; ").skip(1).collect();
-    assert!(cookie.starts_with("__Host-abide-session="));
-    assert_eq!(attributes, ["Path=/", "HttpOnly", "SameSite=Lax", "Secure", "Max-Age=604800"]);
+    let [session, device] = &browser.set[..] else { panic!("{:?}", browser.set) };
+    for (cookie, name, life) in [
+        (session, "__Host-abide-session=", "Max-Age=604800"),
+        (device, "__Host-abide-device=", "Max-Age=7776000"),
+    ] {
+        let attributes: Vec<_> = cookie.split("; ").skip(1).collect();
+        assert!(cookie.starts_with(name), "{cookie}");
+        assert_eq!(attributes, ["Path=/", "HttpOnly", "SameSite=Lax", "Secure", life]);
+    }
+    let mut with_device_alone = Browser::new(&world);
+    with_device_alone.cookies = browser.cookies.clone();
+    with_device_alone.cookies.remove(SESSION);
+    assert!(!with_device_alone.is_signed_in().await, "it opens nothing");
     let token = browser.cookies[SESSION].clone();
     for path in ["/", "/account", "/users"] {
         let page = browser.get(path).await;
@@ -107,7 +123,8 @@ async fn a_session_cannot_be_fixed_beforehand() {
     assert!(!attacker.is_signed_in().await);
 }
 
-/// Tries are limited per account, whether it exists or not, and a right password does not help before the time.
+/// Tries are limited per account and place, whether the account exists or not, and a right password does not help before
+/// the time.
 #[tokio::test]
 async fn tries_are_limited_per_account() {
     let world = World::start().await;
@@ -130,6 +147,97 @@ async fn tries_are_limited_per_account() {
     assert_eq!(location(&browser.sign_in(ADA, PASSWORD).await), "/");
     let mut browser = Browser::new(&world);
     assert_eq!(location(&browser.sign_in(ADA, PASSWORD).await), "/", "and is forgiven");
+}
+
+/// A browser that has signed in before is counted by itself: what others try from its own network is no bar to it.
+#[tokio::test]
+async fn a_known_browser_is_kept_out_by_nobody_else() {
+    let world = World::start().await;
+    let mut known = world.browser_of(ADA, Role::Owner).await;
+    known.post("/sign-out", &[]).await;
+    let mut stranger = Browser::new(&world);
+    for status in [403, 403, 403, 403, 403, 429] {
+        assert_eq!(stranger.sign_in(ADA, "wrong horse battery").await.status, status);
+    }
+    assert_eq!(location(&known.sign_in(ADA, PASSWORD).await), "/");
+    known.post("/sign-out", &[]).await;
+    for status in [403, 403, 403, 403, 403, 429] {
+        assert_eq!(known.sign_in(ADA, "wrong horse battery").await.status, status);
+    }
+    // What shows that a browser is known is of one account, and cannot be made up.
+    world.user("bob@example.org", Role::Owner).await;
+    let mut bob = Browser::new(&world);
+    bob.sign_in("bob@example.org", PASSWORD).await;
+    stranger.cookies.extend(bob.cookies.clone());
+    stranger.cookies.remove(SESSION);
+    assert_eq!(stranger.sign_in(ADA, PASSWORD).await.status, 429);
+}
+
+/// Wrong tries are a bar where they came from, and nowhere else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_elsewhere_keeps_nobody_out() {
+    let world = World::start().await;
+    world.user(ADA, Role::Owner).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let router = world.router.clone();
+    let ended = tokio::spawn(serve(listener, router, Limits::default(), async {
+        let _ = stopped.await;
+    }));
+    let mut visitor = Browser::new(&world);
+    visitor.get("/sign-in").await;
+    let visit = visitor.cookies["__Host-abide-visit"].clone();
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("form_token", &visitor.token).append_pair("email", ADA);
+    let form = form.finish();
+    let try_from = move |network: &str, password: &str| {
+        let form = format!("{form}&password={}", password.replace(' ', "+"));
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        write!(
+            stream,
+            "POST /sign-in HTTP/1.1\r\nHost: abide.example.org\r\nConnection: close\r\n\
+             X-Forwarded-For: {network}\r\nCookie: __Host-abide-visit={visit}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    tokio::task::spawn_blocking(move || {
+        for status in ["403", "403", "403", "403", "403", "429"] {
+            assert_eq!(try_from("203.0.113.7", "wrong horse battery"), status);
+        }
+        assert_eq!(try_from("203.0.113.7", PASSWORD), "429");
+        // From very many places at once: the owner is slowed, and heard.
+        for network in 0..46 {
+            assert_eq!(try_from(&format!("192.0.2.{network}"), "wrong horse battery"), "403");
+        }
+        assert_eq!(try_from("198.51.100.1", PASSWORD), "303");
+    })
+    .await
+    .unwrap();
+    stop.send(()).unwrap();
+    ended.await.unwrap();
+}
+
+/// However the organization is written, an account has one count.
+#[tokio::test]
+async fn an_account_is_counted_once_however_its_organization_is_written() {
+    let world = World::start().await;
+    world.user(ADA, Role::Owner).await;
+    let mut browser = Browser::new(&world);
+    browser.get("/sign-in").await;
+    for (organization, status) in
+        [("", 403), ("us", 403), (" us", 403), ("us ", 403), ("", 403), ("us", 429), ("", 429)]
+    {
+        let form =
+            [("organization", organization), ("email", ADA), ("password", "wrong horse battery")];
+        assert_eq!(browser.post("/sign-in", &form).await.status, status, "`{organization}`");
+    }
 }
 
 /// A form without its session's token, with another's, or sent from another site changes nothing.
