@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use abide_core::access::Scope;
 use abide_core::delivery::{DeliveryState, ErrorClass, Reason};
@@ -56,7 +57,9 @@ fn the_command_line_is_described_as_it_is() {
 
 fn help(site: &Site, path: &[String]) -> String {
     let mut command = abide(site.path(), &[]);
-    let output = command.args(path).arg("--help").env_remove("COLUMNS").output().unwrap();
+    // As wide as any terminal gets it, whatever terminal the test is run from.
+    command.args(path).arg("--help").env("COLUMNS", "100").stdin(Stdio::null());
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{path:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
