@@ -128,6 +128,7 @@ conforms! {
         events_are_filtered_by_kind,
         erased_people_keep_their_places,
         decisions_are_read_in_pages,
+        a_feed_is_begun_at_a_time_or_its_end,
         the_audit_log_is_read_in_pages,
         i13_feeds_are_apart;
     idempotency:

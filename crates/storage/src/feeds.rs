@@ -22,6 +22,15 @@ pub struct FeedWanted {
     pub limit: u32,
 }
 
+/// Where a reader of a feed begins who has no place in it yet, other than at its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedStart {
+    /// Before everything that was recorded at this time or later.
+    Time(Timestamp),
+    /// Behind everything that is there.
+    End,
+}
+
 /// Some entries of a feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedPage<T> {
@@ -141,6 +150,13 @@ pub trait Feeds: Send + Sync {
         wanted: FeedWanted,
     ) -> StorageResult<FeedPage<ToldEvent>>;
 
+    /// The number behind which to begin reading an organization's events, as [`FeedWanted::after`].
+    async fn events_start(
+        &self,
+        organization: OrganizationId,
+        start: FeedStart,
+    ) -> StorageResult<u64>;
+
     /// One event of an organization; `None` where there is none.
     async fn told_event(
         &self,
@@ -154,6 +170,13 @@ pub trait Feeds: Send + Sync {
         organization: OrganizationId,
         wanted: FeedWanted,
     ) -> StorageResult<FeedPage<ToldDecision>>;
+
+    /// The number behind which to begin reading an organization's decisions, as [`FeedWanted::after`].
+    async fn decisions_start(
+        &self,
+        organization: OrganizationId,
+        start: FeedStart,
+    ) -> StorageResult<u64>;
 
     /// The audit log of an organization, newest first, from behind `after` on.
     async fn audit_before(

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use abide_core::Timestamp;
+use abide_core::shell::Clock as _;
 use clap::{Args, Subcommand};
+use jiff::{Span, SpanRelativeTo};
 use serde_json::Value;
 
 use super::format::Format;
 use super::paging::Paging;
 use super::shown::{Row, Table, field, record};
 use crate::api_client::{Api, ApiSettings};
+use crate::clock::SystemClock;
 use crate::exit::Unavailable;
 use crate::signals::Signals;
 use crate::terminal::{complain, say};
@@ -57,8 +61,11 @@ pub(crate) struct Tail {
     #[command(flatten)]
     filter: Filter,
     /// Begin with the oldest event instead of the next one
-    #[arg(long)]
+    #[arg(long, conflicts_with = "since")]
     from_start: bool,
+    /// Begin with the events since a time (RFC 3339), or for so long (10m, 2h, 1d)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Timestamp>,
     /// Print JSON lines: each event whole
     #[arg(long)]
     json: bool,
@@ -99,34 +106,43 @@ async fn list(List { filter, paging, format, server }: List) -> anyhow::Result<(
 }
 
 /// Follows the feed. A server that is away for a while is waited for: the feed loses nothing.
-async fn tail(Tail { filter, from_start, json, server }: Tail) -> anyhow::Result<()> {
+async fn tail(Tail { filter, from_start, since, json, server }: Tail) -> anyhow::Result<()> {
     let api = server.settle()?;
     let filters = filter.query();
-    let mut place = if from_start { None } else { end_of_feed(&api, &filters).await? };
+    let from = match since {
+        Some(time) => Some(time.to_millis_text()),
+        None if from_start => None,
+        None => Some("end".to_owned()),
+    };
+    // Asked before anything is printed, so that a wrong key or type is heard of at once.
+    let begin: Vec<_> = filters.iter().cloned().chain(from.map(|from| ("from", from))).collect();
+    let mut found = api_page(&api, &begin, None).await?;
     complain("following the feed; Ctrl-C ends it");
+    let mut place = None;
     let mut is_away = false;
     loop {
-        match api_page(&api, &filters, place.clone()).await {
-            Ok(found) => {
-                if is_away {
-                    complain("the server answers again");
-                    is_away = false;
-                }
-                found.items.iter().for_each(|event| print(event, json));
-                place = found.resume.or(place);
-                if found.more {
-                    continue;
-                }
-            }
-            Err(error) if error.is::<Unavailable>() => {
-                if !is_away {
-                    complain(format_args!("{error:#}; waiting for it"));
-                    is_away = true;
-                }
-            }
-            Err(error) => return Err(error),
+        found.items.iter().for_each(|event| print(event, json));
+        place = found.resume.or(place);
+        if !found.more {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        found = loop {
+            match api_page(&api, &filters, place.clone()).await {
+                Ok(found) => break found,
+                Err(error) if error.is::<Unavailable>() => {
+                    if !is_away {
+                        complain(format_args!("{error:#}; waiting for it"));
+                        is_away = true;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        if is_away {
+            complain("the server answers again");
+            is_away = false;
+        }
     }
 }
 
@@ -154,18 +170,6 @@ async fn api_page(
     Ok(Found { items, more: next.is_some(), resume: resume.or(next) })
 }
 
-/// Behind the newest event. The API has no shorter way there than through the feed.
-async fn end_of_feed(api: &Api, filters: &[(&str, String)]) -> anyhow::Result<Option<String>> {
-    let mut place = None;
-    loop {
-        let found = api_page(api, filters, place.clone()).await?;
-        place = found.resume.or(place);
-        if !found.more {
-            return Ok(place);
-        }
-    }
-}
-
 fn print(event: &Value, json: bool) {
     if json {
         say(event);
@@ -173,6 +177,25 @@ fn print(event: &Value, json: bool) {
         let [id, time, kind] = cells(event);
         say(format_args!("{id}  {time}  {kind}"));
     }
+}
+
+/// A time, or how long before now.
+fn since(text: &str) -> Result<Timestamp, String> {
+    since_at(text, SystemClock.now())
+}
+
+fn since_at(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(time) = Timestamp::parse(text) {
+        return Ok(time);
+    }
+    let bad = || {
+        "say a time such as 2026-01-31T12:00:00Z, or how long before now: 10m, 2h, 1d".to_owned()
+    };
+    let span: Span = text.parse().map_err(|_| bad())?;
+    let long = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
+    let millis = i64::try_from(long.as_millis()).ok().filter(|millis| *millis >= 0);
+    let millis = millis.filter(|millis| *millis <= now.as_millis()).ok_or_else(bad)?;
+    Ok(now.plus_millis(-millis))
 }
 
 /// Id, time and type: the widest of them fill 80 columns exactly.
@@ -189,5 +212,28 @@ fn cells(event: &Value) -> [String; 3] {
 impl Filter {
     fn query(&self) -> Vec<(&'static str, String)> {
         self.kind.iter().map(|kind| ("type", kind.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_a_time_or_how_long_ago() {
+        let now = Timestamp::parse("2026-06-01T12:00:00Z").unwrap();
+        for (text, expected) in [
+            ("2026-05-31T12:00:00Z", "2026-05-31T12:00:00Z"),
+            ("2026-05-31T14:00:00+02:00", "2026-05-31T12:00:00Z"),
+            ("10m", "2026-06-01T11:50:00Z"),
+            ("1h30m", "2026-06-01T10:30:00Z"),
+            ("2d", "2026-05-30T12:00:00Z"),
+            ("0s", "2026-06-01T12:00:00Z"),
+        ] {
+            assert_eq!(since_at(text, now), Ok(Timestamp::parse(expected).unwrap()), "{text}");
+        }
+        for bad in ["", "10", "x", "yesterday", "-10m", "1mo", "9999999d", "2026-05-31"] {
+            assert!(since_at(bad, now).unwrap_err().contains("10m, 2h, 1d"), "{bad}");
+        }
     }
 }

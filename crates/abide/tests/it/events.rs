@@ -45,6 +45,34 @@ fn events_are_listed_shown_and_filtered() {
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("`type`"));
 }
 
+/// What happened before is told where it is asked for, by time or whole; a bad time is refused before anything is asked.
+#[test]
+fn a_feed_is_followed_from_some_time_on() {
+    let site = Site::new();
+    let server = site.serve();
+    let api = server.api(&site.admin_key());
+    let consents = ["ada", "ben"].map(|subject| api.consent(subject));
+    for begin in [&["--since", "10m"][..], &["--since", "2024-01-01T00:00:00Z"], &["--from-start"]]
+    {
+        let args = [&["events", "tail", "--json"], begin].concat();
+        let mut command = client_command(&site, &server, &args);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = lines_of(&mut process);
+        for consent in &consents {
+            let told: Value = serde_json::from_str(&lines.wait_for_text("{")).unwrap();
+            assert_eq!(told["data"]["id"], **consent, "{begin:?}");
+        }
+        signal(&process, "INT");
+        assert_eq!(end_of(&mut process, PATIENCE).unwrap().code(), Some(0));
+    }
+    for args in [&["--since", "soon"][..], &["--since", "10m", "--from-start"]] {
+        let output = as_admin(&site, &server, &[&["events", "tail"], args].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+    let wrong = as_admin(&site, &server, &["events", "tail", "--type", "consent.made"]);
+    assert_eq!(wrong.status.code(), Some(3));
+}
+
 /// The feed is followed from its end, over a restart of the server, and nothing is missed or told twice.
 #[test]
 fn a_feed_is_followed_from_its_end_and_over_a_restart() {

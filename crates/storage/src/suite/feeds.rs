@@ -1,5 +1,6 @@
 //! Feeds as their readers get them, and the audit log by cursor.
 
+use abide_core::Timestamp;
 use abide_core::access::Scope;
 use abide_core::consent::{LawfulBasis, PermissionState};
 use abide_core::event::{EventBody, EventKind};
@@ -10,7 +11,7 @@ use abide_core::rate::RateLimit;
 use super::world::{World, at, grant, ok};
 use crate::Storage;
 use crate::accounts::NewKey;
-use crate::feeds::{AuditFilter, FeedPage, FeedWanted, ToldEvent};
+use crate::feeds::{AuditFilter, FeedPage, FeedStart, FeedWanted, ToldEvent};
 use crate::sealing::Secret;
 
 const ALL: FeedWanted = FeedWanted { after: 0, limit: 100 };
@@ -141,6 +142,37 @@ pub async fn decisions_are_read_in_pages(store: &dyn Storage) {
     let all = ok(store.feeds().decisions_after(world.organization, ALL).await);
     let ids: Vec<_> = all.entries.iter().map(|told| told.id).collect();
     assert_eq!(ids, world.decisions().await);
+}
+
+/// Who has no place in a feed yet can begin at a time or at the end: what was recorded at that time or later follows, and
+/// nothing of before; other organizations' entries move no place.
+pub async fn a_feed_is_begun_at_a_time_or_its_end(store: &dyn Storage) {
+    let (world, other) = (World::named(store, "ours").await, World::named(store, "theirs").await);
+    let feeds = store.feeds();
+    let starts = async |start| {
+        let events = ok(feeds.events_start(world.organization, start).await);
+        let decisions = ok(feeds.decisions_start(world.organization, start).await);
+        assert_eq!(events, decisions, "each of these decisions makes one event");
+        events
+    };
+    for start in [FeedStart::End, FeedStart::Time(at(0)), FeedStart::Time(at(10_000))] {
+        assert_eq!(starts(start).await, 0, "an empty feed: {start:?}");
+    }
+    for number in 1..=9 {
+        other.record(grant(&format!("their-{number}"), "news"), at(number * 1_000)).await;
+        world.record(grant(&format!("our-{number}"), "news"), at(number * 1_000)).await;
+    }
+    world.record(grant("another", "news"), at(9_000)).await;
+    assert_eq!(starts(FeedStart::End).await, 10);
+    for (time, expected) in
+        [(0, 0), (1_000, 0), (1_001, 1), (5_000, 4), (8_999, 8), (9_000, 8), (9_001, 10)]
+    {
+        assert_eq!(starts(FeedStart::Time(at(time))).await, expected, "{time}");
+    }
+    let far = Timestamp::parse("9999-12-31T23:59:59Z").unwrap_or_else(|_| at(1 << 42));
+    assert_eq!(starts(FeedStart::Time(far)).await, 10);
+    let wanted = FeedWanted { after: starts(FeedStart::Time(at(8_500))).await, limit: 100 };
+    assert_eq!(events(&world, wanted).await.entries.len(), 2);
 }
 
 /// The audit log, newest first, by cursor and by each filter.

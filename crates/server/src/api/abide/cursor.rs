@@ -4,8 +4,9 @@
 //! the feed's epoch, a random number made with the database: what follows a place in a database that was restored since
 //! may not be what the reader would have read, so such a cursor is refused with 410 and not followed.
 
+use abide_core::Timestamp;
 use abide_core::ids::{Id, Kind};
-use abide_storage::feeds::FeedWanted;
+use abide_storage::feeds::{FeedStart, FeedWanted};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
 use crate::input::{Name, Params};
@@ -13,6 +14,10 @@ use crate::problem::{Problem, ProblemKind};
 
 pub(crate) const LIMIT: Name = Name(&["limit"]);
 pub(crate) const CURSOR: Name = Name(&["cursor"]);
+/// Where to begin in a feed without a cursor.
+pub(crate) const FROM: Name = Name(&["from"]);
+/// The end of a feed, as [`FROM`] spells it.
+const END: &str = "end";
 
 /// Most items on a page.
 pub(crate) const MOST: u32 = 100;
@@ -54,6 +59,8 @@ pub(crate) struct Window {
     pub(crate) after: Option<i64>,
     /// The epoch that a feed's cursor was minted in.
     epoch: Option<u64>,
+    /// Where a feed is to be begun; `None` beside a cursor, and at the beginning.
+    pub(crate) start: Option<FeedStart>,
 }
 
 impl List {
@@ -103,7 +110,24 @@ impl Window {
                 return Err(Problem::new(ProblemKind::InvalidCursor, detail));
             }
         };
-        Ok(Self { list, limit: limit.unwrap_or(USUAL), after, epoch })
+        Ok(Self { list, limit: limit.unwrap_or(USUAL), after, epoch, start: None })
+    }
+
+    /// Reads `limit`, `cursor` and, where a cursor gives no place, `from`.
+    pub(crate) fn read_feed(list: List, params: &mut Params) -> Result<Self, Problem> {
+        let start = params.take(FROM, |text| match text {
+            END => Ok(FeedStart::End),
+            _ => Timestamp::parse(text)
+                .map(FeedStart::Time)
+                .map_err(|problem| format!("must be `{END}` or a time: {problem}")),
+        });
+        let window = Self::read(list, params)?;
+        Ok(Self { start: start.filter(|_| window.after.is_none()), ..window })
+    }
+
+    /// Begins behind this number of a feed.
+    pub(crate) fn behind(self, number: u64) -> Self {
+        Self { after: Some(number.cast_signed()), ..self }
     }
 
     /// Refuses a feed's cursor of another epoch.

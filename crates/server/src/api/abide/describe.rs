@@ -107,6 +107,17 @@ impl Operation {
         ])
     }
 
+    /// That it is a feed, which can be begun elsewhere than at its beginning.
+    pub(crate) fn feeds(self) -> Self {
+        self.filters(vec![optional(
+            "from",
+            any_of(vec![one_of(["end"]), time()]),
+            "Where to begin without a `cursor`: `end` behind everything that is there, a time before everything that \
+             was recorded then or later. Beside a `cursor` it says nothing.",
+        )])
+        .pages()
+    }
+
     /// That success is 201 with `Location`.
     pub(crate) fn creates(self) -> Self {
         Self { status: StatusCode::CREATED, ..self }

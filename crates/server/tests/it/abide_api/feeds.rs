@@ -1,6 +1,7 @@
 //! Feeds and the audit log as their readers see them.
 
 use abide_core::access::Scope;
+use abide_core::shell::Clock as _;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -40,6 +41,37 @@ async fn a_feed_is_read_on_from_where_it_ended() {
         let end = rest["resume_cursor"].as_str().unwrap();
         let end = world.get(&format!("{path}?cursor={end}")).await.json();
         assert_eq!((&end["items"], &end["resume_cursor"]), (&json!([]), &rest["resume_cursor"]));
+    }
+}
+
+/// Who has no place in a feed yet begins at its end or at a time; a cursor goes before that.
+#[tokio::test]
+async fn a_feed_is_begun_at_its_end_or_at_a_time() {
+    let world = World::start().await;
+    for path in ["/abide/v1/events", "/abide/v1/decisions"] {
+        let begun = items(&world.get(path).await).len();
+        grant(&world, &format!("a{begun}")).await;
+        world.clock.pass(60_000);
+        let time = world.clock.now().to_millis_text();
+        let end = world.get(&format!("{path}?from=end")).await.json();
+        assert_eq!((&end["items"], &end["next_cursor"]), (&json!([]), &Value::Null), "{path}");
+        grant(&world, &format!("b{begun}")).await;
+        let resume = end["resume_cursor"].as_str().unwrap();
+        let newer = items(&world.get(&format!("{path}?cursor={resume}")).await);
+        assert_eq!(newer.len(), 1, "{path}");
+        assert_eq!(items(&world.get(&format!("{path}?from={time}")).await), newer, "{path}");
+        let both = format!("{path}?from=end&cursor={resume}");
+        assert_eq!(items(&world.get(&both).await), newer, "{path}: the cursor goes before");
+        assert!(items(&world.get(&format!("{path}?from=end")).await).is_empty(), "{path}");
+        let first = world.get(&format!("{path}?from={time}&limit=1")).await.json();
+        assert_eq!(first["next_cursor"], Value::Null, "{path}");
+        let since = format!("{path}?from=2024-01-01T00:00:00Z&limit=1");
+        assert!(world.get(&since).await.json()["next_cursor"].is_string(), "{path}");
+        for bad in ["start", "", "2024-01-01"] {
+            let reply = world.get(&format!("{path}?from={bad}")).await;
+            assert_eq!(reply.status, 400, "{path} {bad}");
+            assert!(reply.text.contains("`end` or a time"), "{}", reply.text);
+        }
     }
 }
 

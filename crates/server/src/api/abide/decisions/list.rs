@@ -13,7 +13,7 @@ use http::Uri;
 use serde::Serialize;
 
 use crate::api::abide::answer::{Answer, Time, feed};
-use crate::api::abide::cursor::{CURSOR, LIMIT, List, Window};
+use crate::api::abide::cursor::{CURSOR, FROM, LIMIT, List, Window};
 use crate::api::abide::describe::{
     Operation, Schema, feed_of, field, flag, id, named, object, or_null, text, time,
 };
@@ -116,18 +116,22 @@ pub(crate) fn about() -> Operation {
              person who was erased keeps its place and its commitment.",
         )
         .scope(Scope::ConsentRead)
-        .pages()
+        .feeds()
         .fails(&[ProblemKind::CursorGone])
 }
 
 pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, uri: Uri) -> Answer {
     let mut params = Params::parse(&uri)?;
-    params.only(&[LIMIT, CURSOR]);
-    let window = Window::read(List::Decisions, &mut params)?;
-    let window = params.finish(window)?;
+    params.only(&[FROM, LIMIT, CURSOR]);
+    let window = Window::read_feed(List::Decisions, &mut params)?;
+    let mut window = params.finish(window)?;
     let feeds = shared.app.storage.feeds();
     let epoch = feeds.epoch().await?;
     window.must_be_of(epoch)?;
-    let page = feeds.decisions_after(by.caller.organization, window.of_feed()).await?;
+    let organization = by.caller.organization;
+    if let Some(start) = window.start {
+        window = window.behind(feeds.decisions_start(organization, start).await?);
+    }
+    let page = feeds.decisions_after(organization, window.of_feed()).await?;
     feed(&window, epoch, page, DecisionObject::from)
 }

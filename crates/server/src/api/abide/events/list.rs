@@ -7,7 +7,7 @@ use http::Uri;
 
 use super::{EventObject, GROUP, schema};
 use crate::api::abide::answer::{Answer, feed};
-use crate::api::abide::cursor::{CURSOR, LIMIT, List, Window};
+use crate::api::abide::cursor::{CURSOR, FROM, LIMIT, List, Window};
 use crate::api::abide::describe::{self, Operation, feed_of, optional};
 use crate::caller::{By, ConsentRead};
 use crate::input::{Name, Params, event_kind};
@@ -26,19 +26,23 @@ pub(crate) fn about() -> Operation {
         )
         .scope(Scope::ConsentRead)
         .filters(vec![optional("type", kinds, "Only events of this type.")])
-        .pages()
+        .feeds()
         .fails(&[ProblemKind::CursorGone])
 }
 
 pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, uri: Uri) -> Answer {
     let mut params = Params::parse(&uri)?;
-    params.only(&[TYPE, LIMIT, CURSOR]);
+    params.only(&[TYPE, FROM, LIMIT, CURSOR]);
     let kind = params.take(TYPE, event_kind);
-    let window = Window::read(List::Events, &mut params)?;
-    let (kind, window) = params.finish((kind, window))?;
+    let window = Window::read_feed(List::Events, &mut params)?;
+    let (kind, mut window) = params.finish((kind, window))?;
     let feeds = shared.app.storage.feeds();
     let epoch = feeds.epoch().await?;
     window.must_be_of(epoch)?;
-    let page = feeds.events_after(by.caller.organization, kind, window.of_feed()).await?;
+    let organization = by.caller.organization;
+    if let Some(start) = window.start {
+        window = window.behind(feeds.events_start(organization, start).await?);
+    }
+    let page = feeds.events_after(organization, kind, window.of_feed()).await?;
     feed(&window, epoch, page, EventObject)
 }
