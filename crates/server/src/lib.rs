@@ -18,6 +18,7 @@ mod pages;
 mod passwords;
 mod peer;
 mod problem;
+mod public_keys;
 mod quota;
 mod rejection;
 mod router;

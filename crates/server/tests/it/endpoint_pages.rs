@@ -2,6 +2,7 @@
 
 use abide_core::ids::EndpointId;
 use abide_core::user::Role;
+use serde_json::json;
 
 use crate::browser::location;
 use crate::support::World;
@@ -81,6 +82,26 @@ async fn i12_an_endpoint_is_made_and_its_secret_shown_once() {
     assert!(rotated.text.contains("The new secret") && !rotated.text.contains(&secret));
     let odd = browser.post(&rotate, &[("overlap", "77")]).await;
     assert_eq!(odd.status, 400);
+}
+
+/// I12: the public keys of an endpoint with a key pair are shown for as long as they sign, with their address; the private
+/// ones are not, and of a shared secret nothing is.
+#[tokio::test]
+async fn i12_public_keys_are_shown_with_the_endpoint() {
+    let world = World::start().await;
+    let mut browser = world.browser_of(ADA, Role::ReadOnly).await;
+    let body = json!({"url": "https://example.com/hook", "secret_form": "key_pair"});
+    let pair = world.post("/abide/v1/endpoints", &body).await.json();
+    let id = pair["id"].as_str().unwrap();
+    let page = browser.get(&format!("/endpoints/{id}")).await.text;
+    assert!(page.contains(pair["public_key"].as_str().unwrap()), "{page}");
+    let address = format!("https://abide.example.org/.well-known/webhook-keys/{id}");
+    assert!(page.contains(&address) && !page.contains(pair["secret"].as_str().unwrap()), "{page}");
+    let body = json!({"url": "https://example.com/hook"});
+    let shared = world.post("/abide/v1/endpoints", &body).await.json();
+    let page = browser.get(&format!("/endpoints/{}", shared["id"].as_str().unwrap())).await.text;
+    let secret = shared["secret"].as_str().unwrap();
+    assert!(!page.contains("webhook-keys") && !page.contains(secret), "{page}");
 }
 
 /// I13: another organization's endpoints, deliveries, jobs and keys are not there; nor is what cannot be.

@@ -301,9 +301,27 @@ async fn sw9_public_keys_are_published() {
             && both.contains(&pair["public_key"])
             && both.contains(&rotated["public_key"])
     );
+    // To its owner they are shown with the endpoint: nobody has to keep the answer that made them.
+    let path = format!("{PATH}/{}", pair["id"].as_str().unwrap());
+    let shown = world.get(&path).await;
+    assert!(!shown.text.contains("whsk_"), "no private key");
+    let shown = shown.json();
+    let mut told = shown["public_keys"].as_array().unwrap().clone();
+    let mut published = both;
+    told.sort_by_key(Value::to_string);
+    published.sort_by_key(Value::to_string);
+    assert_eq!(told, published);
+    let address = shown["public_keys_url"].as_str().unwrap();
+    let well_known = format!("/.well-known/webhook-keys/{}", pair["id"].as_str().unwrap());
+    assert!(address.starts_with("https://") && address.ends_with(&well_known), "{address}");
     world.clock.pass(60_000);
     assert_eq!(keys(&pair["id"]).await.json()["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(world.get(&path).await.json()["public_keys"], json!([rotated["public_key"]]));
     let shared = create(&world, &json!({"url": url})).await;
+    let shown = world.get(&format!("{PATH}/{}", shared["id"].as_str().unwrap())).await;
+    assert!(!shown.text.contains("whsec_"), "no shared secret");
+    let shown = shown.json();
+    assert_eq!((&shown["public_keys"], &shown["public_keys_url"]), (&json!([]), &Value::Null));
     assert_eq!(keys(&shared["id"]).await.problem(), "not-found");
     world.call(Method::DELETE, &format!("{PATH}/{}", pair["id"].as_str().unwrap()), "").await;
     assert_eq!(keys(&pair["id"]).await.problem(), "not-found");

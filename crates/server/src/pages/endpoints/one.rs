@@ -27,6 +27,7 @@ use crate::pages::when::{When, stretch};
 use crate::pages::words::{self, Badge};
 use crate::pages::{Answer, page_with, see_other_with};
 use crate::problem::sentence;
+use crate::public_keys::PublicKeys;
 use crate::router::{Inner, Shared};
 
 /// Deliveries shown on an endpoint's own page.
@@ -59,6 +60,7 @@ struct EndpointPage {
     /// Whether replaced secrets can go on signing for a while.
     overlaps: bool,
     replaced_until: Option<When>,
+    public_keys: Option<PublicKeys>,
     may_write: bool,
     problem: Option<String>,
     url_field: Field,
@@ -139,6 +141,7 @@ pub(super) async fn show(
         auth: auth(endpoint).join(", "),
         pausing: words::pausing(dialect.rules()),
         overlaps: dialect.signed_by() == SignedBy::EveryLive,
+        public_keys: PublicKeys::of(&shared.app, endpoint, dialect).await?,
         replaced_until: endpoint.replaced_secret_until.filter(|until| *until > now).map(When),
         may_write: who.may(Scope::WebhooksWrite),
         problem,

@@ -4,16 +4,17 @@ use abide_core::access::Scope;
 use abide_core::ids::Endpoint;
 use axum::extract::State;
 
-use super::view::{self, EndpointObject};
-use super::{GROUP, find};
+use super::view::{self, WithPublicKeys};
+use super::{GROUP, dialect_of, find};
 use crate::api::abide::answer::{Answer, ok};
 use crate::api::abide::describe::Operation;
 use crate::caller::{By, WebhooksRead};
 use crate::input::Named;
+use crate::public_keys::PublicKeys;
 use crate::router::Shared;
 
 pub(crate) fn about() -> Operation {
-    Operation::new("get_endpoint", GROUP, "Read an endpoint", view::schema())
+    Operation::new("get_endpoint", GROUP, "Read an endpoint", view::schema_with_public_keys())
         .scope(Scope::WebhooksRead)
 }
 
@@ -23,5 +24,6 @@ pub(crate) async fn handler(
     Named(id): Named<Endpoint>,
 ) -> Answer {
     let endpoint = find(&shared.app, &by.caller, id).await?;
-    ok(&EndpointObject::from(&endpoint))
+    let public_keys = PublicKeys::of(&shared.app, &endpoint, dialect_of(&endpoint)?).await?;
+    ok(&WithPublicKeys::new(&endpoint, public_keys))
 }

@@ -14,6 +14,7 @@ use crate::api::abide::describe::{
     text_of, time,
 };
 use crate::input::ShownEvents;
+use crate::public_keys::PublicKeys;
 
 /// An endpoint, without its secret.
 #[derive(Serialize)]
@@ -40,6 +41,15 @@ pub(crate) struct WithSecret<'a> {
     endpoint: EndpointObject<'a>,
     secret: Option<&'a str>,
     public_key: Option<String>,
+}
+
+/// An endpoint with what its receiver verifies with, where that is no secret.
+#[derive(Serialize)]
+pub(crate) struct WithPublicKeys<'a> {
+    #[serde(flatten)]
+    endpoint: EndpointObject<'a>,
+    public_keys: Vec<String>,
+    public_keys_url: Option<String>,
 }
 
 impl<'a> From<&'a EndpointView> for EndpointObject<'a> {
@@ -69,6 +79,16 @@ impl<'a> WithSecret<'a> {
         public_key: Option<String>,
     ) -> Self {
         Self { endpoint: endpoint.into(), secret, public_key }
+    }
+}
+
+impl<'a> WithPublicKeys<'a> {
+    pub(crate) fn new(endpoint: &'a EndpointView, shown: Option<PublicKeys>) -> Self {
+        let (public_keys, public_keys_url) = match shown {
+            Some(PublicKeys { keys, url }) => (keys, Some(url)),
+            None => (Vec::new(), None),
+        };
+        Self { endpoint: endpoint.into(), public_keys, public_keys_url }
     }
 }
 
@@ -149,6 +169,24 @@ pub(super) fn schema_with_secret() -> Schema {
         field("public_key", or_null(text()), "What verifies, where the secret is a private key."),
     ]);
     named("EndpointWithSecret", object(fields))
+}
+
+/// An endpoint with its public keys.
+pub(super) fn schema_with_public_keys() -> Schema {
+    let mut fields = fields();
+    fields.extend([
+        field(
+            "public_keys",
+            list(text()),
+            "The public keys of its key pairs that sign now, of replaced ones too; none where its secret is shared.",
+        ),
+        field(
+            "public_keys_url",
+            or_null(text()),
+            "Where anybody may read them; null where there are none.",
+        ),
+    ]);
+    named("EndpointWithPublicKeys", object(fields))
 }
 
 /// `auth` as a request gives it.
