@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::Serving;
-use crate::control::ControlServer;
+use crate::control::{ControlServer, RunsWith};
 use crate::operations::Ground;
 use crate::wiring;
 
@@ -45,7 +45,12 @@ impl Node {
         let router = wiring::router(&ground, &engine, serving, dashboard.clone());
         let ground = Ground { dashboard: Some(dashboard), ..ground };
         let ground = Arc::new(ground);
-        let control = ControlServer::start(data.to_owned(), Arc::clone(&ground))?;
+        let runs_with = RunsWith {
+            listen: address,
+            dev: serving.dev,
+            allow_network: serving.allow_network.clone(),
+        };
+        let control = ControlServer::start(data.to_owned(), Arc::clone(&ground), runs_with)?;
         let (stop_serving, stopping) = oneshot::channel();
         // A send is worth more than a slow caller: those get half of the time at most.
         let limits = Limits { drain: serving.drain / 2, ..Limits::default() };

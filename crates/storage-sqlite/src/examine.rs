@@ -57,6 +57,9 @@ pub fn examine(
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |facts| facts.len());
     let mut log = file.clone().into_os_string();
     log.push("-wal");
+    if let Err(source) = std::fs::metadata(&file) {
+        return Err(OpenError::Io { path: file, source });
+    }
     let bytes = size(&file) + size(Path::new(&log));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&file, flags).map_err(broken)?;

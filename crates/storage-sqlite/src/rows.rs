@@ -10,7 +10,9 @@ use rusqlite::{Connection, Row, RowIndex, params};
 pub(crate) fn database(error: rusqlite::Error) -> StorageError {
     match error {
         rusqlite::Error::SqliteFailure(code, _) => {
-            StorageError::Unavailable(format!("SQLite error {}", code.extended_code))
+            // The words for the number alone: the message beside it may repeat what a statement was given.
+            let words = rusqlite::ffi::code_to_str(code.extended_code);
+            StorageError::Unavailable(format!("SQLite error {}: {words}", code.extended_code))
         }
         rusqlite::Error::InvalidColumnType(_, column, _) => {
             StorageError::Damaged(format!("column {column} has the wrong type"))

@@ -11,18 +11,20 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
+use self::data::Seen;
 use super::format::Format;
-use crate::config::{ConfigFile, PlaceSettings, ServeSettings};
+use crate::config::{ConfigFile, PlaceSettings, ServeSettings, Serving};
 use crate::exit::AnsweredNo;
 use crate::outgoing::PlainHttp;
 
 #[derive(Args)]
 #[command(
-    after_help = "The settings are those of `serve`: give the same flags, variables and file. The exit code is 1 when a \
-    check found a problem; warnings do not change it."
+    after_help = "A server that runs on the data folder is asked what it runs with. Where none runs, the settings are \
+    those of `serve`: give the flags, variables and file that it will have. The exit code is 1 when a check found a \
+    problem; warnings do not change it."
 )]
 pub(crate) struct Options {
-    /// Where the running server answers [default: http:// and the address to listen on]
+    /// Where the running server answers [default: http:// and the address that it listens on]
     #[arg(long, env = "ABIDE_URL", value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
@@ -89,6 +91,16 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let mut checks = Vec::new();
     let seen = data::examine(&place, &mut checks).await;
     checks.extend(data::disk(&place).await);
+    let serving = match &seen.runs_with {
+        Some(runs) => Serving {
+            listen: runs.listen,
+            dev: runs.dev,
+            allow_network: runs.allow_network.clone(),
+            ..serving
+        },
+        None => serving,
+    };
+    checks.push(settings(&seen, &serving));
     checks.extend(network::guard(&serving));
     checks.push(network::roots(&serving));
     checks.push(network::resolver().await);
@@ -98,6 +110,23 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let report = Report { verdict, checks };
     options.format.answer(&report, report.to_text())?;
     if verdict == Verdict::Problem { Err(AnsweredNo.into()) } else { Ok(()) }
+}
+
+/// By which settings guard, roots and address are judged.
+fn settings(seen: &Seen, serving: &Serving) -> Check {
+    let name = "settings";
+    let mode = if serving.dev { "development mode" } else { "no development mode" };
+    match (&seen.runs_with, seen.served) {
+        (Some(_), _) => Check::ok(name, format!("as the running server has them: {mode}")),
+        (None, true) => Check::warning(
+            name,
+            format!("the running server does not say what it runs with; assumed: {mode}"),
+            "use the server's own `abide`, or give the settings that it has",
+        ),
+        (None, false) => {
+            Check::ok(name, format!("assumed, since no server runs: as given here, {mode}"))
+        }
+    }
 }
 
 impl Report {

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use super::{Problem, socket};
+use super::{Problem, RunsWith, socket};
 use crate::config::Place;
 use crate::exit::{Refused, Unavailable};
 use crate::operations::{self, Done, Operation};
@@ -46,11 +46,27 @@ pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Re
     }
 }
 
+/// How long a server may take to say what it runs with, which it has at hand.
+const PATIENCE: Duration = Duration::from_secs(5);
 const WENT_AWAY: &str = "the server went away before it answered; ask again to see what was done";
 
-/// Whether a server runs on the folder.
-pub(crate) async fn is_served(data: &Path) -> anyhow::Result<bool> {
-    Ok(find_server(data).await?.is_some())
+/// What is found where a server's control socket would be.
+pub(crate) enum Found {
+    /// No server runs on the folder.
+    Nobody,
+    /// One runs, and says with what; `None` where it does not say, as one of another version.
+    Server(Option<RunsWith>),
+}
+
+/// Looks for a server that runs on the folder.
+pub(crate) async fn find(data: &Path) -> anyhow::Result<Found> {
+    let Some(server) = find_server(data).await? else { return Ok(Found::Nobody) };
+    let asked = http_call::call(server, Method::GET, "/runs-with", &[], Vec::new());
+    let runs_with = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok((StatusCode::OK, body))) => serde_json::from_slice(&body).ok(),
+        Ok(_) | Err(_) => None,
+    };
+    Ok(Found::Server(runs_with))
 }
 
 async fn find_server(data: &Path) -> anyhow::Result<Option<UnixStream>> {

@@ -5,10 +5,24 @@ mod client;
 mod server;
 mod socket;
 
-pub(crate) use client::{carry_out, is_served};
+pub(crate) use client::{Found, carry_out, find};
 pub(crate) use server::ControlServer;
 
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+/// What a running server was started with, as far as somebody who examines it must know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunsWith {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// Whether it runs in development mode.
+    pub(crate) dev: bool,
+    /// The networks that were opened to webhooks.
+    pub(crate) allow_network: Vec<IpNet>,
+}
 
 /// What the socket answers instead of a result.
 #[derive(Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! The server's end of the control socket: one route that takes an operation and answers what came of it.
+//! The server's end of the control socket: one route that takes an operation and answers what came of it, and one that
+//! says what the server runs with.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,13 +10,13 @@ use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-use super::{Problem, socket};
+use super::{Problem, RunsWith, socket};
 use crate::exit::{self, Refused, Unavailable};
 use crate::folder::my_user;
 use crate::operations::{self, Ground, Operation};
@@ -28,11 +29,18 @@ pub(crate) struct ControlServer {
 
 impl ControlServer {
     /// Starts listening in the data folder whose lock the ground's store holds.
-    pub(crate) fn start(data: PathBuf, ground: Arc<Ground>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        data: PathBuf,
+        ground: Arc<Ground>,
+        runs_with: RunsWith,
+    ) -> anyhow::Result<Self> {
         let listener = socket::bind(&data)
             .with_context(|| format!("cannot open the control socket in {}", data.display()))?;
         let listener = OwnersOnly { listener, owner: my_user()? };
-        let router = Router::new().route("/operations", post(answer)).with_state(ground);
+        let router = Router::new()
+            .route("/operations", post(answer))
+            .with_state(ground)
+            .route("/runs-with", get(async move || Json(runs_with.clone())));
         let task = tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self { task, data })
     }

@@ -60,6 +60,25 @@ fn a_sound_place_is_found_sound_beside_a_server_and_without_one() {
     assert!(text.lines().any(|line| line.starts_with("ok       database")), "{text}");
 }
 
+/// A running server is judged by what it runs with, not by what the doctor was told; a stopped one by what it is told.
+#[test]
+fn a_running_server_is_judged_by_its_own_settings() {
+    let site = Site::new();
+    let server = site.serve_with(&["--allow-network", "10.20.0.0/16"]);
+    let (_, beside) = examine(&site, &["--allow-network", "0.0.0.0/0"]);
+    assert_check(&beside, "settings", "ok", "as the running server has them: development mode");
+    assert_check(&beside, "mode", "warning", "development");
+    assert_check(&beside, "guard", "ok", "10.20.0.0/16");
+    let address = server.address.to_string();
+    assert_check(&beside, "listening", "ok", &address);
+    server.stop();
+    let (_, alone) = examine(&site, &[]);
+    assert_check(&alone, "settings", "ok", "assumed, since no server runs: as given here");
+    assert!(alone["mode"].is_null(), "{alone:#}");
+    let (_, alone) = examine(&site, &["--dev"]);
+    assert_check(&alone, "mode", "warning", "development");
+}
+
 #[test]
 fn what_is_wrong_with_a_place_is_found_and_said() {
     let site = Site::new();
@@ -96,8 +115,20 @@ fn what_is_wrong_with_a_place_is_found_and_said() {
     }
     fs::set_permissions(site.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
 
-    // A page in the middle of the file, as a failing disk leaves it.
     let database = site.data().join("abide.db");
+    let sound = fs::read(&database).unwrap();
+    fs::remove_file(&database).unwrap();
+    let (_, checks) = examine(&site, &[]);
+    assert_check(&checks, "database", "problem", "abide.db: No such file");
+    assert!(!database.exists(), "looking made a database");
+    fs::write(&database, "no database at all, but something else").unwrap();
+    let (_, checks) = examine(&site, &[]);
+    assert_check(&checks, "database", "problem", "not a database");
+    fs::write(&database, sound).unwrap();
+    let (_, checks) = examine(&site, &["--data", database.to_str().unwrap()]);
+    assert_check(&checks, "data", "problem", "is no folder");
+
+    // A page in the middle of the file, as a failing disk leaves it.
     let mut bytes = fs::read(&database).unwrap();
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 16 * 4096].fill(0xa5);

@@ -10,6 +10,7 @@ use abide_core::Timestamp;
 
 use super::{Check, size};
 use crate::config::Place;
+use crate::control::{Found, RunsWith};
 use crate::wiring::{Examined, Integrity};
 use crate::{control, folder, wiring};
 
@@ -31,6 +32,8 @@ const SYNCS: usize = 15;
 pub(super) struct Seen {
     /// Whether a server runs on the folder.
     pub(super) served: bool,
+    /// What it runs with, where it says.
+    pub(super) runs_with: Option<RunsWith>,
     /// When the newest row was written.
     pub(super) newest: Option<Timestamp>,
 }
@@ -38,8 +41,17 @@ pub(super) struct Seen {
 /// Folder, master key, database and migrations.
 pub(super) async fn examine(place: &Place, checks: &mut Vec<Check>) -> Seen {
     let mut seen = Seen::default();
-    match control::is_served(&place.data).await {
-        Ok(served) => seen.served = served,
+    if place.data.exists() && !place.data.is_dir() {
+        let found = format!("{} is no folder", place.data.display());
+        checks.push(Check::problem("data", found, "name the data folder with --data"));
+        return seen;
+    }
+    match control::find(&place.data).await {
+        Ok(Found::Nobody) => {}
+        Ok(Found::Server(runs_with)) => {
+            seen.served = true;
+            seen.runs_with = runs_with;
+        }
         Err(error) => checks.push(Check::problem(
             "server",
             format!("{error:#}"),
@@ -183,6 +195,10 @@ fn syncs(data: &Path) -> Check {
     drop(fs::remove_file(&path));
     let mut took = match measured {
         Ok(took) => took,
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            let found = format!("cannot write in {}: {error}", data.display());
+            return Check::problem("writing", found, "make room: a full disk stops all writing");
+        }
         Err(error) => {
             let owner = fs::metadata(data).map_or(0, |facts| facts.uid());
             return Check::problem(
