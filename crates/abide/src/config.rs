@@ -42,7 +42,7 @@ pub(crate) struct PlaceSettings {
 #[serde(default)]
 pub(crate) struct ServeSettings {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8420]
-    #[arg(long, env = "ABIDE_LISTEN", value_name = "ADDR")]
+    #[arg(long, env = "ABIDE_LISTEN", value_name = "ADDR", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Development: webhooks may go to plain http on this machine; true, false, 1 or 0
     #[arg(
@@ -51,14 +51,18 @@ pub(crate) struct ServeSettings {
     )]
     dev: Option<bool>,
     /// A network that webhooks may reach although it is not public, such as 10.20.0.0/16; may be repeated
-    #[arg(long, env = "ABIDE_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(
+        long, env = "ABIDE_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',', value_parser = network
+    )]
     allow_network: Vec<IpNet>,
     #[command(flatten)]
     #[serde(flatten)]
     public: PublicSettings,
     /// A network whose proxies are believed where a caller is (`X-Forwarded-For`); may be repeated [default: this
     /// machine]
-    #[arg(long, env = "ABIDE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(
+        long, env = "ABIDE_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = network
+    )]
     trusted_proxy: Vec<IpNet>,
     /// How long a stopping server waits for open calls and sends [default: 20]
     #[arg(long, env = "ABIDE_DRAIN_SECONDS", value_name = "N", value_parser = clap::value_parser!(u32).range(0..=3600))]
@@ -203,6 +207,18 @@ pub(crate) fn this_machine() -> Vec<IpNet> {
 /// Where `serve` listens unless told otherwise.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
+
+/// An address to listen on.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    let wanted = "must be an IP address and a port, such as 127.0.0.1:8420 or [::1]:8420";
+    text.parse().map_err(|_| wanted.to_owned())
+}
+
+/// A network.
+fn network(text: &str) -> Result<IpNet, String> {
+    let wanted = "must be a network, such as 10.20.0.0/16, or 10.20.0.7/32 for one address";
+    text.parse().map_err(|_| wanted.to_owned())
+}
 
 impl ConfigFile {
     /// The settings of one kind in the file; none without a file.

@@ -72,8 +72,17 @@ pub(crate) fn why(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    if error.is_connect() { format!("cannot connect: {cause}") } else { cause.to_string() }
+    let cause = cause.to_string();
+    if !error.is_connect() {
+        return cause;
+    }
+    // What rustls says of an answer in the clear.
+    let in_clear = cause.contains("InvalidContentType");
+    if in_clear { SPEAKS_NO_TLS.to_owned() } else { format!("cannot connect: {cause}") }
 }
+
+const SPEAKS_NO_TLS: &str =
+    "what answers there speaks no TLS: is the URL one with http:// or of another port?";
 
 #[cfg(test)]
 mod tests {

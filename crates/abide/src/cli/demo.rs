@@ -23,7 +23,7 @@ use self::api::Api;
 use self::folder::Folder;
 use self::receiver::Receiver;
 use super::another_answer;
-use crate::config::{DEFAULT_LISTEN, Serving, this_machine};
+use crate::config::{DEFAULT_LISTEN, Serving, address, this_machine};
 use crate::first_start::Handed;
 use crate::node::Node;
 use crate::operations::{self, DEFAULT_ORGANIZATION, Done, MintedKey, Operation};
@@ -39,10 +39,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 #[derive(Args)]
 pub(crate) struct Options {
     /// Address of the server [default: 127.0.0.1:8420, or a free port where that is taken]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Address of the receiver [default: 127.0.0.1:8421, or a free port where that is taken]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     receiver: Option<SocketAddr>,
     /// Folder of the data, kept afterwards [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR")]

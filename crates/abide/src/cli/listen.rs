@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use self::forward::{Forwarded, Forwarding};
 use super::dialect_called;
 use crate::clock::SystemClock;
-use crate::config::Usage;
+use crate::config::{Usage, address};
 use crate::outgoing::PlainHttp;
 use crate::signals::Signals;
 use crate::terminal::say;
@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, env = "ABIDE_LISTEN_SECRET", hide_env_values = true)]
     secret: String,
     /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value_t = DEFAULT_RECEIVER)]
+    #[arg(long, value_name = "ADDR", default_value_t = DEFAULT_RECEIVER, value_parser = address)]
     listen: SocketAddr,
     /// What to answer to verified webhooks; others are answered 401
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]

@@ -56,6 +56,17 @@ fn what_keeps_a_client_from_asking_is_said_with_the_way_out() {
     }
 }
 
+/// A URL with https where plain http is spoken is told as that, and not in a library's words.
+#[test]
+fn https_to_a_server_of_plain_http_is_told_as_that() {
+    let site = Site::new();
+    let server = site.serve();
+    let url = format!("https://{}", server.address);
+    let (code, text) = told(&client(&site, &url, "abt_0123456789", LIST));
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains("speaks no TLS") && text.contains("http://"), "{text}");
+}
+
 /// I12: a file that holds a key is its owner's alone, and what is wrong with it shows nothing of it.
 #[test]
 fn the_client_file_gives_server_and_key_and_must_be_its_owners_alone() {

@@ -52,6 +52,14 @@ fn wrong_settings_are_named_and_exit_with_2() {
     ] {
         assert_eq!(site.refused(args).0, Some(2), "{args:?}");
     }
+    for (flag, wanted) in [
+        ("--listen", "such as 127.0.0.1:8420"),
+        ("--allow-network", "such as 10.20.0.0/16"),
+        ("--trusted-proxy", "such as 10.20.0.0/16"),
+    ] {
+        let (_, problem) = site.refused(&["serve", flag, "nonsense"]);
+        assert!(problem.contains(flag) && problem.contains(wanted), "{problem}");
+    }
     assert!(!site.data().exists());
 }
 
