@@ -17,10 +17,13 @@ use crate::pulse::Loop;
 /// The longest time between two signs of life of the loop that waits for endpoints to change.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often what is past its time is removed.
+/// How often what is past its time is removed, and how long new deliveries wait at most to be noted for lists.
 const CLEAN_EVERY: Duration = Duration::from_mins(1);
 /// Endpoints and organizations whose counts are folded in one transaction.
 const FOLD_PAGE: u32 = 20;
+
+/// So many new deliveries are noted for lists at once; fewer are once a minute.
+const NOTED_AT_LEAST: u32 = 4_096;
 
 /// How many rows of a deleted organization go in one transaction. Each can have several deliveries, and each of those
 /// several attempts; those who record decisions wait no longer than that takes.
@@ -34,6 +37,7 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
     let mut cleaned: Option<Instant> = None;
     let mut discarded: Option<Instant> = None;
     let mut folded: Option<Instant> = None;
+    let mut noted: Option<Instant> = None;
     loop {
         tick.tick().await;
         hub.pulse.ticked(Loop::Clockwork);
@@ -42,6 +46,10 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
         }
         if let Err(why) = carry_out_deletions(&hub).await {
             tracing::warn!(%why, "organizations whose time has come could not be deleted");
+        }
+        let at_least = if is_time(&mut noted, CLEAN_EVERY) { 1 } else { NOTED_AT_LEAST };
+        if let Err(why) = note_new(&hub, at_least).await {
+            tracing::warn!(%why, "new deliveries could not be noted for lists");
         }
         if is_time(&mut cleaned, CLEAN_EVERY)
             && let Err(why) = forget_calls(&hub).await
@@ -126,6 +134,19 @@ async fn carry_out_deletions(hub: &Hub) -> StorageResult<()> {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Notes new deliveries for lists, for one turn: after an upgrade that may be all there are.
+async fn note_new(hub: &Hub, at_least: u32) -> StorageResult<()> {
+    let began = Instant::now();
+    while hub.storage.delivery_log().note_new(at_least).await? > 0 {
+        hub.pulse.ticked(Loop::Clockwork);
+        if began.elapsed() >= hub.options.housekeeping_every || hub.is_draining() {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 async fn forget_calls(hub: &Hub) -> StorageResult<()> {

@@ -91,6 +91,12 @@ const KINDS: &[Kind] = &[
         remove: &["DELETE FROM purposes WHERE purpose = ?1"],
     },
     Kind {
+        find: "SELECT first FROM delivery_stretches WHERE owner IN \
+               (SELECT endpoint FROM endpoints WHERE organization = ?1 UNION ALL SELECT ?1) LIMIT ?2",
+        remove: &["DELETE FROM delivery_stretches WHERE first = ?1 AND owner IN \
+                   (SELECT endpoint FROM endpoints WHERE organization = ?2 UNION ALL SELECT ?2)"],
+    },
+    Kind {
         find: "SELECT endpoint FROM endpoints WHERE organization = ? LIMIT ?",
         remove: &[
             "DELETE FROM lanes WHERE endpoint = ?1",
@@ -346,6 +352,7 @@ mod tests {
             "master_keys",
             "feed_epoch",
             "leases",
+            "noted_stretches",
             "schema_history",
             "migrations",
         ];

@@ -257,6 +257,7 @@ pub(crate) fn highest_key(connection: &Connection) -> Result<i64, OpenError> {
         ("endpoints", "changed"),
         ("endpoints", "cancelled_through"),
         ("deliveries", "delivery"),
+        ("noted_stretches", "through"),
         ("leases", "lease"),
         ("jobs", "job"),
         ("jobs", "asked"),

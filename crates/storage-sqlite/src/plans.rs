@@ -13,6 +13,7 @@ const SOURCES: &[&str] = &[
     include_str!("deletions.rs"),
     include_str!("deliveries.rs"),
     include_str!("endpoint_secrets.rs"),
+    include_str!("delivery_list.rs"),
     include_str!("delivery_log.rs"),
     include_str!("endpoints.rs"),
     include_str!("exports.rs"),
@@ -31,14 +32,22 @@ const SOURCES: &[&str] = &[
     include_str!("publish.rs"),
     include_str!("purposes.rs"),
     include_str!("sessions.rs"),
+    include_str!("stretches.rs"),
     include_str!("subjects.rs"),
     include_str!("tx.rs"),
     include_str!("users.rs"),
 ];
 
 /// Tables that are read whole: few rows, or none but those of the answer.
-const SMALL: &[&str] =
-    &["organizations", "feed_epoch", "sqlite_schema", "leases", "walk", "json_each"];
+const SMALL: &[&str] = &[
+    "organizations",
+    "feed_epoch",
+    "noted_stretches",
+    "sqlite_schema",
+    "leases",
+    "walk",
+    "json_each",
+];
 
 /// Every statement in the sources that reads rows.
 fn statements() -> Vec<String> {

@@ -74,6 +74,7 @@ conforms! {
         p24_what_waits_is_counted;
     delivery_log:
         p24_deliveries_are_listed_by_page,
+        p24_few_deliveries_are_found_beside_many,
         p24_a_stop_shows_in_lists_at_once,
         p24_a_delivery_is_shown_whole;
     deletions:

@@ -32,10 +32,11 @@ pub struct DeliveryFilter {
 pub struct DeliveryPage {
     /// What was found.
     pub items: Vec<DeliveryLine>,
-    /// Where to go on: before this delivery, which need not be one of the items. `None`: there is nothing older.
+    /// Where to go on: before this place, which need not be one of the items nor any delivery, and is never another
+    /// organization's. `None`: there is nothing older, and nothing else means that.
     ///
     /// A page ends when it is full, and also when it has looked at a bounded number of rows: then it is short or even
-    /// empty, and everything down to this delivery's time was looked at.
+    /// empty, and everything down to this place was looked at.
     pub next: Option<DeliveryId>,
     /// Rows that were looked at for this page.
     pub looked: u32,
@@ -105,7 +106,8 @@ pub struct Asked {
 /// Looking through deliveries. Costs the writing of them nothing.
 #[async_trait]
 pub trait DeliveryLog: Send + Sync {
-    /// Deliveries older than `before`, newest first, at most `limit` of them.
+    /// Deliveries older than `before`, newest first, at most `limit` of them. What they cost to find grows with what the
+    /// organization, or the endpoint where one is wanted, has itself, and not with what others have beside it.
     async fn list(
         &self,
         organization: OrganizationId,
@@ -120,4 +122,9 @@ pub trait DeliveryLog: Send + Sync {
         organization: OrganizationId,
         delivery: DeliveryId,
     ) -> StorageResult<Option<DeliveryRecord>>;
+
+    /// For the engine's housekeeping: notes whose the deliveries are that were made since the last time, so that lists need
+    /// not look at those of others; nothing is done where they are fewer than `at_least`. Answers how many it noted, which
+    /// is bounded; lists are right also before.
+    async fn note_new(&self, at_least: u32) -> StorageResult<u32>;
 }

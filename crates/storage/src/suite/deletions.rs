@@ -184,6 +184,7 @@ pub async fn i11_a_deleted_organization_is_unreadable_and_goes(store: &dyn Stora
     let event = *ours.events().await.last().expect("an event");
     let key = key(&ours).await;
     assert!(ok(store.accounts().key(key).await).is_some());
+    while ok(store.delivery_log().note_new(1).await) > 0 {}
     let before = theirs.everything().await;
     ok(store.deletions().ask(&ours.by, "ours", 0, at(5)).await);
 

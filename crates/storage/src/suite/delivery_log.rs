@@ -107,6 +107,67 @@ pub async fn p24_deliveries_are_listed_by_page(store: &dyn Storage) {
     assert_eq!(all_of(&world, &kind, 9).await.len(), 2);
 }
 
+/// P24, I9, I13: an organization's deliveries, and an endpoint's, are found without looking at all of the many that others
+/// have between them; those that came since the last note are found too.
+pub async fn p24_few_deliveries_are_found_beside_many(store: &dyn Storage) {
+    let (ours, theirs) = (World::named(store, "ours").await, World::named(store, "theirs").await);
+    let quiet = ours.endpoint(SKIP).await;
+    let mut expected = Vec::new();
+    for _ in 0..100 {
+        theirs.endpoint(SKIP).await;
+    }
+    let crowd = async |n: i64| {
+        for person in 0..4 {
+            theirs.record(grant(&format!("person_{n}_{person}"), "news"), at(n)).await;
+        }
+    };
+    let list = async |world: &World<'_>, endpoint, before, limit| {
+        let filter = DeliveryFilter { endpoint, ..DeliveryFilter::default() };
+        ok(store.delivery_log().list(world.organization, &filter, before, limit).await)
+    };
+    for n in 0..3 {
+        expected.insert(0, ours.delivery(&format!("person_{n}"), at(10 * n)).await.id);
+        crowd(10 * n + 1).await;
+    }
+    for endpoint in [None, Some(quiet)] {
+        assert_eq!(ids(&list(&ours, endpoint, None, 9).await.items), expected, "before a note");
+    }
+    let log = store.delivery_log();
+    assert_eq!(ok(log.note_new(1_204).await), 0, "there are not so many");
+    let mut noted = 0;
+    loop {
+        let more = ok(log.note_new(1).await);
+        noted += more;
+        if more == 0 {
+            break;
+        }
+    }
+    assert_eq!(noted, 1_203);
+    for endpoint in [None, Some(quiet)] {
+        let page = list(&ours, endpoint, None, 9).await;
+        assert_eq!((ids(&page.items), page.next), (expected.clone(), None));
+        assert!(page.looked < 20, "{} rows for three deliveries", page.looked);
+        let page = list(&ours, endpoint, Some(expected[0]), 1).await;
+        assert_eq!(ids(&page.items), expected[1..2]);
+        let page = list(&ours, endpoint, page.next, 9).await;
+        assert_eq!((ids(&page.items), page.next), (expected[2..].to_vec(), None));
+    }
+    let theirs_all = all_of(&theirs, &DeliveryFilter::default(), 100).await;
+    assert_eq!(theirs_all.len(), 1_200);
+
+    expected.insert(0, ours.delivery("later", at(100)).await.id);
+    crowd(101).await;
+    let page = list(&ours, Some(quiet), None, 9).await;
+    assert_eq!(ids(&page.items), expected, "what came since stands above");
+    assert!(ok(log.note_new(1).await) > 0);
+    let page = list(&ours, Some(quiet), None, 9).await;
+    assert_eq!(ids(&page.items), expected);
+    assert!(page.looked < 20, "{} rows for four deliveries", page.looked);
+    let page = list(&theirs, Some(quiet), None, 9).await;
+    assert_eq!((page.items.len(), page.next), (0, None), "an endpoint of others shows nothing");
+    assert_eq!(all_of(&theirs, &DeliveryFilter::default(), 100).await.len(), 1_600);
+}
+
 /// P24: what a stop holds or cancels is listed as held or cancelled at once, and not as what its row says still.
 pub async fn p24_a_stop_shows_in_lists_at_once(store: &dyn Storage) {
     let world = World::new(store).await;

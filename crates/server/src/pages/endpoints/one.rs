@@ -70,6 +70,8 @@ struct EndpointPage {
     test: TestPart,
     receivers: Receivers,
     deliveries: Vec<Row>,
+    /// Whether there can be older ones than were looked at.
+    goes_on: bool,
 }
 
 /// What a page shows beside the endpoint as it stands.
@@ -152,6 +154,7 @@ pub(super) async fn show(
             .judged(&problems),
         test: TestPart::new(who, endpoint, dialect, test),
         receivers: Receivers::of(dialect.name(), &endpoint.url, None),
+        goes_on: latest.next.is_some(),
         deliveries: latest.items.iter().map(|line| Row::of(line, None, now)).collect(),
     };
     page_with(status, &page)
