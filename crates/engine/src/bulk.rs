@@ -7,7 +7,7 @@ use abide_core::delivery::Run;
 use abide_core::ids::JobId;
 use abide_storage::StorageResult;
 use abide_storage::jobs::Page;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::hub::Hub;
 use crate::pulse::Loop;
@@ -16,6 +16,9 @@ use crate::pulse::Loop;
 const JOBS: u32 = 100;
 /// Pages of one job before the next one has its turn.
 const PAGES_PER_TURN: u32 = 10;
+/// After each page all jobs rest for so many times as long as it took, so that they have at most a quarter of the store's
+/// writer, and less where others write much, since then a page takes longer.
+const REST: u32 = 3;
 
 /// Works all jobs in turn, for ever.
 pub(crate) async fn work(hub: Arc<Hub>) {
@@ -43,9 +46,14 @@ async fn work_all(hub: &Hub, series: &Arc<[&'static str]>) -> StorageResult<()> 
                     return Ok(());
                 }
                 hub.pulse.ticked(Loop::Jobs);
+                let began = Instant::now();
                 match jobs.work(*job, Arc::clone(series), hub.clock.now()).await {
-                    Ok(Page::More) => tokio::task::yield_now().await,
-                    Ok(Page::Paced | Page::Ended) => break,
+                    Ok(Page::More) => rest(began).await,
+                    Ok(Page::Paced | Page::Suspended) => break,
+                    Ok(Page::Ended) => {
+                        rest(began).await;
+                        break;
+                    }
                     // One job's trouble holds up no other.
                     Err(why) => {
                         tracing::warn!(%job, %why, "a page of a job could not be worked");
@@ -59,4 +67,8 @@ async fn work_all(hub: &Hub, series: &Arc<[&'static str]>) -> StorageResult<()> 
             _ => return Ok(()),
         }
     }
+}
+
+async fn rest(began: Instant) {
+    sleep(began.elapsed() * REST).await;
 }

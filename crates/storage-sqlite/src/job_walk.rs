@@ -32,12 +32,14 @@ pub(crate) struct Step {
 }
 
 /// What is met.
+#[derive(Clone)]
 pub(crate) enum Met {
     Delivery(MetDelivery),
     Event(MetEvent),
 }
 
 /// A delivery that may be asked for again or given up.
+#[derive(Clone)]
 pub(crate) struct MetDelivery {
     pub(crate) id: DeliveryId,
     pub(crate) endpoint: EndpointId,
@@ -50,6 +52,7 @@ pub(crate) struct MetDelivery {
 }
 
 /// An event that an endpoint may have missed.
+#[derive(Clone)]
 pub(crate) struct MetEvent {
     pub(crate) id: EventId,
     pub(crate) endpoint: EndpointId,
@@ -264,6 +267,18 @@ impl<'a> Walk<'a> {
             if found.is_some_and(|found| found < key) { below = middle } else { above = middle }
         }
         Ok(below)
+    }
+
+    /// What was met, as it is now.
+    pub(crate) fn again(&self, met: &Met) -> StorageResult<Met> {
+        let Met::Delivery(met) = met else { return Ok(met.clone()) };
+        self.connection
+            .prepare_cached(
+                "SELECT deliveries.*, events.kind FROM deliveries JOIN events USING (event) WHERE delivery = ?",
+            )
+            .and_then(|mut statement| statement.query_row([met.id.key()], met_delivery))
+            .map(Met::Delivery)
+            .map_err(database)
     }
 
     /// What the job does with what it met.

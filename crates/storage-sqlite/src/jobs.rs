@@ -15,7 +15,6 @@ use abide_storage::{Jobs, StorageError, StorageResult};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::SqliteStore;
 use crate::counts::Tally;
 use crate::deliveries::{HELD_ENDPOINTS, distinct_endpoints};
 use crate::delivery_log::first_key_at;
@@ -27,10 +26,11 @@ use crate::publish::{DeliveryOf, Start, insert_delivery};
 use crate::rows::{actor_text, at, damaged, database, id, maybe_at, named};
 use crate::tx::Tx;
 use crate::writer::{After, refused};
+use crate::{SqliteStore, organizations};
 
-/// Deliveries that one page changes, at most.
-const PAGE_DONE: u32 = 200;
-/// Rows that one page looks at, at most.
+/// Deliveries that one page changes, at most: they hold up those who record decisions for as long as they take.
+const PAGE_DONE: u32 = 50;
+/// Rows that one page looks at, at most, beside the writer.
 const PAGE_LOOKED: u32 = 1_000;
 /// Rows that an estimate looks at, at most.
 const ESTIMATE_LOOKED: u64 = 50_000;
@@ -171,7 +171,8 @@ impl Jobs for SqliteStore {
         self.read(move |connection, _| {
             connection
                 .prepare_cached(
-                    "SELECT job FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND job > ? \
+                    "SELECT job FROM jobs INDEXED BY jobs_running JOIN organizations USING (organization) \
+                     WHERE jobs.state = 'running' AND job > ? AND organizations.state = 'active' \
                      ORDER BY job LIMIT ?",
                 )
                 .and_then(|mut statement| {
@@ -188,7 +189,13 @@ impl Jobs for SqliteStore {
         series: Arc<[&'static str]>,
         now: Timestamp,
     ) -> StorageResult<Page> {
-        self.write(64, move |tx| work(tx, job, &series, now)).await
+        match self.read(move |connection, _| look(connection, job, now)).await? {
+            Looked::Nothing(page) => Ok(page),
+            Looked::Page(looked) => {
+                let bytes = 64 + 128 * looked.found.len();
+                self.write(bytes, move |tx| work(tx, job, &looked, &series, now)).await
+            }
+        }
     }
 
     async fn discard_gone(
@@ -282,37 +289,102 @@ fn end(tx: &Tx<'_, '_>, job: JobId, state: JobState, now: Timestamp) -> StorageR
     Ok(())
 }
 
-/// Works a page. What it does stands in the job's row with it, so a page is worked once.
-fn work(tx: &mut Tx<'_, '_>, job: JobId, series: &[&str], now: Timestamp) -> StorageResult<Page> {
+/// What a look at a job's next page came to.
+enum Looked {
+    /// There is nothing to write.
+    Nothing(Page),
+    /// A page.
+    Page(LookedAt),
+}
+
+/// A page as it was found beside the writer.
+struct LookedAt {
+    /// Where the job was.
+    from: Place,
+    /// Where it is after this page.
+    to: Place,
+    is_last: bool,
+    /// What becomes of those with which nothing is done.
+    passed: Vec<Verdict>,
+    /// Those with which something is to be done, if they still are what they were.
+    found: Vec<Met>,
+}
+
+/// Looks for the next page of a job: through many rows, for few to write.
+fn look(connection: &Connection, job: JobId, now: Timestamp) -> StorageResult<Looked> {
+    let found = load(connection, job)?;
+    let Some(row) = found.filter(|row| row.view.state == JobState::Running) else {
+        return Ok(Looked::Nothing(Page::Ended));
+    };
+    let standing = organizations::by_id(connection, row.organization)?;
+    if standing.is_none_or(|found| found.state.must_be_active().is_err()) {
+        return Ok(Looked::Nothing(Page::Suspended));
+    }
+    let plan = &row.view.plan;
+    let allowed = allowed(plan.rate, row.paced_at, now).min(PAGE_DONE) as usize;
+    if allowed == 0 {
+        return Ok(Looked::Nothing(Page::Paced));
+    }
+    let mut walk = Walk::new(connection, row.organization, plan, job.key());
+    let steps = walk.next(row.place, PAGE_LOOKED)?;
+    let is_last = (steps.len() as u32) < PAGE_LOOKED;
+    let (from, passed, found) = (row.place, Vec::new(), Vec::new());
+    let mut page = LookedAt { from, to: from, is_last, passed, found };
+    for Step { place, met } in steps {
+        if page.found.len() == allowed {
+            page.is_last = false;
+            break;
+        }
+        page.to = place;
+        match walk.judge(&met)? {
+            Verdict::Do => page.found.push(met),
+            verdict => page.passed.push(verdict),
+        }
+    }
+    Ok(Looked::Page(page))
+}
+
+/// Works a page. What it does stands in the job's row with it, so a page is worked once. What was found is judged once more:
+/// it may have moved on since.
+fn work(
+    tx: &mut Tx<'_, '_>,
+    job: JobId,
+    looked: &LookedAt,
+    series: &[&str],
+    now: Timestamp,
+) -> StorageResult<Page> {
     let found = load(tx.connection(), job)?;
     let Some(row) = found.filter(|row| row.view.state == JobState::Running) else {
         return Ok(Page::Ended);
     };
-    let JobRow { view, organization, paced_at, mut place } = row;
-    let plan = &view.plan;
-    let allowed = allowed(plan.rate, paced_at, now).min(PAGE_DONE);
-    if allowed == 0 {
-        return Ok(Page::Paced);
+    if row.place != looked.from {
+        // Another look at it came first.
+        return Ok(Page::More);
     }
+    let JobRow { view, organization, paced_at, .. } = row;
+    if let Err(refused) = tx.must_be_active(organization) {
+        return match refused {
+            StorageError::Refused(_) => Ok(Page::Suspended),
+            failed => Err(failed),
+        };
+    }
+    let plan = &view.plan;
     let mut walk = Walk::new(tx.connection(), organization, plan, job.key());
-    let steps = walk.next(place, PAGE_LOOKED)?;
-    let mut is_last = (steps.len() as u32) < PAGE_LOOKED;
     let asked = tx.id::<Delivery>(now);
     let ask = Ask { id: asked, actor: &view.created_by, job: Some(job) };
     let mut progress = view.progress;
+    for verdict in &looked.passed {
+        progress.note(*verdict);
+    }
     let mut tally = Tally::default();
     let mut done = 0;
-    for step in &steps {
-        if done == allowed {
-            is_last = false;
-            break;
-        }
-        let verdict = walk.judge(&step.met)?;
+    for met in &looked.found {
+        let met = walk.again(met)?;
+        let verdict = walk.judge(&met)?;
         progress.note(verdict);
-        place = step.place;
         if verdict == Verdict::Do {
             done += 1;
-            match &step.met {
+            match &met {
                 Met::Delivery(met) if plan.kind == JobKind::Discard => {
                     discard(tx, met.id, met.endpoint, met.subject, Reason::DiscardedByHand)?;
                     note(tx, met.id, "discard", &ask, now)?;
@@ -345,7 +417,7 @@ fn work(tx: &mut Tx<'_, '_>, job: JobId, series: &[&str], now: Timestamp) -> Sto
         tx.after(After::Ring);
     }
     tally.write(tx, now)?;
-    let Place(place) = place;
+    let Place(place) = looked.to;
     tx.sql(
         "UPDATE jobs SET paced_at = ?, asked = ?, place_1 = ?, place_2 = ?, place_3 = ?, looked = ?, done = ?, \
          endpoint_stopped = ?, endpoint_deleted = ?, moved_on = ?, erased = ?, told_newer = ? WHERE job = ?",
@@ -366,7 +438,7 @@ fn work(tx: &mut Tx<'_, '_>, job: JobId, series: &[&str], now: Timestamp) -> Sto
         job.key(),
     ])
     .map_err(database)?;
-    if !is_last {
+    if !looked.is_last {
         return Ok(Page::More);
     }
     if let Some(state) = view.state.after(JobTrigger::LastPage) {
@@ -415,7 +487,7 @@ fn gone_before(connection: &Connection, before: Timestamp, limit: u32) -> Storag
     for endpoint in distinct_endpoints(connection, HELD_ENDPOINTS)? {
         let is_gone: bool = connection
             .prepare_cached(
-                "SELECT 1 FROM endpoints WHERE endpoint = ? AND state = 'gone' AND gone_at <= ?",
+                "SELECT 1 FROM endpoints WHERE endpoint = ? AND state = 'gone' AND gone_at <= ? AND suspended = 0",
             )
             .and_then(|mut statement| statement.exists([endpoint.key(), before.as_millis()]))
             .map_err(database)?;

@@ -147,6 +147,8 @@ conforms! {
         sw_19_a_stopped_endpoint_is_sent_nothing,
         i2_what_waits_is_given_up,
         sw_19_a_job_is_stopped,
+        sw_19_a_page_of_a_job_is_short,
+        sw_19_a_job_stands_still_during_a_deletion,
         i13_jobs_keep_to_their_organization,
         sw_13_a_gone_endpoints_deliveries_end;
     keys:

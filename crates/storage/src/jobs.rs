@@ -66,6 +66,8 @@ pub enum Page {
     More,
     /// Its rate allows no more now.
     Paced,
+    /// Its organization is being deleted: it stands still, and goes on where it was if the deletion is taken back.
+    Suspended,
     /// It has ended, or there is no such job.
     Ended,
 }
@@ -100,11 +102,13 @@ pub trait Jobs: Send + Sync {
     /// Stops a job; what is done stays done. One that was stopped before stays as it is; one that is done is refused.
     async fn cancel(&self, by: &Caller, job: JobId, now: Timestamp) -> StorageResult<JobView>;
 
-    /// For the engine: the jobs that run, oldest first, after `after`, at most `limit`.
+    /// For the engine: the jobs that run, oldest first, after `after`, at most `limit`. Those of organizations that are
+    /// being deleted stand still and are not among them.
     async fn running(&self, after: JobId, limit: u32) -> StorageResult<Vec<JobId>>;
 
-    /// For the engine: works one page of a job, as large as its rate allows now. A retry opens a whole series for the
-    /// endpoints of the `series` dialects, where the plan does not say.
+    /// For the engine: works one page of a job, as large as its rate allows now. What it is about is looked for beside those
+    /// who write; its changes are one short transaction, of a few dozen deliveries at most. A retry opens a whole series for
+    /// the endpoints of the `series` dialects, where the plan does not say.
     async fn work(
         &self,
         job: JobId,
@@ -113,8 +117,8 @@ pub trait Jobs: Send + Sync {
     ) -> StorageResult<Page>;
 
     /// For the engine: gives up deliveries that are held for an endpoint which answered 410 before `before` and has not
-    /// been started since, and that were made or asked for before then; at most `limit` of them. Audited as the system's
-    /// deed, once per endpoint and call. Answers how many it gave up.
+    /// been started since, and that were made or asked for before then; at most `limit` of them. None of an organization
+    /// that is being deleted. Audited as the system's deed, once per endpoint and call. Answers how many it gave up.
     async fn discard_gone(
         &self,
         before: Timestamp,

@@ -360,6 +360,59 @@ pub async fn sw_19_a_job_is_stopped(store: &dyn Storage) {
     refusal(store.jobs().cancel(&world.by, JobId::from_key(1), at(60_000)).await);
 }
 
+/// SW-19: a page changes few deliveries, however many the job may do now, so that it holds nobody up for long; and nothing is
+/// done twice where two look for the next page at once.
+pub async fn sw_19_a_page_of_a_job_is_short(store: &dyn Storage) {
+    let world = World::new(store).await;
+    for n in 0..80 {
+        world.record(grant(&format!("person_{n}"), "news"), at(n)).await;
+    }
+    let endpoint = world.endpoint(HOLD).await;
+    let wish = Wish { rate: Some(1_000), ..wish(JobKind::ReplayMissing, Some(endpoint)) };
+    let job = create(&world, wish, at(100)).await;
+    let work = || store.jobs().work(job.id, no_series(), at(10_000));
+    assert_eq!(ok(work().await), Page::More);
+    let progress = look(&world, job.id).await.progress;
+    assert!((1..=64).contains(&progress.done), "{progress:?}");
+    let (one, other) = tokio::join!(work(), work());
+    assert!([ok(one), ok(other)].contains(&Page::Ended));
+    let progress = finish(&world, job.id, at(20_000)).await.progress;
+    assert_eq!((progress.looked, progress.done), (80, 80));
+    assert_eq!(states(&world, endpoint).await.len(), 80);
+}
+
+/// SW-19: a job stands still while its organization is being deleted, and goes on where it was when that is taken back;
+/// another organization's goes on all the time.
+pub async fn sw_19_a_job_stands_still_during_a_deletion(store: &dyn Storage) {
+    let (ours, theirs) = (World::named(store, "ours").await, World::named(store, "theirs").await);
+    let lease = ours.lease(at(0)).await;
+    let mut jobs = Vec::new();
+    for world in [&ours, &theirs] {
+        world.endpoint(HOLD).await;
+        for n in 0..3 {
+            world.record(grant(&format!("person_{n}"), "news"), at(n)).await;
+        }
+        send_all(world, lease, Outcome::Failed, at(10)).await;
+        let wish = Wish { rate: Some(1), ..wish(JobKind::RetryFailed, None) };
+        jobs.push(create(world, wish, at(20)).await.id);
+    }
+    let [of_ours, of_theirs] = jobs[..] else { panic!("two jobs") };
+    let work = async |job, now| ok(store.jobs().work(job, no_series(), now).await);
+    assert_eq!(work(of_ours, at(1_000)).await, Page::More);
+    ok(store.deletions().ask(&ours.by, "ours", 1, at(1_500)).await);
+    let before = (look(&ours, of_ours).await, ours.everything().await);
+    assert_eq!(before.0.progress.done, 1);
+    assert_eq!(ok(store.jobs().running(JobId::from_key(0), 9).await), [of_theirs]);
+    assert_eq!(work(of_ours, at(3_000)).await, Page::Suspended);
+    assert_eq!((look(&ours, of_ours).await, ours.everything().await), before);
+    assert_eq!(finish(&theirs, of_theirs, at(3_000)).await.progress.done, 3);
+
+    ok(store.deletions().restore(&ours.by, at(60_000)).await);
+    assert_eq!(ok(store.jobs().running(JobId::from_key(0), 9).await), [of_ours]);
+    let ended = finish(&ours, of_ours, at(61_000)).await;
+    assert_eq!((ended.state, ended.progress.done), (JobState::Done, 3));
+}
+
 /// I13: a job sees nothing of another organization, and none sees it; nor do too many run at once.
 pub async fn i13_jobs_keep_to_their_organization(store: &dyn Storage) {
     let (ours, theirs) = (World::named(store, "ours").await, World::named(store, "theirs").await);
@@ -421,6 +474,9 @@ pub async fn sw_13_a_gone_endpoints_deliveries_end(store: &dyn Storage) {
     // A change that is no return does not begin the week anew.
     let note = EndpointPatch { description: Some(None), ..EndpointPatch::default() };
     ok(store.endpoints().change(&world.by, gone, note, at(5_000)).await);
+    ok(store.deletions().ask(&world.by, "default", 30, at(5_000)).await);
+    assert_eq!(discard(at(GONE_HELD_MILLIS + 1_000)).await, 0, "nothing of what may be restored");
+    ok(store.deletions().restore(&world.by, at(5_000)).await);
     assert_eq!(discard(at(GONE_HELD_MILLIS + 1_000)).await, 1);
     let entry = world.audit().await.remove(0);
     assert_eq!((entry.actor.as_str(), entry.action.as_str()), ("system", "endpoint.discard_held"));
