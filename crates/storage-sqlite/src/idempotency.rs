@@ -1,21 +1,26 @@
 //! Calls under an `Idempotency-Key`: noted with their answer in the transaction of their change.
+//!
+//! An answer is personal where it is about people. It is sealed under a key that is drawn for it, and each of them holds a
+//! share of that key, sealed under their own: all shares are needed. With one of them erased no copy of the answer opens
+//! any more, be it in a page of the file, in the log or in a backup, as far as the person's own key is gone from there. An
+//! answer about nobody is sealed under the organization's key.
 
 use std::any::Any;
 
 use abide_core::access::Caller;
 use abide_core::consent::hash::hex;
-use abide_core::ids::OrganizationId;
+use abide_core::ids::{OrganizationId, SubjectId};
 use abide_core::once::{Kept, Once, REMEMBERED_MILLIS};
 use abide_core::{Refusal, Timestamp};
-use abide_storage::sealing::Place;
+use abide_storage::sealing::{KeyId, KeyShare, OrganizationKeys, Place, SealingKey, key_of_shares};
 use abide_storage::{Idempotency, StorageError, StorageResult};
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension, params};
 
-use crate::SqliteStore;
-use crate::rows::{at, damaged, database};
+use crate::rows::{at, damaged, database, id};
 use crate::tx::Tx;
 use crate::writer::refused;
+use crate::{SqliteStore, people};
 
 impl SqliteStore {
     /// One transaction in the writer on somebody's behalf, carried out once where the caller wishes that.
@@ -65,6 +70,10 @@ fn place(row: i64) -> Place {
     Place { table: "idempotency", column: "answer", row }
 }
 
+fn share_place(row: i64) -> Place {
+    Place { table: "idempotency_about", column: "share", row }
+}
+
 /// Key and request as they are stored: under the organization's index key, since a plain hash of a request about a person
 /// could be tried against guesses of it.
 fn hidden(
@@ -101,18 +110,53 @@ fn recall(
         let problem = "this `Idempotency-Key` was used with another request; a key is good for one request alone";
         return refused(Refusal::Conflict(problem.to_owned()));
     }
-    let Some(answer) = answer else {
+    let keys = tx.keys(organization)?;
+    let (Some(answer), Some(key)) = (answer, answer_key(tx, &keys, call)?) else {
         let problem =
             "this request was carried out; its answer was about a person who has been erased since";
         return refused(Refusal::Conflict(problem.to_owned()));
     };
-    let keys = tx.keys(organization)?;
-    let text = keys.key.open(&place(call), &answer).ok();
+    let text = match &key {
+        AnswerKey::Shared(key) => key.open(&place(call), &answer),
+        AnswerKey::Organizations => keys.key.open(&place(call), &answer),
+    };
+    let text = text.ok();
     let kept = text.and_then(|text| serde_json::from_slice(&text).ok());
     let (status, location, body): (u16, Option<String>, String) =
         kept.ok_or_else(|| damaged("idempotency.answer"))?;
     let kept = Kept { status, location, body: body.into_bytes(), about: Vec::new() };
     Err(StorageError::Replayed(Box::new(kept)))
+}
+
+/// What an answer is sealed under.
+enum AnswerKey {
+    /// The key of which those it is about have shares.
+    Shared(SealingKey),
+    /// The organization's: it is about nobody, or was kept before there were shares.
+    Organizations,
+}
+
+/// The key of an answer; `None` where somebody's share opens no more.
+fn answer_key(
+    tx: &Tx<'_, '_>,
+    keys: &OrganizationKeys,
+    call: i64,
+) -> StorageResult<Option<AnswerKey>> {
+    let held: Vec<(SubjectId, Vec<u8>)> = tx
+        .sql("SELECT subject, share FROM idempotency_about WHERE call = ? AND share IS NOT NULL ORDER BY subject")?
+        .query_map([call], |row| Ok((id(row, "subject")?, row.get("share")?)))
+        .and_then(Iterator::collect)
+        .map_err(database)?;
+    if held.is_empty() {
+        return Ok(Some(AnswerKey::Organizations));
+    }
+    let mut shares = Vec::with_capacity(held.len());
+    for (subject, sealed) in held {
+        let Some(key) = people::key_of(tx.connection(), keys, subject)? else { return Ok(None) };
+        let share = KeyShare::open(&key, &share_place(call), &sealed);
+        shares.push(share.map_err(|_| damaged("idempotency_about.share"))?);
+    }
+    Ok(Some(AnswerKey::Shared(key_of_shares(KeyId::of_row(call), &shares))))
 }
 
 fn keep(
@@ -131,7 +175,15 @@ fn keep(
     let (text, about) = kept.ok_or_else(lost)?;
     let (key, request) = hidden(tx, organization, once)?;
     let call = tx.id::<abide_core::ids::AuditEntry>(now).key();
-    let sealed = tx.keys(organization)?.key.seal(&place(call), &text);
+    let keys = tx.keys(organization)?;
+    let shares = share_out(tx, &keys, call, about)?;
+    let sealed = match &shares[..] {
+        [] => keys.key.seal(&place(call), &text),
+        held => {
+            let shares: Vec<_> = held.iter().map(|held| &held.share).collect();
+            key_of_shares(KeyId::of_row(call), shares).seal(&place(call), &text)
+        }
+    };
     tx.sql("INSERT INTO idempotency (call, organization, key, request, called_at, answer) VALUES (?, ?, ?, ?, ?, ?)")?
         .execute(params![
             call,
@@ -142,12 +194,37 @@ fn keep(
             sealed
         ])
         .map_err(database)?;
-    for subject in about {
-        tx.sql("INSERT OR IGNORE INTO idempotency_about (call, subject) VALUES (?, ?)")?
-            .execute([call, subject.key()])
+    for Held { subject, sealed, .. } in shares {
+        tx.sql("INSERT INTO idempotency_about (call, subject, share) VALUES (?, ?, ?)")?
+            .execute(params![call, subject.key(), sealed])
             .map_err(database)?;
     }
     Ok(())
+}
+
+/// Somebody's share of an answer's key.
+struct Held {
+    subject: SubjectId,
+    share: KeyShare,
+    sealed: Vec<u8>,
+}
+
+/// Draws a share for each whom an answer is about, in the order in which they are read back.
+fn share_out(
+    tx: &Tx<'_, '_>,
+    keys: &OrganizationKeys,
+    call: i64,
+    mut about: Vec<SubjectId>,
+) -> StorageResult<Vec<Held>> {
+    about.sort_unstable();
+    about.dedup();
+    let share_of = |subject: SubjectId| {
+        let key = people::key_of(tx.connection(), keys, subject)?
+            .ok_or_else(|| damaged("subjects.wrapped_key"))?;
+        let share = KeyShare::draw(&mut |bytes: &mut [u8]| tx.shared.chance.fill(bytes));
+        Ok(Held { subject, sealed: share.seal(&key, &share_place(call)), share })
+    };
+    about.into_iter().map(share_of).collect()
 }
 
 fn forget(tx: &Tx<'_, '_>, call: i64) -> StorageResult<()> {
@@ -156,13 +233,17 @@ fn forget(tx: &Tx<'_, '_>, call: i64) -> StorageResult<()> {
     Ok(())
 }
 
-/// Erases what is kept of answers about a person; that the calls were carried out stays.
-pub(crate) fn erase(tx: &Tx<'_, '_>, subject: abide_core::ids::SubjectId) -> StorageResult<()> {
+/// Erases what is kept of answers about a person; that the calls were carried out stays. Their shares go too, though with the
+/// person's key gone they are noise.
+pub(crate) fn erase(tx: &Tx<'_, '_>, subject: SubjectId) -> StorageResult<()> {
     tx.sql(
         "UPDATE idempotency SET answer = NULL WHERE call IN (SELECT call FROM idempotency_about WHERE subject = ?)",
     )?
     .execute([subject.key()])
     .map_err(database)?;
+    tx.sql("UPDATE idempotency_about SET share = NULL WHERE subject = ?")?
+        .execute([subject.key()])
+        .map_err(database)?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod key;
 mod key_file;
 mod master;
 mod secret;
+mod shares;
 
 pub use self::{
     blind::{BlindIndex, IndexKey, normalise_email},
@@ -26,6 +27,7 @@ pub use self::{
     key_file::KeyFileError,
     master::{LineFault, MasterId, MasterKey, MasterKeys, ParseError},
     secret::{Secret, SecretHash},
+    shares::{KeyShare, key_of_shares},
 };
 
 use zeroize::Zeroizing;
