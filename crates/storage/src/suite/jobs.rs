@@ -364,7 +364,7 @@ pub async fn sw_19_a_job_is_stopped(store: &dyn Storage) {
 /// done twice where two look for the next page at once.
 pub async fn sw_19_a_page_of_a_job_is_short(store: &dyn Storage) {
     let world = World::new(store).await;
-    for n in 0..80 {
+    for n in 0..120 {
         world.record(grant(&format!("person_{n}"), "news"), at(n)).await;
     }
     let endpoint = world.endpoint(HOLD).await;
@@ -375,10 +375,10 @@ pub async fn sw_19_a_page_of_a_job_is_short(store: &dyn Storage) {
     let progress = look(&world, job.id).await.progress;
     assert!((1..=64).contains(&progress.done), "{progress:?}");
     let (one, other) = tokio::join!(work(), work());
-    assert!([ok(one), ok(other)].contains(&Page::Ended));
+    assert!([ok(one), ok(other)].contains(&Page::More));
     let progress = finish(&world, job.id, at(20_000)).await.progress;
-    assert_eq!((progress.looked, progress.done), (80, 80));
-    assert_eq!(states(&world, endpoint).await.len(), 80);
+    assert_eq!((progress.looked, progress.done), (120, 120));
+    assert_eq!(states(&world, endpoint).await.len(), 120);
 }
 
 /// SW-19: a job stands still while its organization is being deleted, and goes on where it was when that is taken back;
