@@ -31,6 +31,9 @@ async fn every_page_is_guarded() {
         ("/deliveries", 200),
         ("/jobs", 200),
         ("/jobs/new", 200),
+        ("/jobs/new?kind=replay_missing", 200),
+        ("/jobs/new?kind=discard", 200),
+        ("/jobs/new?kind=x", 404),
         ("/keys", 200),
         ("/keys/new", 200),
         ("/audit", 200),
@@ -54,7 +57,7 @@ async fn every_page_is_guarded() {
         assert!(status == 303 || reply.text.contains("<main id=\"main\""), "{path}");
     }
     is_guarded(&browser.post_with("/account/name", &[("name", "x")], "wrong", &[]).await);
-    let large = "x".repeat(70_000);
+    let large = "x".repeat(600_000);
     let reply = browser.post("/account/name", &[("name", &large)]).await;
     assert_eq!(reply.status, 413);
     is_guarded(&reply);

@@ -7,6 +7,7 @@ use abide_core::access::Scope;
 use abide_core::delivery::DeliveryState;
 use abide_core::event::EventKind;
 use abide_core::ids::{DeliveryId, EndpointId, OrganizationId};
+use abide_core::job::{JobKind, Plan};
 use abide_storage::StorageResult;
 use abide_storage::delivery_log::{DeliveryFilter, DeliveryLine};
 use askama::Template;
@@ -40,7 +41,8 @@ struct ListPage {
     kinds: Vec<Choice>,
     from: Field,
     until: Field,
-    retry: Option<String>,
+    /// What can be done with many at once: where it begins, and what it is.
+    jobs: Vec<(String, &'static str)>,
     may_write: bool,
 }
 
@@ -100,6 +102,19 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// The states asked for, as a job of that kind can be about them: what is waiting is partly in some node's hands,
+    /// which no job takes it out of.
+    pub(crate) fn states_of(&self, kind: JobKind) -> Vec<DeliveryState> {
+        let mut states = states(&self.state);
+        if self.state == WAITING {
+            let (possible, _) = Plan::possible_states(kind);
+            states.retain(|state| possible.contains(state));
+        }
+        states
+    }
+}
+
 /// What waits, under the one word that people have for it.
 const WAITING: &str = "waiting";
 
@@ -143,14 +158,29 @@ pub(crate) async fn page(
         kinds: kind_choices(&given.kind),
         from: Field::instant("from", "From (UTC)", &given.from).judged(&problems),
         until: Field::instant("until", "Until (UTC)", &given.until).judged(&problems),
-        retry: can_be_retried(&given.state).then(|| link("/jobs/new", &pairs, None)),
+        jobs: jobs(&given),
         may_write: who.may(Scope::WebhooksWrite),
     })
 }
 
-/// Whether a job can retry what a filter by this state shows.
-fn can_be_retried(state: &str) -> bool {
-    ["", "failed", "cancelled", "discarded"].contains(&state)
+/// The jobs that can be about what a filter shows; each begins with that filter.
+fn jobs(given: &Asked) -> Vec<(String, &'static str)> {
+    let labels = [
+        (JobKind::RetryFailed, "Retry failed ones"),
+        (JobKind::ReplayMissing, "Send missed events"),
+        (JobKind::Discard, "Give up waiting ones"),
+    ];
+    let fits = |kind| {
+        let wanted = given.states_of(kind);
+        let (possible, _) = Plan::possible_states(kind);
+        given.state.is_empty() || wanted.iter().any(|state| possible.contains(state))
+    };
+    let link = |kind: JobKind| {
+        let kept = [("kind", kind.as_str())].into_iter().chain(given.pairs());
+        link("/jobs/new", &kept.collect::<Vec<_>>(), None)
+    };
+    let fitting = labels.into_iter().filter(|(kind, _)| fits(*kind));
+    fitting.map(|(kind, label)| (link(kind), label)).collect()
 }
 
 /// Where the deliveries of a page go: each endpoint is looked at once.

@@ -1,19 +1,20 @@
-//! `/jobs`: failed deliveries sent again, many at once (SW-19): what it would be, the confirmation, and how far it has come.
+//! `/jobs`: work over many deliveries at once (SW-19): what was asked for, and how far it has come. How one begins is in
+//! [`new`].
+
+pub(crate) mod new;
 
 use abide_core::access::Scope;
 use abide_core::ids::JobId;
-use abide_core::job::{JobKind, JobState, Plan, Progress, Wish};
+use abide_core::job::{JobKind, JobState, Plan, Progress};
 use abide_storage::StorageError;
-use abide_storage::jobs::{Estimate, JobView};
+use abide_storage::jobs::JobView;
 use askama::Template;
 use axum::extract::{Path, State};
 use http::{StatusCode, Uri};
 
-use super::cursor::{Older, asked, link};
-use super::deliveries::list::Asked;
+use super::cursor::{Older, asked};
 use super::deliveries::target_name;
 use super::errors::PageError;
-use super::field::Problems;
 use super::form::Form;
 use super::layout::{Layout, Section};
 use super::signed_in::{Allowed, SignedIn};
@@ -42,17 +43,6 @@ struct Row {
     state: Badge,
     made: When,
     done: u64,
-}
-
-#[derive(Template)]
-#[template(path = "job_new.html")]
-struct NewPage {
-    layout: Layout,
-    about: Vec<(&'static str, String)>,
-    hidden: Vec<(&'static str, String)>,
-    back: String,
-    problem: Option<String>,
-    estimate: Option<Estimate>,
 }
 
 #[derive(Template)]
@@ -116,26 +106,6 @@ pub(crate) async fn list(
     })
 }
 
-/// What a filter asks for, as a plan for retrying.
-fn plan(given: &Asked) -> Result<Plan, String> {
-    let mut problems = Problems::default();
-    let filter = given.filter(&mut problems);
-    if let Some(problem) = problems.of("from").or(problems.of("until")) {
-        return Err(problem.to_owned());
-    }
-    let wish = Wish {
-        kind: JobKind::RetryFailed,
-        endpoint: filter.endpoint,
-        event_kind: filter.kind,
-        states: filter.states,
-        from: filter.from,
-        until: filter.until,
-        run: None,
-        rate: None,
-    };
-    Plan::of(wish).map_err(|refusal| sentence(&refusal.to_string()))
-}
-
 /// What a plan is about, in pairs for a list.
 async fn about(
     shared: &Inner,
@@ -162,69 +132,16 @@ fn utc(at: abide_core::Timestamp) -> String {
     format!("{} UTC", at.to_seconds_text().trim_end_matches('Z').replace('T', " "))
 }
 
-/// `GET /jobs/new`: what retrying all that a filter shows would come to.
-pub(crate) async fn new(
-    State(shared): State<Shared>,
-    who: Allowed<WebhooksWrite>,
-    uri: Uri,
-) -> Answer {
-    let given = Asked::read(|name| asked(&uri, name));
-    show_new(&shared, &who, StatusCode::OK, &given, None).await
-}
-
-async fn show_new(
-    shared: &Inner,
-    who: &Allowed<WebhooksWrite>,
-    status: StatusCode,
-    given: &Asked,
-    problem: Option<String>,
-) -> Answer {
-    let hidden = given.pairs().into_iter().filter(|(_, value)| !value.is_empty());
-    let mut page = NewPage {
-        layout: who.layout(Section::Deliveries),
-        about: Vec::new(),
-        hidden: hidden.map(|(name, value)| (name, value.to_owned())).collect(),
-        back: link("/deliveries", &given.pairs(), None),
-        problem,
-        estimate: None,
-    };
-    match plan(given) {
-        Ok(plan) => {
-            let (jobs, now) = (shared.app.storage.jobs(), shared.app.clock.now());
-            page.about = about(shared, who, &plan).await?;
-            page.estimate = Some(jobs.estimate(who.caller().organization, &plan, now).await?);
-        }
-        Err(problem) => page.problem = Some(problem),
-    }
-    page_with(status, &page)
-}
-
-/// `POST /jobs`.
-pub(crate) async fn create(
-    State(shared): State<Shared>,
-    who: Allowed<WebhooksWrite>,
-    form: Form,
-) -> Answer {
-    let given = Asked::read(|name| Some(form.text(name).to_owned()));
-    let app = &shared.app;
-    let plan = match plan(&given) {
-        Ok(plan) => plan,
-        Err(problem) => {
-            let status = StatusCode::BAD_REQUEST;
-            return show_new(&shared, &who, status, &given, Some(problem)).await;
-        }
-    };
-    match app.storage.jobs().create(&who.caller(), &plan, app.clock.now()).await {
-        Ok(job) => {
-            let path = format!("/jobs/{}", job.into_job().id);
-            Ok(see_other_with(&path, "The work has begun.", app.dashboard.cookies))
-        }
-        Err(StorageError::Refused(abide_core::Refusal::Conflict(text))) => {
-            let problem = Some(sentence(&text));
-            show_new(&shared, &who, StatusCode::CONFLICT, &given, problem).await
-        }
-        Err(error) => Err(error.into()),
-    }
+/// What is left out, and why.
+fn left_out(progress: &Progress) -> Vec<(&'static str, u64)> {
+    let skipped = [
+        ("Their endpoint is stopped", progress.endpoint_stopped),
+        ("Their endpoint is deleted", progress.endpoint_deleted),
+        ("They have moved on meanwhile", progress.moved_on),
+        ("Their person was erased", progress.erased),
+        ("A newer state was told", progress.told_newer),
+    ];
+    skipped.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 /// `GET /jobs/{id}`.
@@ -251,13 +168,6 @@ async fn show(
     problem: Option<String>,
 ) -> Answer {
     let progress = job.progress;
-    let skipped = [
-        ("Their endpoint is stopped", progress.endpoint_stopped),
-        ("Their endpoint is deleted", progress.endpoint_deleted),
-        ("They have moved on meanwhile", progress.moved_on),
-        ("Their person was erased", progress.erased),
-        ("A newer state was told", progress.told_newer),
-    ];
     let page = JobPage {
         layout: who.layout(Section::Deliveries),
         id: job.id.to_string(),
@@ -266,7 +176,7 @@ async fn show(
         is_running: job.state == JobState::Running,
         about: about(shared, who, &job.plan).await?,
         progress,
-        skipped: skipped.into_iter().filter(|(_, count)| *count > 0).collect(),
+        skipped: left_out(&progress),
         made: When(job.created_at),
         by: super::audit::name_of(shared, who, &job.created_by).await?,
         ended: job.ended_at.map(When),
