@@ -80,7 +80,11 @@ test('a key is made, works, and is revoked', async () => {
   const call = (path) => fetch(world.url + path, { headers: { authorization: `Bearer ${token}` } });
   assert.equal((await call('/abide/v1/endpoints')).status, 200);
   assert.equal((await call('/abide/v1/keys')).status, 403);
-  await page.goto('/keys');
+  await page.reload();
+  await page.getByRole('heading', { name: 'The key is not shown again' }).waitFor();
+  assert.ok(!(await page.content()).includes(token));
+  await page.getByRole('link', { name: 'To the API keys' }).click();
+  assert.equal(await page.getByRole('row').filter({ hasText: 'A script' }).count(), 1, 'reloading made no second one');
   assert.ok(!(await page.content()).includes(token));
   await page.getByRole('link', { name: 'Revoke A script' }).click();
   await page.getByRole('button', { name: 'Revoke key' }).click();

@@ -33,6 +33,11 @@ async function populate(world) {
     good: await endpoint({ url: url(good, '/abide'), description: 'The shop' }),
     paused: await endpoint({ url: url(good, '/crm'), dialect: 'consentproof', description: 'The old CRM', events: ['consent.created', 'consent.withdrawn'] }),
     bad: await endpoint({ url: url(bad, '/hooks/newsletter'), description: 'Newsletter', retry_delays: [] }),
+    // Everything that an endpoint can have, sent nothing by itself.
+    pair: await endpoint({
+      url: 'http://127.0.0.1:9/partner', description: 'A partner', secret_form: 'key_pair', events: ['policy.updated'],
+      auth: { headers: { 'x-api-key': 'one', 'x-tenant': 'two' }, bearer: { token: 'three' } }, retry_delays: [5, 300], deadline_seconds: 7,
+    }),
   };
   await world.call('POST', `/abide/v1/endpoints/${made.paused.id}/pause`);
   for (let number = 1; number <= 12; number += 1) await world.record(`user-${number}`);
@@ -65,11 +70,17 @@ async function populate(world) {
     endpoint: `/endpoints/${made.good.id}`,
     'endpoint-failing': `/endpoints/${made.bad.id}`,
     'endpoint-paused': `/endpoints/${made.paused.id}`,
+    'endpoint-pair': `/endpoints/${made.pair.id}`,
+    'endpoint-authentication': `/endpoints/${made.pair.id}/authentication`,
+    'endpoint-authentication-none': `/endpoints/${made.good.id}/authentication`,
     deliveries: '/deliveries',
     'deliveries-filtered': `/deliveries?endpoint=${made.bad.id}&state=failed`,
     'deliveries-none': '/deliveries?state=erased',
     delivery: `/deliveries/${made.failed}`,
     'job-new': '/jobs/new?state=failed',
+    'job-new-replay': `/jobs/new?kind=replay_missing&endpoint=${made.good.id}`,
+    'job-new-discard': `/jobs/new?kind=discard&endpoint=${made.bad.id}`,
+    'job-new-choose': '/jobs/new?kind=discard',
     job: `/jobs/${job.job.id}`,
     jobs: '/jobs',
     keys: '/keys',
@@ -86,7 +97,7 @@ async function populate(world) {
 // Makes an endpoint in the browser, and stops at the page with its secret.
 export async function secretPage(page) {
   await page.goto('/endpoints/new');
-  await page.getByLabel('URL').fill('http://127.0.0.1:9090/');
+  await page.getByLabel('URL', { exact: true }).fill('http://127.0.0.1:9090/');
   await page.getByRole('button', { name: 'Create endpoint' }).click();
   await page.getByRole('heading', { name: 'Your endpoint is ready' }).waitFor();
 }

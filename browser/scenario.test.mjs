@@ -14,7 +14,7 @@ async function createEndpoint(page, note) {
   const port = await freePort();
   await page.goto('/endpoints');
   await page.getByRole('link', { name: /Create the first endpoint|New endpoint/ }).click();
-  await page.getByLabel('URL').fill(`http://127.0.0.1:${port}/`);
+  await page.getByLabel('URL', { exact: true }).fill(`http://127.0.0.1:${port}/`);
   await page.getByRole('radio', { name: /Standard Webhooks/ }).check();
   await page.getByLabel('Note').fill(note);
   await page.getByRole('button', { name: 'Create endpoint' }).click();
@@ -132,7 +132,15 @@ test('the wizard is walked through by keyboard alone', async () => {
   await page.keyboard.press('Space');
   await tabTo('#note');
   await page.keyboard.type('By keyboard');
+  // A group opens and closes by keyboard; its fields are reached only while it is open.
   await page.keyboard.press('Tab');
+  await focused('details.extra > summary');
+  await page.keyboard.press('Space');
+  await page.keyboard.press('Tab');
+  await focused('[name=secret_form]');
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('Space');
+  await tabTo('.steps button.primary');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Your endpoint is ready' }).waitFor();
   await tabTo('.copy');

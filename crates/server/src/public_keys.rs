@@ -10,7 +10,7 @@ use crate::App;
 
 /// The live public keys of an endpoint.
 pub(crate) struct PublicKeys {
-    /// `whpk_...`, one for each live key pair.
+    /// `whpk_...`, one for each live key pair, the newest first.
     pub(crate) keys: Vec<String>,
     /// Where anybody may read them.
     pub(crate) url: String,
@@ -23,7 +23,9 @@ impl PublicKeys {
         endpoint: &EndpointView,
         dialect: &dyn Dialect,
     ) -> StorageResult<Option<Self>> {
-        let live = app.storage.endpoints().signing_secrets(endpoint.id, app.clock.now()).await?;
+        let now = app.clock.now();
+        let mut live = app.storage.endpoints().signing_secrets(endpoint.id, now).await?;
+        live.sort_by_key(|live| live.live_until.is_some());
         let keys: Vec<_> =
             live.iter().filter_map(|live| dialect.public_key(live.secret.reveal())).collect();
         let url =

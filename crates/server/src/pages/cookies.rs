@@ -28,6 +28,8 @@ const DEVICE: &str = "abide-device";
 /// How long a browser shows that it has: 90 days since its last sign-in.
 const DEVICE_SECONDS: u32 = 90 * 24 * 60 * 60;
 const NOTICE: &str = "abide-notice";
+/// What the next page shows once, sealed.
+const SHOWN_ONCE: &str = "abide-shown-once";
 const PREFIX: &str = "__Host-";
 /// Longest notice, in bytes before encoding.
 const NOTICE_LIMIT: usize = 300;
@@ -77,6 +79,21 @@ impl Cookies {
 
     pub(crate) fn notice(self, text: &str) -> Option<HeaderValue> {
         self.cookie(NOTICE, &BASE64_URL_SAFE_NO_PAD.encode(text), "; Max-Age=60")
+    }
+
+    /// What the page before handed on to be shown once, sealed.
+    pub(crate) fn shown_once_of(self, headers: &HeaderMap) -> Option<&str> {
+        self.value(headers, SHOWN_ONCE)
+    }
+
+    pub(crate) fn shown_once(self, sealed: &str) -> Option<HeaderValue> {
+        let mut cookie = self.cookie(SHOWN_ONCE, sealed, "; Max-Age=120")?;
+        cookie.set_sensitive(true);
+        Some(cookie)
+    }
+
+    pub(crate) fn end_of_shown_once(self) -> Option<HeaderValue> {
+        self.cookie(SHOWN_ONCE, "", "; Max-Age=0")
     }
 
     fn cookie(self, name: &str, value: &str, more: &str) -> Option<HeaderValue> {

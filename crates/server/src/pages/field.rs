@@ -38,7 +38,10 @@ impl Problems {
     }
 }
 
-/// A field with one line of text. Written into a template as `{{ field }}`.
+/// The kind of a field with several lines.
+const AREA: &str = "area";
+
+/// A field with text. Written into a template as `{{ field }}`.
 #[derive(Debug, Template)]
 #[template(path = "field.html")]
 pub(crate) struct Field {
@@ -88,6 +91,11 @@ impl Field {
         Self { kind: "password", ..Self::text(name, label, "") }
     }
 
+    /// A field for several lines of text.
+    pub(crate) fn area(name: &'static str, label: &'static str, value: &str) -> Self {
+        Self { kind: AREA, ..Self::text(name, label, value) }
+    }
+
     /// What browsers may fill in, in the words of HTML's `autocomplete`.
     pub(crate) fn filled_with(self, autocomplete: &'static str) -> Self {
         Self { autocomplete, ..self }
@@ -102,6 +110,10 @@ impl Field {
     pub(crate) fn judged(self, problems: &Problems) -> Self {
         let problem = problems.of(self.name).map(str::to_owned);
         Self { problem, ..self }
+    }
+
+    fn is_area(&self) -> bool {
+        self.kind == AREA
     }
 
     fn described_by(&self) -> String {

@@ -14,8 +14,10 @@ use crate::router::Shared;
 
 /// The name of the hidden field with the token.
 pub(crate) const TOKEN_FIELD: &str = "form_token";
-/// More than any form of ours holds, in bytes.
-const LIMIT: usize = 64 * 1024;
+/// More than any form of ours holds, in bytes: PEM certificates, keys and authorities among them, each sign escaped.
+const LIMIT: usize = 512 * 1024;
+/// More than any form of somebody who is not signed in holds.
+const VISITOR_LIMIT: usize = 64 * 1024;
 
 /// A form sent from a page of somebody signed in. That the session is good, `SignedIn` says.
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl FromRequest<Shared> for Form {
         let cookie = shared.app.dashboard.cookies.session_of(request.headers()).map(str::to_owned);
         // Without a session there is no such page: the sign-in page says more than "out of date".
         let cookie = cookie.ok_or_else(|| PageError::ToSignIn("/".to_owned()))?;
-        read(request, shared, &cookie).await.map(Self)
+        read(request, shared, &cookie, LIMIT).await.map(Self)
     }
 }
 
@@ -79,11 +81,17 @@ impl FromRequest<Shared> for VisitorForm {
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, PageError> {
         let cookie = shared.app.dashboard.cookies.visit_of(request.headers()).map(str::to_owned);
-        read(request, shared, &cookie.ok_or(PageError::NotOurs)?).await.map(Self)
+        let cookie = cookie.ok_or(PageError::NotOurs)?;
+        read(request, shared, &cookie, VISITOR_LIMIT).await.map(Self)
     }
 }
 
-async fn read(request: Request, shared: &Shared, cookie: &str) -> Result<Fields, PageError> {
+async fn read(
+    request: Request,
+    shared: &Shared,
+    cookie: &str,
+    limit: usize,
+) -> Result<Fields, PageError> {
     if !comes_from_here(request.headers(), &shared.app.dashboard.public_url) {
         return Err(PageError::NotOurs);
     }
@@ -92,7 +100,7 @@ async fn read(request: Request, shared: &Shared, cookie: &str) -> Result<Fields,
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Unread::NotJson.into());
     }
-    let (bytes, _share) = body::read(request, LIMIT, &shared.body_room).await?;
+    let (bytes, _share) = body::read(request, limit, &shared.body_room).await?;
     let fields = Fields(form_urlencoded::parse(&bytes).into_owned().collect());
     if !same(fields.text(TOKEN_FIELD), &form_token(cookie)) {
         return Err(PageError::NotOurs);

@@ -17,6 +17,7 @@ use super::errors::PageError;
 use super::field::{Field, Problems};
 use super::form::Form;
 use super::layout::{Layout, Section};
+use super::shown_once::{Shown, ShownBefore, taken};
 use super::signed_in::Allowed;
 use super::when::When;
 use super::words::Badge;
@@ -81,7 +82,9 @@ struct Life {
 struct SecretPage {
     layout: Layout,
     name: String,
-    credential: ApiCredential,
+    api_key: String,
+    api_secret: String,
+    bearer_token: String,
 }
 
 #[derive(Template)]
@@ -177,7 +180,7 @@ fn show_new(
     page_with(status, &page)
 }
 
-/// `POST /keys`: a new key, shown this once.
+/// `POST /keys`: a new key, which the next page shows once.
 pub(crate) async fn create(
     State(shared): State<Shared>,
     who: Allowed<Admin>,
@@ -218,11 +221,43 @@ pub(crate) async fn create(
         expires_at: days.map(|days| now.plus_millis(days * DAY_MILLIS)),
     };
     let key = app.storage.accounts().create_key(&who.caller(), new, now).await?;
-    answer(&SecretPage {
+    let ApiCredential { api_key, api_secret, bearer_token, .. } = secret.issue(key.id);
+    let parts = [&api_key, api_secret.reveal(), bearer_token.reveal()].join(" ");
+    let (path, cookies) = (format!("/keys/{}/credential", key.id), app.dashboard.cookies);
+    let what = Shown::ApiKey(key.id.key());
+    Ok(who.shown_once.hand_on(&path, what, &parts.into(), cookies, now))
+}
+
+/// `GET /keys/{id}/credential`: what was made just now, this once.
+pub(crate) async fn credential(
+    State(shared): State<Shared>,
+    who: Allowed<Admin>,
+    Path(id): Path<String>,
+) -> Answer {
+    let app = &shared.app;
+    let key = find(&shared, &who, &id).await?;
+    let parts = who.shown_once.take(Shown::ApiKey(key.id.key()), app.clock.now());
+    let mut parts = parts.as_ref().map(|parts| parts.reveal().split(' ')).into_iter().flatten();
+    let (Some(api_key), Some(api_secret), Some(bearer_token)) =
+        (parts.next(), parts.next(), parts.next())
+    else {
+        let page = ShownBefore {
+            layout: who.layout(Section::Keys),
+            what: "The key",
+            otherwise: "If you have not copied it, revoke it and create another one.",
+            path: "/keys".to_owned(),
+            label: "To the API keys",
+        };
+        return page.answer();
+    };
+    let page = SecretPage {
         layout: who.layout(Section::Keys),
-        name: key.name.clone(),
-        credential: secret.issue(key.id),
-    })
+        name: key.name,
+        api_key: api_key.to_owned(),
+        api_secret: api_secret.to_owned(),
+        bearer_token: bearer_token.to_owned(),
+    };
+    Ok(taken(answer(&page)?, app.dashboard.cookies))
 }
 
 async fn find(shared: &Inner, who: &Allowed<Admin>, id: &str) -> Result<ApiKey, PageError> {

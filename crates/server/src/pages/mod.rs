@@ -23,6 +23,7 @@ pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod link;
 pub(crate) mod overview;
+pub(crate) mod shown_once;
 pub(crate) mod sign_in;
 pub(crate) mod signed_in;
 pub(crate) mod users;
@@ -67,16 +68,22 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/users/{id}", get(users::page).post(users::change)),
         ("/users/{id}/disable", post(users::disable)),
         ("/users/{id}/enable", post(users::enable)),
-        ("/users/{id}/link", post(users::issue_link)),
+        ("/users/{id}/link", get(users::link).post(users::issue_link)),
         ("/users/{id}/sessions/end", post(users::end_sessions)),
         ("/endpoints", get(endpoints::list::page).post(endpoints::new::create)),
         ("/endpoints/new", get(endpoints::new::page)),
         ("/endpoints/{id}", get(endpoints::one::page).post(endpoints::one::change)),
+        (
+            "/endpoints/{id}/authentication",
+            get(endpoints::authentication::page).post(endpoints::authentication::replace),
+        ),
+        ("/endpoints/{id}/authentication/remove", post(endpoints::authentication::remove)),
         ("/endpoints/{id}/delete", post(endpoints::deeds::delete)),
         ("/endpoints/{id}/end-replaced-secrets", post(endpoints::deeds::end_replaced_secrets)),
         ("/endpoints/{id}/pause", post(endpoints::deeds::pause)),
         ("/endpoints/{id}/resume", post(endpoints::deeds::resume)),
         ("/endpoints/{id}/rotate", post(endpoints::deeds::rotate)),
+        ("/endpoints/{id}/secret", get(endpoints::secret::page)),
         ("/endpoints/{id}/test", post(endpoints::test::send)),
         ("/deliveries", get(deliveries::list::page)),
         ("/deliveries/{id}", get(deliveries::one::page)),
@@ -87,6 +94,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
         ("/jobs/{id}/cancel", post(jobs::cancel)),
         ("/keys", get(keys::list).post(keys::create)),
         ("/keys/new", get(keys::new)),
+        ("/keys/{id}/credential", get(keys::credential)),
         ("/keys/{id}/revoke", get(keys::confirm).post(keys::revoke)),
         ("/audit", get(audit::page)),
         ("/assets/{file}", get(assets::asset)),

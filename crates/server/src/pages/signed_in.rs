@@ -14,6 +14,7 @@ use http::{HeaderMap, Method};
 use super::cookies::form_token;
 use super::errors::PageError;
 use super::layout::{Layout, Section};
+use super::shown_once::ShownOnce;
 use crate::caller::Needed;
 use crate::router::{Inner, Shared};
 
@@ -30,6 +31,8 @@ pub(crate) struct SignedIn {
     pub(crate) form_token: String,
     /// What the page before has to say.
     pub(crate) notice: Option<String>,
+    /// What their pages hand on to each other to be shown once.
+    pub(crate) shown_once: ShownOnce,
 }
 
 /// Somebody signed in whose role covers the scope `S`. A handler that takes it cannot forget to ask for the scope.
@@ -111,5 +114,6 @@ pub(crate) async fn find(
         users.note_use(session.id, now).await?;
     }
     let (form_token, notice) = (form_token(cookie), cookies.notice_of(headers));
-    Ok(Some(SignedIn { session, form_token, notice }))
+    let shown_once = ShownOnce::of(session.id, cookie, cookies.shown_once_of(headers));
+    Ok(Some(SignedIn { session, form_token, notice, shown_once }))
 }

@@ -16,6 +16,7 @@ use super::errors::PageError;
 use super::field::{Field, Problems};
 use super::form::Form;
 use super::layout::{Layout, Section};
+use super::shown_once::{Shown, ShownBefore, taken};
 use super::signed_in::Allowed;
 use super::{Answer, page as answer, page_with, see_other_with};
 use crate::caller::Admin;
@@ -168,7 +169,7 @@ fn show_new(
     page_with(status, &page)
 }
 
-/// `POST /users`: an invitation; its link is shown this once.
+/// `POST /users`: an invitation; the next page shows its link once.
 pub(crate) async fn invite(
     State(shared): State<Shared>,
     who: Allowed<Admin>,
@@ -190,7 +191,7 @@ pub(crate) async fn invite(
             NewLink { secret: secret.hash(), expires_at: link_ends_at(UserState::Invited, now) };
         let new = NewUser { email: email.to_owned(), name: name.to_owned(), role };
         match app.storage.users().invite(&who.caller(), new, link, now).await {
-            Ok(user) => return show_link(&shared, &who, &user, &secret),
+            Ok(user) => return Ok(hand_on_link(&shared, &who, &user, &secret)),
             Err(StorageError::Refused(refusal)) => problems.note(Err(refusal))?,
             Err(error) => return Err(error.into()),
         }
@@ -198,15 +199,44 @@ pub(crate) async fn invite(
     show_new(&who, StatusCode::BAD_REQUEST, [name, email], role, &problems)
 }
 
-fn show_link(shared: &Inner, who: &Allowed<Admin>, user: &User, secret: &TokenSecret) -> Answer {
-    let token = secret.issue(user.id);
-    let row = Row::of(user);
-    answer(&IssuedPage {
+/// To the page that shows the link once.
+fn hand_on_link(
+    shared: &Inner,
+    who: &Allowed<Admin>,
+    user: &User,
+    secret: &TokenSecret,
+) -> Response {
+    let (token, what) = (secret.issue(user.id), Shown::UserLink(user.id.key()));
+    let (cookies, now) = (shared.app.dashboard.cookies, shared.app.clock.now());
+    who.shown_once.hand_on(&format!("/users/{}/link", user.id), what, &token, cookies, now)
+}
+
+/// `GET /users/{id}/link`: the link that was made just now, this once.
+pub(crate) async fn link(
+    State(shared): State<Shared>,
+    who: Allowed<Admin>,
+    Path(id): Path<String>,
+) -> Answer {
+    let app = &shared.app;
+    let user = find(&shared, &who, &id).await?;
+    let Some(token) = who.shown_once.take(Shown::UserLink(user.id.key()), app.clock.now()) else {
+        let page = ShownBefore {
+            layout: who.layout(Section::Users),
+            what: "The link",
+            otherwise: "If you have not copied it, make another one on the user's page; it replaces this one.",
+            path: format!("/users/{}", user.id),
+            label: "To the user",
+        };
+        return page.answer();
+    };
+    let row = Row::of(&user);
+    let page = IssuedPage {
         layout: who.layout(Section::Users),
-        url: shared.app.dashboard.link(&token),
+        url: app.dashboard.link(&token),
         expires: row.link_until.clone().unwrap_or_default(),
         user: row,
-    })
+    };
+    Ok(taken(answer(&page)?, app.dashboard.cookies))
 }
 
 /// `GET /users/{id}`.
@@ -300,7 +330,7 @@ pub(crate) async fn enable(
     Ok(changed(&shared, user.id, "The user may sign in again."))
 }
 
-/// `POST /users/{id}/link`: a new one-time link, shown this once.
+/// `POST /users/{id}/link`: a new one-time link, which the next page shows once.
 pub(crate) async fn issue_link(
     State(shared): State<Shared>,
     who: Allowed<Admin>,
@@ -313,7 +343,7 @@ pub(crate) async fn issue_link(
     let secret = TokenSecret::mint(&draw(&*app.chance));
     let link = NewLink { secret: secret.hash(), expires_at: link_ends_at(user.state, now) };
     match app.storage.users().issue_link(&who.caller(), user.id, link, now).await {
-        Ok(user) => show_link(&shared, &who, &user, &secret),
+        Ok(user) => Ok(hand_on_link(&shared, &who, &user, &secret)),
         Err(error) => refused_here(&who, &user, error),
     }
 }

@@ -41,6 +41,13 @@ impl<'a> Browser<'a> {
         self.post_with(path, fields, &token, &[]).await
     }
 
+    /// Sends a form and goes on to the page that it leads to.
+    pub(crate) async fn post_through(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let reply = self.post(path, fields).await;
+        let next = location(&reply).to_owned();
+        self.get(&next).await
+    }
+
     /// Sends a form with some token and more headers.
     pub(crate) async fn post_with(
         &mut self,

@@ -361,7 +361,7 @@ async fn a_link_works_once_and_in_time() {
         assert!(reply.text.contains(&format!("id=\"{wrong}-problem\"")), "{}", reply.text);
         assert!(!reply.text.contains(&format!("value=\"{password}\"")));
     }
-    let issued = owner.post(&format!("/users/{bob}/link"), &[]).await;
+    let issued = owner.post_through(&format!("/users/{bob}/link"), &[]).await;
     let (_, second) = issued.text.split_once("<code data-copy>https://abide.example.org").unwrap();
     let second = second.split('<').next().unwrap().to_owned();
     let form = [("password", PASSWORD), ("repeated", PASSWORD)];
@@ -377,7 +377,7 @@ async fn a_link_works_once_and_in_time() {
 
     owner.sign_in(ADA, PASSWORD).await;
     owner.get("/account").await;
-    let issued = owner.post(&format!("/users/{bob}/link"), &[]).await;
+    let issued = owner.post_through(&format!("/users/{bob}/link"), &[]).await;
     let (_, third) = issued.text.split_once("<code data-copy>https://abide.example.org").unwrap();
     let third = third.split('<').next().unwrap().to_owned();
     browser.get(&third).await;
@@ -386,7 +386,7 @@ async fn a_link_works_once_and_in_time() {
     assert_eq!(location(&browser.sign_in("bob@example.org", PASSWORD).await), "/");
 
     // For a password in place of one: a day, and every session ends.
-    let issued = owner.post(&format!("/users/{bob}/link"), &[]).await;
+    let issued = owner.post_through(&format!("/users/{bob}/link"), &[]).await;
     let (_, reset) = issued.text.split_once("<code data-copy>https://abide.example.org").unwrap();
     let reset = reset.split('<').next().unwrap().to_owned();
     let mut elsewhere = Browser::new(&world);
@@ -396,7 +396,7 @@ async fn a_link_works_once_and_in_time() {
     elsewhere.post(&reset, &new).await;
     assert!(!browser.is_signed_in().await);
     assert_eq!(browser.sign_in("bob@example.org", PASSWORD).await.status, 403);
-    let issued = owner.post(&format!("/users/{bob}/link"), &[]).await;
+    let issued = owner.post_through(&format!("/users/{bob}/link"), &[]).await;
     let (_, late) = issued.text.split_once("<code data-copy>https://abide.example.org").unwrap();
     world.clock.pass(LINK_MILLIS);
     assert_eq!(browser.get(late.split('<').next().unwrap()).await.status, 410);

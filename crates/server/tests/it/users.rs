@@ -57,9 +57,14 @@ async fn an_owner_invites_somebody() {
     assert!(!reply.text.contains("id=\"name-problem\""));
     let good = [("name", "Bob"), ("email", "bob@example.org"), ("role", "developer")];
     let reply = owner.post("/users", &good).await;
+    let shows = location(&reply).to_owned();
+    let reply = owner.get(&shows).await;
     assert_eq!(reply.status, 200);
     let (_, link) = reply.text.split_once("<code data-copy>https://abide.example.org").unwrap();
     let link = link.split('<').next().unwrap().to_owned();
+    let reloaded = owner.get(&shows).await;
+    assert_eq!(reloaded.status, 410, "shown once");
+    assert!(!reloaded.text.contains(&link[6..]) && reloaded.text.contains("To the user"));
     assert!(!owner.get("/users").await.text.contains(&link[6..]), "shown once");
     assert!(owner.get("/users").await.text.contains("bob@example.org"));
     let again = owner.post("/users", &good).await;

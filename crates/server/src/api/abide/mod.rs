@@ -17,7 +17,7 @@ mod decisions;
 mod deliveries;
 mod describe;
 pub(crate) mod docs;
-mod endpoints;
+pub(crate) mod endpoints;
 mod event_kinds;
 mod events;
 mod export;

@@ -8,11 +8,13 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 
 use super::one::{Beside, changed, refused_here, show};
-use super::secret::{self, Made};
+use super::secret::hand_on;
+use super::secret_fields;
 use super::{dialect_of, find, host};
 use crate::caller::WebhooksWrite;
 use crate::pages::field::Problems;
 use crate::pages::form::Form;
+use crate::pages::shown_once::Shown;
 use crate::pages::signed_in::Allowed;
 use crate::pages::{Answer, see_other_with};
 use crate::router::Shared;
@@ -57,7 +59,7 @@ async fn change(
     }
 }
 
-/// `POST /endpoints/{id}/rotate`: a new secret, shown this once.
+/// `POST /endpoints/{id}/rotate`: another secret, which the next page shows once.
 pub(crate) async fn rotate(
     State(shared): State<Shared>,
     who: Allowed<WebhooksWrite>,
@@ -73,18 +75,24 @@ pub(crate) async fn rotate(
             form.text("overlap").parse().ok().filter(|seconds| OVERLAPS.contains(seconds))
         }
     };
-    let (Some(overlap), Some(form)) = (overlap, dialect.secret_forms().first()) else {
+    let Some(overlap) = overlap else {
         let problem = Some("Choose how long the secret before goes on signing.".to_owned());
         let beside = Beside { problem, ..Beside::default() };
         return show(&shared, &who, StatusCode::BAD_REQUEST, &endpoint, beside).await;
     };
-    let minted = Secret::from(dialect.new_secret(*form, &draw(app.chance.as_ref())));
+    let mut problems = Problems::default();
+    let random = draw(app.chance.as_ref());
+    let Some(secret) = secret_fields::judge(&form, dialect, &random, &mut problems) else {
+        let secret_form = Some(form.text("secret_form").to_owned());
+        let beside = Beside { secret_form, problems, ..Beside::default() };
+        return show(&shared, &who, StatusCode::BAD_REQUEST, &endpoint, beside).await;
+    };
     let now = app.clock.now();
     let until = now.plus_millis(i64::from(overlap) * 1_000);
-    let kept = Secret::from(minted.reveal().to_owned());
+    let kept = Secret::from(secret.reveal().to_owned());
     let endpoints = app.storage.endpoints();
     match endpoints.rotate_secret(&who.caller(), endpoint.id, kept, until, now).await {
-        Ok(endpoint) => secret::show(&who, &endpoint, dialect, &minted, Made::ByRotation),
+        Ok(endpoint) => Ok(hand_on(&shared, &who, endpoint.id, Shown::RotatedSecret, &secret)),
         Err(error) => refused_here(&shared, &who, &endpoint, error).await,
     }
 }

@@ -1,15 +1,20 @@
 //! `/endpoints`: where events are told. Listed, made in one form, looked at, changed, stopped, tested.
 //!
-//! Behind each form stands the operation that the API has; a secret is shown on the page that made it and never again
-//! (I12).
+//! Behind each form stands the operation that the API has; a secret is shown once, on the page that follows the
+//! form which made it (I12).
 
+mod auth_fields;
+pub(crate) mod authentication;
 pub(crate) mod deeds;
 mod fields;
 pub(crate) mod list;
 pub(crate) mod new;
 pub(crate) mod one;
+mod read;
 mod receivers;
-mod secret;
+mod schedule_fields;
+pub(crate) mod secret;
+mod secret_fields;
 pub(crate) mod test;
 
 use abide_core::ids::EndpointId;

@@ -2,7 +2,7 @@
 
 use abide_core::access::Scope;
 use abide_core::endpoint::EndpointState;
-use abide_dialects::{Dialect, SignedBy};
+use abide_dialects::{Dialect, SecretForm, SignedBy};
 use abide_storage::StorageError;
 use abide_storage::counts::Waiting;
 use abide_storage::delivery_log::DeliveryFilter;
@@ -13,6 +13,8 @@ use http::{StatusCode, Uri};
 
 use super::fields::{EventsField, Typed};
 use super::receivers::Receivers;
+use super::schedule_fields::{ScheduleFields, TypedSchedule};
+use super::secret_fields::SecretFields;
 use super::test::{self, TestPart};
 use super::{dialect_of, find, host, path, short};
 use crate::caller::{WebhooksRead, WebhooksWrite};
@@ -61,6 +63,8 @@ struct EndpointPage {
     overlaps: bool,
     replaced_until: Option<When>,
     public_keys: Option<PublicKeys>,
+    secret_fields: SecretFields,
+    schedule_fields: ScheduleFields,
     may_write: bool,
     problem: Option<String>,
     url_field: Field,
@@ -79,6 +83,10 @@ struct EndpointPage {
 pub(super) struct Beside<'a> {
     /// What was typed into the form, where it came back.
     pub(super) typed: Option<Typed>,
+    /// The retries as typed, where the form came back.
+    pub(super) schedule: Option<TypedSchedule>,
+    /// The form chosen for another secret, where that came back.
+    pub(super) secret_form: Option<String>,
     /// What was wrong.
     pub(super) problems: Problems,
     /// What was refused.
@@ -107,7 +115,7 @@ pub(super) async fn show(
     endpoint: &EndpointView,
     beside: Beside<'_>,
 ) -> Answer {
-    let Beside { typed, problems, problem, test } = beside;
+    let Beside { typed, schedule: planned, secret_form, problems, problem, test } = beside;
     let (storage, organization) = (&shared.app.storage, who.caller().organization);
     let dialect = dialect_of(endpoint)?;
     let totals = storage.counts().totals(organization, &[endpoint.id]).await?;
@@ -122,6 +130,10 @@ pub(super) async fn show(
     let note = endpoint.description.as_deref();
     let typed = typed.unwrap_or_else(|| Typed::of(&endpoint.url, note, &endpoint.events));
     let now = shared.app.clock.now();
+    let public_keys = PublicKeys::of(&shared.app, endpoint, dialect).await?;
+    let usual_form =
+        if public_keys.is_none() { SecretForm::Shared } else { SecretForm::KeyPair }.as_str();
+    let planned = planned.unwrap_or_else(|| TypedSchedule::of(&endpoint.overrides));
     let page = EndpointPage {
         layout: who.layout(Section::Endpoints),
         id: endpoint.id.to_string(),
@@ -143,8 +155,14 @@ pub(super) async fn show(
         auth: auth(endpoint).join(", "),
         pausing: words::pausing(dialect.rules()),
         overlaps: dialect.signed_by() == SignedBy::EveryLive,
-        public_keys: PublicKeys::of(&shared.app, endpoint, dialect).await?,
         replaced_until: endpoint.replaced_secret_until.filter(|until| *until > now).map(When),
+        secret_fields: SecretFields::new(
+            dialect.secret_forms(),
+            secret_form.as_deref().unwrap_or(usual_form),
+            &problems,
+        ),
+        public_keys,
+        schedule_fields: planned.fields(&problems),
         may_write: who.may(Scope::WebhooksWrite),
         problem,
         url_field: typed.url_field(&problems),
@@ -189,15 +207,16 @@ fn schedule(endpoint: &EndpointView, dialect: &dyn Dialect) -> String {
 }
 
 /// What proves Abide to an endpoint beside the signature.
-fn auth(endpoint: &EndpointView) -> Vec<String> {
+pub(super) fn auth(endpoint: &EndpointView) -> Vec<String> {
     let auth = &endpoint.auth;
     let headers = auth.headers.iter().map(|name| format!("header {name}"));
     let kind = auth.authorization.as_ref().map(|kind| format!("{kind} authorization"));
     let certificate = auth.client_certificate.then(|| "a client certificate".to_owned());
-    headers.chain(kind).chain(certificate).collect()
+    let roots = auth.trusted_roots.then(|| "own authorities".to_owned());
+    headers.chain(kind).chain(certificate).chain(roots).collect()
 }
 
-/// `POST /endpoints/{id}`: URL, events and note.
+/// `POST /endpoints/{id}`: URL, events, note, retries and deadline.
 pub(crate) async fn change(
     State(shared): State<Shared>,
     who: Allowed<WebhooksWrite>,
@@ -211,14 +230,18 @@ pub(crate) async fn change(
     let mut problems = Problems::default();
     let standing = Some(endpoint.url.as_str());
     let judged = typed.judge(app.endpoints.as_ref(), Some(dialect), standing, &mut problems);
-    let Some(judged) = judged else {
-        let beside = Beside { typed: Some(typed), problems, ..Beside::default() };
+    let schedule = TypedSchedule::read(&form);
+    let overrides = schedule.judge(&mut problems);
+    let (Some(judged), Some(overrides)) = (judged, overrides) else {
+        let (typed, schedule) = (Some(typed), Some(schedule));
+        let beside = Beside { typed, schedule, problems, ..Beside::default() };
         return show(&shared, &who, StatusCode::BAD_REQUEST, &endpoint, beside).await;
     };
     let patch = EndpointPatch {
         url: Some(judged.url).filter(|url| *url != endpoint.url),
         events: Some(judged.events).filter(|events| *events != endpoint.events),
         description: Some(judged.note).filter(|note| *note != endpoint.description),
+        overrides: Some(overrides).filter(|overrides| *overrides != endpoint.overrides),
         ..EndpointPatch::default()
     };
     if patch == EndpointPatch::default() {

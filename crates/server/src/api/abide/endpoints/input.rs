@@ -1,4 +1,5 @@
-//! What a request may say of an endpoint, read for creating and for changing one.
+//! What a request may say of an endpoint, read for creating and for changing one. The dashboard's forms are read by the
+//! same functions, so that nothing is allowed here and refused there.
 
 use abide_core::endpoint::{
     AuthProblem, Authorization, ClientAuth, ClientCertificate, EndpointAuth, EventFilter,
@@ -102,7 +103,7 @@ pub(super) fn events(
 }
 
 /// The secret brought along, or a new one of the form wished, or of the dialect's usual one.
-pub(super) fn secret(
+pub(crate) fn secret(
     fields: &mut Fields<'_>,
     dialect: &dyn Dialect,
     random: &[u8; 32],
@@ -130,7 +131,7 @@ pub(super) fn secret(
 }
 
 /// `auth`: `None` where it is left out, nothing where it is null.
-pub(super) fn auth(fields: &mut Fields<'_>, policy: &dyn EndpointPolicy) -> Option<EndpointAuth> {
+pub(crate) fn auth(fields: &mut Fields<'_>, policy: &dyn EndpointPolicy) -> Option<EndpointAuth> {
     let given = fields.object(AUTH, |fields| {
         fields.only(&[HEADERS, BASIC, BEARER, OAUTH2, CLIENT_CERTIFICATE, TRUSTED_ROOTS]);
         let headers = fields.object(HEADERS, |fields| Some(read_headers(fields)));
@@ -222,7 +223,7 @@ fn read_oauth2(fields: &mut Fields<'_>) -> Option<Authorization> {
 }
 
 /// The owner's own values; `None` where neither is given. `before` is what stands.
-pub(super) fn overrides(fields: &mut Fields<'_>, before: &Overrides) -> Option<Overrides> {
+pub(crate) fn overrides(fields: &mut Fields<'_>, before: &Overrides) -> Option<Overrides> {
     let delays: Option<Option<Delays>> = fields.removable(RETRY_DELAYS);
     let deadline: Option<Option<Whole>> = fields.removable(DEADLINE_SECONDS);
     if delays.is_none() && deadline.is_none() {

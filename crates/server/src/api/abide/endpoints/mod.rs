@@ -6,7 +6,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod end_replaced_secrets;
 pub(crate) mod get;
-mod input;
+pub(crate) mod input;
 pub(crate) mod list;
 pub(crate) mod pause;
 pub(crate) mod resume;
