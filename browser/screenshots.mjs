@@ -6,24 +6,30 @@ import { join } from 'node:path';
 import { populated, secretPage } from './populated.mjs';
 
 const folder = process.argv[2];
-const MAIN = ['overview', 'endpoints', 'endpoint-new', 'endpoint-failing', 'deliveries', 'delivery', 'job-new', 'keys', 'audit'];
+const MAIN = ['overview', 'endpoints', 'endpoint-new', 'endpoint-failing', 'endpoint-authentication', 'deliveries', 'delivery', 'job-new', 'job-new-discard', 'keys', 'audit'];
 
 const { world, pages, state } = await populated();
 try {
   await mkdir(folder, { recursive: true });
-  for (const [width, height] of [[1280, 900], [390, 844]]) {
-    for (const colorScheme of ['light', 'dark']) {
+  const looks = [[1280, 900], [390, 844]].flatMap(([width, height]) => ['light', 'dark'].map((colorScheme) => ({ width, height, colorScheme })));
+  const each = async (look) => {
+    for (const { width, height, colorScheme } of looks) {
       const page = await world.visitor({ viewport: { width, height }, colorScheme, storageState: state });
-      const take = (name) => page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
-      for (const name of MAIN) {
-        await page.goto(pages[name]);
-        await take(name);
-      }
-      await secretPage(page);
-      await take('endpoint-secret');
+      await look(page, (name) => page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) }));
       await page.context().close();
     }
-  }
+  };
+  await each(async (page, take) => {
+    for (const name of MAIN) {
+      await page.goto(pages[name]);
+      await take(name);
+    }
+  });
+  // Last, since each makes an endpoint.
+  await each(async (page, take) => {
+    await secretPage(page);
+    await take('endpoint-secret');
+  });
 } finally {
   await world.end();
 }
