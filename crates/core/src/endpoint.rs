@@ -1,6 +1,7 @@
 //! Endpoints: where events are told, what of them, and what happens while one is stopped.
 
 pub mod auth;
+pub mod failing;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use crate::refusal::Refusal;
 pub use auth::{
     AuthProblem, Authorization, ClientAuth, ClientCertificate, EndpointAuth, FixedHeader, ShownAuth,
 };
+pub use failing::Failing;
 
 /// Whether an endpoint is sent anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +19,7 @@ pub use auth::{
 pub enum EndpointState {
     /// Events are sent.
     Active,
-    /// Stopped by its owner; ConsentProof's `is_active: false`.
+    /// Stopped by its owner, or because it failed for long, which [`Failing`] tells; ConsentProof's `is_active: false`.
     Paused,
     /// Stopped by its receiver, which answered 410.
     Gone,

@@ -60,6 +60,12 @@ pub trait Dialect: Send + Sync {
     /// How long one attempt may take, from look-up to the end of the answer.
     fn deadline(&self) -> Duration;
 
+    /// How long an endpoint may fail before it is stopped (SW-18). `None` where the contract knows of no such stop: there
+    /// what fails is tried as its schedule says, however long that goes on.
+    fn stops_after(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether this kind of event can be told in this dialect.
     fn applies(&self, kind: EventKind) -> bool;
 

@@ -1,5 +1,5 @@
 //! Housekeeping by the clock: permissions whose time has come, organizations whose time to go has come, held rows whose
-//! endpoint is back, gauges, and what nobody has used for a while.
+//! endpoint is back, endpoints that fail for long, gauges, and what nobody has used for a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use abide_storage::deletions::CarriedOut;
 use abide_storage::jobs::GONE_HELD_MILLIS;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::failing;
 use crate::hub::Hub;
 use crate::pulse::Loop;
 
@@ -38,6 +39,7 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
     let mut discarded: Option<Instant> = None;
     let mut folded: Option<Instant> = None;
     let mut noted: Option<Instant> = None;
+    let mut judged: Option<Instant> = None;
     loop {
         tick.tick().await;
         hub.pulse.ticked(Loop::Clockwork);
@@ -60,6 +62,11 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
             && let Err(why) = discard_gone(&hub).await
         {
             tracing::warn!(%why, "deliveries that were held for too long could not be discarded");
+        }
+        if is_time(&mut judged, hub.options.judge_every)
+            && let Err(why) = failing::judge_all(&hub).await
+        {
+            tracing::warn!(%why, "endpoints that fail for long could not be judged");
         }
         if is_time(&mut folded, hub.options.fold_every)
             && let Err(why) = fold(&hub).await

@@ -24,6 +24,7 @@ mod endpoint;
 mod engine;
 mod erasures;
 mod facts;
+mod failing;
 mod hub;
 mod job;
 mod leases;

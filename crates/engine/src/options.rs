@@ -59,6 +59,8 @@ pub struct Options {
     pub jobs_every: Duration,
     /// How often deliveries that were held for too long are looked for.
     pub discard_every: Duration,
+    /// How often is looked which endpoints fail for long.
+    pub judge_every: Duration,
     /// How often old counts are folded into days.
     pub fold_every: Duration,
     /// How often waiting deliveries are counted.
@@ -97,6 +99,7 @@ impl Default for Options {
             housekeeping_every: Duration::from_secs(1),
             jobs_every: Duration::from_millis(500),
             discard_every: Duration::from_mins(1),
+            judge_every: Duration::from_mins(1),
             fold_every: Duration::from_hours(1),
             backlog_every: Duration::from_secs(5),
             backlog_count: 100_000,

@@ -340,7 +340,7 @@ fn end_opened(
     }
     if given.sent == Sent::Perhaps && row.run != Run::Test {
         // When it began is in the row; about now is near enough for the time of the last one.
-        tally.attempt(row.endpoint, now, AttemptCount::Failed);
+        tally.attempt(row.endpoint, now, AttemptCount::Blameless);
     }
     if current && given.sent == Sent::Nothing {
         // The step of the schedule is still to come; the number is taken.
@@ -449,6 +449,11 @@ fn finish(
     insert_attempt(tx, finished, trigger_of(row.run, in_run), sealed.as_deref(), !current)?;
     let count = match finished.decided.trigger {
         Trigger::OutcomeDelivered | Trigger::OutcomeSkipped => AttemptCount::Successful,
+        _ if finished.ending == Ending::Unknown
+            || finished.error.is_some_and(ErrorClass::is_abides_own) =>
+        {
+            AttemptCount::Blameless
+        }
         _ => AttemptCount::Failed,
     };
     if row.run != Run::Test {

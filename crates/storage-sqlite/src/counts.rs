@@ -24,6 +24,8 @@ const DUE_LOOKS: u32 = 20_000;
 pub(crate) enum AttemptCount {
     Successful,
     Failed,
+    /// It failed, and the endpoint had no part in that.
+    Blameless,
 }
 
 /// What one call adds to the counts of each endpoint.
@@ -51,6 +53,10 @@ impl Tally {
         match count {
             AttemptCount::Successful => change.happened.attempts_successful += 1,
             AttemptCount::Failed => change.happened.attempts_failed += 1,
+            AttemptCount::Blameless => {
+                change.happened.attempts_failed += 1;
+                change.happened.attempts_blameless += 1;
+            }
         }
         change.last_attempt_at = change.last_attempt_at.max(Some(started_at));
     }
@@ -115,6 +121,7 @@ impl Change {
 fn plus(sum: &mut Happened, more: &Happened) {
     sum.attempts_successful += more.attempts_successful;
     sum.attempts_failed += more.attempts_failed;
+    sum.attempts_blameless += more.attempts_blameless;
     sum.successful += more.successful;
     sum.failed += more.failed;
 }
@@ -132,6 +139,7 @@ fn happened(row: &Row<'_>) -> rusqlite::Result<Happened> {
     Ok(Happened {
         attempts_successful: count("attempts_successful")?,
         attempts_failed: count("attempts_failed")?,
+        attempts_blameless: count("attempts_blameless")?,
         successful: count("successful")?,
         failed: count("failed")?,
     })
@@ -194,8 +202,9 @@ fn add(tx: &mut Tx<'_, '_>, owner: i64, change: &Change, now: Timestamp) -> Stor
 
 fn write_row(tx: &Tx<'_, '_>, owner: i64, width: i64, row: &CountRow) -> StorageResult<()> {
     tx.sql(
-        "INSERT OR REPLACE INTO counts (owner, bucket, width, attempts_successful, attempts_failed, successful, \
-         failed, successful_now, failed_now, last_attempt_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO counts (owner, bucket, width, attempts_successful, attempts_failed, attempts_blameless, \
+         successful, failed, successful_now, failed_now, last_attempt_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         owner,
@@ -203,6 +212,7 @@ fn write_row(tx: &Tx<'_, '_>, owner: i64, width: i64, row: &CountRow) -> Storage
         width,
         row.happened.attempts_successful as i64,
         row.happened.attempts_failed as i64,
+        row.happened.attempts_blameless as i64,
         row.happened.successful as i64,
         row.happened.failed as i64,
         row.totals.successful as i64,
@@ -244,7 +254,8 @@ impl Counts for SqliteStore {
             let mut points: Vec<Point> = connection
                 .prepare_cached(
                     "SELECT bucket / ?2 * ?2 AS start, sum(attempts_successful) AS attempts_successful, \
-                     sum(attempts_failed) AS attempts_failed, sum(successful) AS successful, sum(failed) AS failed \
+                     sum(attempts_failed) AS attempts_failed, \
+                     sum(attempts_blameless) AS attempts_blameless, sum(successful) AS successful, sum(failed) AS failed \
                      FROM counts WHERE owner = ?1 AND bucket >= ?3 / ?2 * ?2 AND bucket < ?4 \
                      GROUP BY start ORDER BY start DESC LIMIT ?5",
                 )

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::SqliteStore;
 use crate::endpoint_secrets;
+use crate::failing::{begin_anew, failing_of};
 use crate::keys::unless_destroyed;
 use crate::publish::publish_test;
 use crate::rows::{at, count, damaged, database, id, maybe_at, maybe_named, named, newest, news};
@@ -208,6 +209,7 @@ fn view_of(row: &Row<'_>) -> rusqlite::Result<EndpointView> {
         events: named(row, "events", filter_of)?,
         description: row.get("description")?,
         state: named(row, "state", EndpointState::parse)?,
+        failing: failing_of(row)?,
         auth: maybe_named(row, "auth_shown", shown_auth)?.unwrap_or_default(),
         overrides: overrides_of(row)?,
         replaced_secret_until: maybe_at(row, "replaced_secret_until")?,
@@ -613,6 +615,9 @@ fn change(
     if after.state != before.state {
         set_state(tx, endpoint, after.state, now)?;
     }
+    if after.url != before.url && after.state == EndpointState::Active {
+        begin_anew(tx, endpoint, now)?;
+    }
     changed(tx, by.organization, endpoint, now)?;
     tx.audit(by, action, &endpoint.to_string(), now)?;
     live(tx, by.organization, endpoint)
@@ -620,7 +625,7 @@ fn change(
 
 /// Sets the state. A stop that cancels draws a line: every delivery up to it is cancelled, though rows follow only as
 /// they are met, and stays so when the endpoint is started again.
-fn set_state(
+pub(crate) fn set_state(
     tx: &Tx<'_, '_>,
     endpoint: EndpointId,
     state: EndpointState,
@@ -639,7 +644,7 @@ fn set_state(
     )?
     .execute(params![state.as_str(), line, gone_at, endpoint.key()])
     .map_err(database)?;
-    Ok(())
+    begin_anew(tx, endpoint, now)
 }
 
 /// Bumps the set's version and the endpoint's, and sees that the engine hears of it.

@@ -18,6 +18,7 @@ mod endpoint_secrets;
 mod endpoints;
 mod examine;
 mod exports;
+mod failing;
 mod feeds;
 mod history;
 mod idempotency;
@@ -51,8 +52,8 @@ use std::sync::Arc;
 
 use abide_storage::{
     Accounts, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
-    Exports, Feeds, History, Idempotency, Jobs, Keys, Leases, Metrics, Policies, Purposes, Room,
-    Storage, StorageResult, Subjects, Users,
+    Exports, FailingEndpoints, Feeds, History, Idempotency, Jobs, Keys, Leases, Metrics, Policies,
+    Purposes, Room, Storage, StorageResult, Subjects, Users,
 };
 use rusqlite::Connection;
 
@@ -143,6 +144,10 @@ impl Storage for SqliteStore {
     }
 
     fn endpoints(&self) -> &dyn Endpoints {
+        self
+    }
+
+    fn failing_endpoints(&self) -> &dyn FailingEndpoints {
         self
     }
 

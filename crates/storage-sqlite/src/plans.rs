@@ -17,6 +17,7 @@ const SOURCES: &[&str] = &[
     include_str!("delivery_log.rs"),
     include_str!("endpoints.rs"),
     include_str!("exports.rs"),
+    include_str!("failing.rs"),
     include_str!("feeds.rs"),
     include_str!("history.rs"),
     include_str!("idempotency.rs"),
@@ -125,6 +126,8 @@ fn i8_work_is_found_by_its_index() {
             "deliveries_reasoned (endpoint=? AND state=? AND rowid>? AND rowid<?)",
         ),
         ("SELECT * FROM counts WHERE owner = ? ORDER", "PRIMARY KEY (owner=?)"),
+        ("SELECT bucket, attempts_successful", "PRIMARY KEY (owner=? AND bucket>?)"),
+        ("SELECT * FROM endpoints WHERE endpoint > ?", "INTEGER PRIMARY KEY (rowid>?)"),
         ("UPDATE deliveries SET state = 'erased'", "deliveries_waiting_for (subject=?)"),
         (
             "SELECT consents.* FROM decisions",

@@ -108,6 +108,9 @@ conforms! {
         a_test_is_one_attempt_whatever_it_shows,
         a_test_needs_its_endpoint_and_room,
         a_test_that_is_cut_off_is_over;
+    failing:
+        sw_18_what_fails_for_long_is_warned_of_and_stopped,
+        sw_18_only_what_failed_itself_is_stopped;
     endpoints:
         a_pause_cancels_and_skips,
         a_pause_ends_what_is_under_way,

@@ -49,6 +49,8 @@ pub struct Happened {
     pub attempts_successful: u64,
     /// All other attempts.
     pub attempts_failed: u64,
+    /// Those of them in which the endpoint had no part, because Abide was too busy or was cut off.
+    pub attempts_blameless: u64,
     /// Times that a delivery ended well. Unlike in [`Totals`] one that ended twice, because it was asked for again, has
     /// ended twice here.
     pub successful: u64,

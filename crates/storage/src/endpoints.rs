@@ -3,7 +3,7 @@
 use abide_core::Timestamp;
 use abide_core::access::Caller;
 use abide_core::endpoint::{
-    DeliveryRules, EndpointAuth, EndpointState, EventFilter, Overrides, ShownAuth,
+    DeliveryRules, EndpointAuth, EndpointState, EventFilter, Failing, Overrides, ShownAuth,
 };
 use abide_core::event::{EventBody, EventKind};
 use abide_core::ids::{DeliveryId, EndpointId, EventId, OrganizationId};
@@ -48,6 +48,8 @@ pub struct EndpointView {
     pub description: Option<String>,
     /// Whether it is sent anything; never `Deleted`.
     pub state: EndpointState,
+    /// How long it has failed, as far as its owner must know it; `Stopped` is why it is paused.
+    pub failing: Option<Failing>,
     /// How Abide proves itself there, without the credentials.
     pub auth: ShownAuth,
     /// What is set in place of the dialect's usual values.

@@ -22,6 +22,7 @@ pub mod delivery_log;
 pub mod endpoints;
 pub mod error;
 pub mod exports;
+pub mod failing;
 pub mod feeds;
 pub mod history;
 pub mod id_source;
@@ -51,6 +52,7 @@ pub use delivery_log::DeliveryLog;
 pub use endpoints::Endpoints;
 pub use error::{StorageError, StorageResult};
 pub use exports::Exports;
+pub use failing::FailingEndpoints;
 pub use feeds::Feeds;
 pub use history::History;
 pub use id_source::IdSource;
@@ -82,6 +84,8 @@ pub trait Storage: Send + Sync {
     fn deliveries(&self) -> &dyn Deliveries;
     /// Endpoints.
     fn endpoints(&self) -> &dyn Endpoints;
+    /// Endpoints that fail for long.
+    fn failing_endpoints(&self) -> &dyn FailingEndpoints;
     /// What an export reads.
     fn exports(&self) -> &dyn Exports;
     /// The feeds as their readers get them, and the audit log by cursor.

@@ -22,6 +22,8 @@ pub struct Metrics {
     pub failed: Counter<u64, AtomicU64>,
     /// Attempts that failed and are tried again.
     pub retries: Counter<u64, AtomicU64>,
+    /// Endpoints stopped because they failed for long.
+    pub stopped_endpoints: Counter<u64, AtomicU64>,
     /// Waiting deliveries, as far as counted.
     pub backlog: Gauge<i64, AtomicI64>,
     /// Seconds since the oldest due delivery fell due.
@@ -53,6 +55,7 @@ impl Default for Metrics {
             delivered: Counter::default(),
             failed: Counter::default(),
             retries: Counter::default(),
+            stopped_endpoints: Counter::default(),
             backlog: Gauge::default(),
             backlog_age: Gauge::default(),
             queue_bytes: Gauge::default(),
@@ -67,6 +70,11 @@ impl Default for Metrics {
         registry.register("delivered", "Attempts delivered", metrics.delivered.clone());
         registry.register("failed", "Deliveries ended as failed", metrics.failed.clone());
         registry.register("retries", "Attempts to be tried again", metrics.retries.clone());
+        registry.register(
+            "stopped_endpoints",
+            "Endpoints stopped because they failed for long",
+            metrics.stopped_endpoints.clone(),
+        );
         registry.register(
             "backlog",
             "Waiting deliveries, counted to a bound",

@@ -200,7 +200,7 @@ async fn list(List { dialect, paging, format, server }: List) -> anyhow::Result<
     let row = |endpoint: &Value| Row {
         cells: vec![
             field(endpoint, &["id"]),
-            field(endpoint, &["state"]),
+            state(endpoint),
             field(endpoint, &["dialect"]),
             field(endpoint, &["url"]),
         ],
@@ -214,6 +214,12 @@ async fn list(List { dialect, paging, format, server }: List) -> anyhow::Result<
         complain(remark);
     }
     Ok(())
+}
+
+/// The state, and that it fails for long or was stopped for it.
+fn state(endpoint: &Value) -> String {
+    let state = field(endpoint, &["state"]);
+    if endpoint["failing"].is_object() { format!("{state}, failing") } else { state }
 }
 
 async fn create(options: Create) -> anyhow::Result<()> {

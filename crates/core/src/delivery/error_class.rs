@@ -79,6 +79,25 @@ impl ErrorClass {
         Self::ALL.into_iter().find(|class| class.as_str() == text)
     }
 
+    /// Whether it lies with the machine that Abide runs on alone: the endpoint had no part in it, and its owner can do
+    /// nothing about it.
+    pub fn is_abides_own(self) -> bool {
+        match self {
+            Self::DnsBusy | Self::NoRootCertificates | Self::NotStarted => true,
+            Self::Dns
+            | Self::ForbiddenAddress
+            | Self::ForbiddenUrl
+            | Self::ConnectRefused
+            | Self::ConnectFailed
+            | Self::Tls
+            | Self::Timeout
+            | Self::Reset
+            | Self::InvalidHttp
+            | Self::AuthUnusable
+            | Self::OauthToken => false,
+        }
+    }
+
     /// What happened, in a sentence for people.
     pub fn what_happened(self) -> &'static str {
         match self {

@@ -28,6 +28,8 @@
 //!   could be read as another (SW-4).
 //! - Only 410 ends an endpoint. Every other answer but 2xx is tried again, a 4xx too: most of them are a receiver's
 //!   fault of the hour, and nothing is lost by asking again (SW-13).
+//! - An endpoint that failed for five days is stopped, and its owner is told beforehand (SW-18). Nothing is lost by that
+//!   either: what waits is held until it is resumed.
 
 mod key_set;
 mod secret;
@@ -99,6 +101,11 @@ impl Dialect for StandardWebhooks {
 
     fn deadline(&self) -> Duration {
         Duration::from_secs(15)
+    }
+
+    /// Five days: long enough for a long weekend and a day of work after it.
+    fn stops_after(&self) -> Option<Duration> {
+        Some(Duration::from_hours(5 * 24))
     }
 
     fn applies(&self, _kind: EventKind) -> bool {

@@ -10,8 +10,9 @@ use abide_storage::deliveries::{
     Backlog, Claimed, Deliveries, DuePage, OpenAttempt, Opened, Report,
 };
 use abide_storage::{
-    Accounts, Committed, Consents, Counts, DeliveryLog, Doorbell, Endpoints, History, HotDelivery,
-    Jobs, Keys, Leases, Metrics, Policies, Room, Slot, Storage, StorageResult, Subjects, Users,
+    Accounts, Committed, Consents, Counts, DeliveryLog, Doorbell, Endpoints, FailingEndpoints,
+    History, HotDelivery, Jobs, Keys, Leases, Metrics, Policies, Room, Slot, Storage,
+    StorageResult, Subjects, Users,
 };
 use abide_storage_sqlite::SqliteStore;
 use async_trait::async_trait;
@@ -123,6 +124,10 @@ impl Storage for Faulty {
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }
+    fn failing_endpoints(&self) -> &dyn FailingEndpoints {
+        self.store.failing_endpoints()
+    }
+
     fn endpoints(&self) -> &dyn Endpoints {
         self.store.endpoints()
     }

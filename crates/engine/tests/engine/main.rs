@@ -8,6 +8,7 @@ mod crash;
 mod credentials;
 mod delivery;
 mod drain;
+mod failing;
 mod faulty;
 mod isolation;
 mod never_sent;

@@ -23,6 +23,7 @@ pub(crate) struct TestDialect {
     pub(crate) source: Source,
     pub(crate) delays: &'static [u32],
     pub(crate) deadline: Duration,
+    pub(crate) stops_after: Option<Duration>,
 }
 
 /// The same bytes on every attempt, tried again a minute later; 410 stops the endpoint; patient.
@@ -31,6 +32,7 @@ pub(crate) static SNAPSHOT: TestDialect = TestDialect {
     source: Source::Snapshot,
     delays: &[60, 60, 60, 60],
     deadline: Duration::from_mins(1),
+    stops_after: None,
 };
 
 /// The same, with a deadline of a second.
@@ -39,6 +41,7 @@ pub(crate) static HASTY: TestDialect = TestDialect {
     source: Source::Snapshot,
     delays: &[60],
     deadline: Duration::from_secs(1),
+    stops_after: None,
 };
 
 /// The same, with a deadline that a receiver misses only on purpose. Like all of these it does as a receiver wishes that
@@ -48,6 +51,16 @@ pub(crate) static COURTEOUS: TestDialect = TestDialect {
     source: Source::Snapshot,
     delays: &[60],
     deadline: Duration::from_secs(5),
+    stops_after: None,
+};
+
+/// The same, stopped when it has failed for five days.
+pub(crate) static WATCHED: TestDialect = TestDialect {
+    name: "test.watched",
+    source: Source::Snapshot,
+    delays: &[60],
+    deadline: Duration::from_mins(1),
+    stops_after: Some(Duration::from_hours(5 * 24)),
 };
 
 /// The consent as it is when it is sent, signed with strictly increasing time.
@@ -56,6 +69,7 @@ pub(crate) static LATEST: TestDialect = TestDialect {
     source: Source::Latest,
     delays: &[1, 1, 1, 1, 1, 1],
     deadline: Duration::from_mins(1),
+    stops_after: None,
 };
 
 /// The person's whole state, one attempt at a time.
@@ -64,14 +78,22 @@ pub(crate) static LANE: TestDialect = TestDialect {
     source: Source::Lane,
     delays: &[1, 1, 1, 1, 1, 1],
     deadline: Duration::from_secs(1),
+    stops_after: None,
 };
 
 /// A person whose events make the rendering panic.
 pub(crate) const POISON: &str = "poison";
 
 /// Everything the tests speak.
-pub(crate) static DIALECTS: &[&dyn Dialect] =
-    &[&abide_dialects::consentproof::ConsentProof, &SNAPSHOT, &HASTY, &COURTEOUS, &LATEST, &LANE];
+pub(crate) static DIALECTS: &[&dyn Dialect] = &[
+    &abide_dialects::consentproof::ConsentProof,
+    &SNAPSHOT,
+    &HASTY,
+    &COURTEOUS,
+    &WATCHED,
+    &LATEST,
+    &LANE,
+];
 
 /// For engines whose longest deadline must be short.
 pub(crate) static LANE_ALONE: &[&dyn Dialect] = &[&LANE];
@@ -103,6 +125,10 @@ impl Dialect for TestDialect {
 
     fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    fn stops_after(&self) -> Option<Duration> {
+        self.stops_after
     }
 
     fn applies(&self, _kind: EventKind) -> bool {

@@ -14,7 +14,7 @@ use super::chart::Chart;
 use super::endpoints::short;
 use super::layout::{Layout, Section};
 use super::signed_in::SignedIn;
-use super::words::{self, Badge};
+use super::words::{self, Badge, FailingTold};
 use super::{Answer, page as answer};
 use crate::router::{Inner, Shared};
 
@@ -60,6 +60,8 @@ struct Attention {
     name: String,
     badge: Badge,
     why: &'static str,
+    /// Since when, and when it is stopped, or was, where it failed for long.
+    failing: Option<FailingTold>,
 }
 
 /// `GET /`.
@@ -122,12 +124,17 @@ async fn needs(
     endpoint: &EndpointView,
     hour: (Timestamp, Timestamp),
 ) -> StorageResult<Option<Attention>> {
-    let told =
-        |badge, why| Some(Attention { id: endpoint.id, name: short(&endpoint.url), badge, why });
+    let failing = endpoint.failing.map(FailingTold::from);
+    let told = |badge, why| {
+        Some(Attention { id: endpoint.id, name: short(&endpoint.url), badge, why, failing })
+    };
     match endpoint.state {
+        EndpointState::Active | EndpointState::Paused if failing.is_some() => {
+            Ok(told(words::endpoint_state(endpoint), ""))
+        }
         EndpointState::Gone => {
             let why = "Its receiver answered 410 Gone. Nothing is sent until you resume it.";
-            Ok(told(words::endpoint_state(endpoint.state), why))
+            Ok(told(words::endpoint_state(endpoint), why))
         }
         EndpointState::Active => {
             let counts = shared.app.storage.counts();

@@ -1,11 +1,14 @@
 //! States, reasons and results in words for people, and how much they should worry.
 
 use abide_core::delivery::{DeliveryState, ErrorClass, Reason};
-use abide_core::endpoint::{DeliveryRules, EndpointState, EventFilter};
+use abide_core::endpoint::{DeliveryRules, EndpointState, EventFilter, Failing};
 use abide_storage::deliveries::Ending;
+use abide_storage::endpoints::EndpointView;
 use abide_storage::history::AttemptView;
 use askama::Template;
 use askama::filters::HtmlSafe;
+
+use super::when::When;
 
 /// A word with a colour. Written into a template as `{{ badge }}`; the word says it, the colour only helps.
 #[derive(Debug, Clone, Template)]
@@ -44,13 +47,42 @@ impl Badge {
     }
 }
 
-/// An endpoint's state.
-pub(crate) fn endpoint_state(state: EndpointState) -> Badge {
-    match state {
+/// An endpoint's state, and whether it fails for long.
+pub(crate) fn endpoint_state(endpoint: &EndpointView) -> Badge {
+    match endpoint.state {
+        EndpointState::Active if endpoint.failing.is_some() => Badge::bad("failing"),
         EndpointState::Active => Badge::good("active"),
+        EndpointState::Paused if matches!(endpoint.failing, Some(Failing::Stopped { .. })) => {
+            Badge::bad("stopped: it failed")
+        }
         EndpointState::Paused => Badge::warn("paused"),
         EndpointState::Gone => Badge::bad("gone"),
         EndpointState::Deleted => Badge::plain("deleted"),
+    }
+}
+
+/// How long an endpoint has failed, for a template.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FailingTold {
+    /// Whether it was stopped for it.
+    pub(crate) is_stopped: bool,
+    /// When the first of the failed attempts was made.
+    pub(crate) since: When,
+    /// When it was stopped, or is at the earliest.
+    pub(crate) ends: When,
+}
+
+impl From<Failing> for FailingTold {
+    fn from(failing: Failing) -> Self {
+        let since = When(failing.since());
+        match failing {
+            Failing::Warned { stops_at, .. } => {
+                Self { is_stopped: false, since, ends: When(stops_at) }
+            }
+            Failing::Stopped { stopped_at, .. } => {
+                Self { is_stopped: true, since, ends: When(stopped_at) }
+            }
+        }
     }
 }
 
@@ -76,7 +108,9 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::AttemptsUsedUp => "Every attempt of its schedule failed.",
         Reason::Refused => "The receiver's answer says that trying again cannot help.",
         Reason::NothingToDo => "The receiver answered that it has nothing to do.",
-        Reason::EndpointPaused => "Its endpoint is paused.",
+        Reason::EndpointPaused => {
+            "Its endpoint is stopped: its owner paused it, or every attempt had failed for long."
+        }
         Reason::EndpointGone => "Its receiver answered 410 Gone, so its endpoint was stopped.",
         Reason::EndpointDeleted => "Its endpoint was deleted.",
         Reason::NewerState => "A newer delivery carries the person's state.",

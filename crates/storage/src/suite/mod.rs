@@ -13,6 +13,7 @@ pub mod delivery_log;
 pub mod endpoint_tests;
 pub mod endpoints;
 pub mod exports;
+pub mod failing;
 pub mod feeds;
 pub mod idempotency;
 pub mod isolation;

@@ -453,6 +453,22 @@ fn sw14_the_deadline() {
 }
 
 /// A stopped endpoint misses nothing: what comes is queued, and what waits is held.
+/// SW-18: an endpoint that failed for five days is stopped; the longest pause of its schedule is far shorter.
+#[test]
+fn sw_18_long_failing_ends() {
+    let stops_after = StandardWebhooks.stops_after().unwrap();
+    assert_eq!(stops_after, Duration::from_hours(5 * 24));
+    let schedule = StandardWebhooks.schedule();
+    let longest = schedule.delays.iter().max().copied().unwrap();
+    let longest = i64::from(longest) * 10 * i64::from(100 + schedule.jitter_percent);
+    assert!(longest < abide_core::endpoint::failing::LONGEST_SILENCE_MILLIS);
+    assert_eq!(
+        abide_dialects::consentproof::ConsentProof.stops_after(),
+        None,
+        "P11 knows of no such stop"
+    );
+}
+
 #[test]
 fn all_waits_for_a_stopped_endpoint() {
     let rules = StandardWebhooks.rules();

@@ -50,7 +50,7 @@ impl Row {
             id: endpoint.id,
             url: super::short(&endpoint.url),
             note: endpoint.description.clone(),
-            state: words::endpoint_state(endpoint.state),
+            state: words::endpoint_state(endpoint),
             dialect: dialect
                 .map_or_else(|| endpoint.dialect.clone(), |dialect| dialect.label().to_owned()),
             events: words::events(&endpoint.events),

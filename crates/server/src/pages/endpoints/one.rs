@@ -26,7 +26,7 @@ use crate::pages::form::Form;
 use crate::pages::layout::{Layout, Section};
 use crate::pages::signed_in::{Allowed, SignedIn};
 use crate::pages::when::{When, stretch};
-use crate::pages::words::{self, Badge};
+use crate::pages::words::{self, Badge, FailingTold};
 use crate::pages::{Answer, page_with, see_other_with};
 use crate::problem::sentence;
 use crate::public_keys::PublicKeys;
@@ -49,6 +49,7 @@ struct EndpointPage {
     state: Badge,
     is_active: bool,
     is_gone: bool,
+    failing: Option<FailingTold>,
     dialect: &'static str,
     events: String,
     created: When,
@@ -59,6 +60,8 @@ struct EndpointPage {
     schedule: String,
     auth: String,
     pausing: &'static str,
+    /// What becomes of what waited when it is resumed.
+    resuming: &'static str,
     /// Whether replaced secrets can go on signing for a while.
     overlaps: bool,
     replaced_until: Option<When>,
@@ -141,9 +144,10 @@ pub(super) async fn show(
         short: short(&endpoint.url),
         host: host(&endpoint.url).to_owned(),
         note: endpoint.description.clone(),
-        state: words::endpoint_state(endpoint.state),
+        state: words::endpoint_state(endpoint),
         is_active: endpoint.state == EndpointState::Active,
         is_gone: endpoint.state == EndpointState::Gone,
+        failing: endpoint.failing.map(FailingTold::from),
         dialect: dialect.label(),
         events: words::events(&endpoint.events),
         created: When(endpoint.created_at),
@@ -154,6 +158,7 @@ pub(super) async fn show(
         schedule: schedule(endpoint, dialect),
         auth: auth(endpoint).join(", "),
         pausing: words::pausing(dialect.rules()),
+        resuming: if dialect.rules().hold_waiting { "What is held then goes on." } else { "" },
         overlaps: dialect.signed_by() == SignedBy::EveryLive,
         replaced_until: endpoint.replaced_secret_until.filter(|until| *until > now).map(When),
         secret_fields: SecretFields::new(

@@ -1,6 +1,6 @@
 //! An endpoint as this API shows it.
 
-use abide_core::endpoint::{EndpointState, ShownAuth};
+use abide_core::endpoint::{EndpointState, Failing, ShownAuth};
 use abide_core::event::EventKind;
 use abide_core::ids::{Endpoint, EndpointId};
 use abide_dialects::all;
@@ -25,6 +25,8 @@ pub(crate) struct EndpointObject<'a> {
     events: ShownEvents<'a>,
     description: Option<&'a str>,
     state: EndpointState,
+    stopped_because: Option<&'static str>,
+    failing: Option<ShownFailing>,
     auth: &'a ShownAuth,
     retry_delays: Option<&'a [u32]>,
     deadline_seconds: Option<u32>,
@@ -32,6 +34,49 @@ pub(crate) struct EndpointObject<'a> {
     version: u32,
     created_at: Time,
     updated_at: Time,
+}
+
+/// How long an endpoint has failed.
+#[derive(Serialize)]
+struct ShownFailing {
+    since: Time,
+    stops_at: Option<Time>,
+    stopped_at: Option<Time>,
+    advice: &'static str,
+}
+
+impl From<Failing> for ShownFailing {
+    fn from(failing: Failing) -> Self {
+        let (stops_at, stopped_at) = match failing {
+            Failing::Warned { stops_at, .. } => (Some(Time(stops_at)), None),
+            Failing::Stopped { stopped_at, .. } => (None, Some(Time(stopped_at))),
+        };
+        Self { since: Time(failing.since()), stops_at, stopped_at, advice: advice(failing) }
+    }
+}
+
+/// What to do about an endpoint that fails for long, in sentences.
+fn advice(failing: Failing) -> &'static str {
+    match failing {
+        Failing::Warned { .. } => {
+            "Every attempt since then has failed. Look at its deliveries for the reason, and mend the receiver or the \
+             endpoint's URL: the first success ends this."
+        }
+        Failing::Stopped { .. } => {
+            "Every attempt since then failed, so nothing is sent any more. Look at its deliveries for the reason, mend \
+             the receiver or the endpoint's URL, and resume the endpoint: what is held goes on."
+        }
+    }
+}
+
+/// Why nothing is sent to an endpoint.
+fn stopped_because(endpoint: &EndpointView) -> Option<&'static str> {
+    match (endpoint.state, endpoint.failing) {
+        (EndpointState::Paused, Some(Failing::Stopped { .. })) => Some("failing"),
+        (EndpointState::Paused, _) => Some("paused"),
+        (EndpointState::Gone, _) => Some("gone"),
+        (EndpointState::Active | EndpointState::Deleted, _) => None,
+    }
 }
 
 /// An endpoint with a secret that was just made: the one time that it is shown.
@@ -61,6 +106,8 @@ impl<'a> From<&'a EndpointView> for EndpointObject<'a> {
             events: ShownEvents(&endpoint.events),
             description: endpoint.description.as_deref(),
             state: endpoint.state,
+            stopped_because: stopped_because(endpoint),
+            failing: endpoint.failing.map(ShownFailing::from),
             auth: &endpoint.auth,
             retry_delays: endpoint.overrides.retry_delays.as_deref(),
             deadline_seconds: endpoint.overrides.deadline_seconds,
@@ -111,6 +158,16 @@ fn fields() -> Vec<Field> {
         field("trusted_roots", flag(), "Whether only certain authorities are trusted."),
     ]);
     let state = one_of(["active", "paused", "gone"]);
+    let failing = vec![
+        field("since", time(), "When the first of those attempts was made."),
+        field(
+            "stops_at",
+            or_null(time()),
+            "When it is stopped at the earliest, if attempts go on failing until then; null once it is stopped.",
+        ),
+        field("stopped_at", or_null(time()), "When it was stopped."),
+        field("advice", text(), "What to do, in sentences for people."),
+    ];
     vec![
         field("id", id::<Endpoint>(), "Its id."),
         field("url", text(), "Where events are sent."),
@@ -124,7 +181,19 @@ fn fields() -> Vec<Field> {
         field(
             "state",
             state,
-            "`active`; `paused` by its owner; `gone` when its receiver answered 410, until it is resumed.",
+            "`active`; `paused` by its owner, or since it failed for long; `gone` when its receiver answered 410. It is \
+             stopped until it is resumed.",
+        ),
+        field(
+            "stopped_because",
+            or_null(one_of(["paused", "gone", "failing"])),
+            "Why nothing is sent there: its owner paused it, its receiver answered 410, or every attempt failed for long.",
+        ),
+        field(
+            "failing",
+            or_null(object(failing)),
+            "Where every attempt has failed for half the time after which its dialect stops an endpoint; null where one \
+             succeeded since, and in dialects that know of no such stop.",
         ),
         field(
             "auth",
