@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 
 use crate::support::World;
 
-async fn webhook(world: &World) -> String {
+pub(crate) async fn webhook(world: &World) -> String {
     let new = json!({"url": "https://example.com/hook", "events": ["consent.created"]});
     world.post("/v1/webhooks", &new).await.data()["id"].as_str().unwrap().to_owned()
 }
 
-async fn consent(world: &World, who: &str) {
+pub(crate) async fn consent(world: &World, who: &str) {
     let body = json!({"subject_id": who, "consent_type": "news", "granted": true});
     world.post("/v1/consent", &body).await.data();
 }
 
 /// Does what an engine does with all that is due: one attempt of each, with that outcome.
-async fn send_all(world: &World, outcome: Outcome) {
+pub(crate) async fn send_all(world: &World, outcome: Outcome) {
     let (deliveries, now) = (world.store.deliveries(), world.clock.now());
     let lease = world.store.leases().open(now).await.unwrap();
     let schedule = Schedule {
@@ -57,7 +57,7 @@ async fn send_all(world: &World, outcome: Outcome) {
     }
 }
 
-const RETRY: Outcome = Outcome::Retry { retry_after: None };
+pub(crate) const RETRY: Outcome = Outcome::Retry { retry_after: None };
 
 /// P24, P32: a webhook's history by page, with what the last attempt showed and when the next one is.
 #[tokio::test]
@@ -79,6 +79,7 @@ async fn p24_a_webhooks_history_is_read_by_page() {
         assert!(item["event_id"].as_str().unwrap().starts_with("evt_"));
         let rest = json!({
             "event_type": "consent.created",
+            "is_test": false,
             "attempt": 1,
             "status": "pending",
             "response_code": 503,

@@ -4,7 +4,7 @@
 //! call, so this one goes back over the newest [`SHOWN`] deliveries; the whole of it is in Abide's own API.
 
 use abide_core::Timestamp;
-use abide_core::delivery::DeliveryState;
+use abide_core::delivery::{DeliveryState, Run};
 use abide_core::event::EventKind;
 use abide_core::ids::{DeliveryId, Endpoint, EndpointId, EventId, OrganizationId};
 use abide_storage::delivery_log::{DeliveryFilter, DeliveryLine};
@@ -72,6 +72,7 @@ struct DeliveryObject<'a> {
     id: DeliveryId,
     event_id: EventId,
     event_type: EventKind,
+    is_test: bool,
     attempt: u32,
     status: &'static str,
     response_code: Option<u16>,
@@ -94,6 +95,7 @@ impl<'a> From<&'a DeliveryLine> for DeliveryObject<'a> {
             id: line.id,
             event_id: line.event,
             event_type: line.kind,
+            is_test: line.run == Run::Test,
             attempt: line.attempts,
             status: status(line.state),
             response_code: last.and_then(|attempt| attempt.status),
