@@ -6,13 +6,12 @@
 //! dialects, and deliveries that went well, failed and wait.
 
 use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::http::Api;
-use crate::program::{PATIENCE, Site};
+use crate::program::{PATIENCE, Site, pause};
 use crate::receiver::Receiver;
 
 const STORE: &str = include_str!("old_store/0008.sql");
@@ -120,6 +119,6 @@ fn second_attempt(api: &Api, path: &str) -> Option<Value> {
             return Some(ended.clone());
         }
         assert!(Instant::now() < deadline, "{delivery}");
-        thread::sleep(Duration::from_millis(20));
+        pause(Duration::from_millis(20));
     }
 }
