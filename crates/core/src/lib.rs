@@ -14,6 +14,7 @@ pub mod json;
 pub mod lane;
 pub mod once;
 pub mod organization;
+pub mod original;
 pub mod policy;
 pub mod rate;
 pub mod refusal;
