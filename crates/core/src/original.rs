@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::{Id, IdProblem, Kind};
@@ -51,16 +52,60 @@ impl<'de> Deserialize<'de> for OriginalId {
     }
 }
 
-/// What something is called outside: its original id where it has one, Abide's own otherwise. [`fmt::Display`] gives that;
-/// the fields are for what is stored.
-#[derive(Serialize, Deserialize)]
-#[serde(bound = "")]
+/// What something is called outside: its original id where it has one, Abide's own otherwise. [`fmt::Display`] gives that,
+/// and [`serialize_shown`]; the fields are for what is stored. As it is stored it is the plain id, or both.
+#[derive(Deserialize)]
+#[serde(from = "Stored<K>", bound = "")]
 pub struct PublicId<K: Kind> {
     /// Abide's own.
     pub id: Id<K>,
     /// What it had where it was brought from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<OriginalId>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, bound = "")]
+enum Stored<K: Kind> {
+    Own(Id<K>),
+    Both { id: Id<K>, original: OriginalId },
+}
+
+impl<K: Kind> From<Stored<K>> for PublicId<K> {
+    fn from(stored: Stored<K>) -> Self {
+        match stored {
+            Stored::Own(id) => id.into(),
+            Stored::Both { id, original } => Self { id, original: Some(original) },
+        }
+    }
+}
+
+impl<K: Kind> Serialize for PublicId<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(original) = &self.original else { return self.id.serialize(serializer) };
+        let mut both = serializer.serialize_struct("PublicId", 2)?;
+        both.serialize_field("id", &self.id)?;
+        both.serialize_field("original", original)?;
+        both.end()
+    }
+}
+
+/// Writes an id as it is shown, for `serialize_with`.
+pub fn serialize_shown<T: fmt::Display, S: Serializer>(
+    id: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// [`serialize_shown`] for what may be absent, which is null.
+pub fn serialize_maybe_shown<T: fmt::Display, S: Serializer>(
+    id: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => serializer.collect_str(id),
+        None => serializer.serialize_none(),
+    }
 }
 
 impl<K: Kind> From<Id<K>> for PublicId<K> {
@@ -118,6 +163,16 @@ impl<K: Kind> From<Id<K>> for Reference<K> {
     }
 }
 
+impl<K: Kind> Reference<K> {
+    /// Whether this is one of the two names of `other`.
+    pub fn names(&self, other: &PublicId<K>) -> bool {
+        match self {
+            Self::Own(id) => *id == other.id,
+            Self::Original(original) => other.original.as_ref() == Some(original),
+        }
+    }
+}
+
 impl<K: Kind> Clone for Reference<K> {
     fn clone(&self) -> Self {
         match self {
@@ -169,5 +224,9 @@ mod tests {
         assert_eq!(brought.to_string(), "con_xyz789");
         let stored = serde_json::to_string(&brought).unwrap();
         assert_eq!(serde_json::from_str::<PublicId<Consent>>(&stored).unwrap(), brought);
+        let own = PublicId::<Consent>::from(id);
+        let stored = serde_json::to_string(&own).unwrap();
+        assert_eq!(stored, format!("\"{id}\""), "as it was before there were others");
+        assert_eq!(serde_json::from_str::<PublicId<Consent>>(&stored).unwrap(), own);
     }
 }

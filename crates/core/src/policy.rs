@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::PolicyId;
+use crate::ids::Policy as PolicyKind;
+use crate::original::PublicId;
 use crate::{Refusal, Timestamp};
 
 /// What a policy is about (P36).
@@ -49,7 +50,7 @@ impl PolicyType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// The version's id.
-    pub id: PolicyId,
+    pub id: PublicId<PolicyKind>,
     /// What it is about.
     pub policy_type: PolicyType,
     /// The version's name, as the organization counts: `1.0`, `2024-01`.

@@ -7,13 +7,15 @@
 //! - Instants are RFC 3339 in UTC with three digits below the second.
 //! - `state` says what the person decided, not whether data may be used: only `GRANTED` allows on the basis of
 //!   consent, and null means that no decision is in force any more.
+//! - What was brought along from elsewhere is called by the id that it had there, which its receivers know.
 //! - The person's network address is not told: whoever needs it attaches it as metadata, where its giver sees it leave.
 
 use abide_core::Timestamp;
 use abide_core::consent::{ConsentView, LawfulBasis, PermissionState};
 use abide_core::event::{BatchView, Event, EventBody};
-use abide_core::ids::{BatchId, ConsentId, PolicyId, SubjectId};
+use abide_core::ids::{BatchId, Consent, Policy as PolicyKind, SubjectId};
 use abide_core::json::JsonObject;
+use abide_core::original::{PublicId, serialize_maybe_shown, serialize_shown};
 use abide_core::policy::{Policy, PolicyType};
 use serde::{Serialize, Serializer};
 
@@ -42,7 +44,8 @@ impl<'a> From<&'a Event> for EventData<'a> {
 /// A consent record: the decision in force, or the last one when none is.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ConsentData<'a> {
-    id: ConsentId,
+    #[serde(serialize_with = "serialize_shown")]
+    id: &'a PublicId<Consent>,
     /// How many decisions the record has: a receiver that keeps the highest is not misled by a late delivery.
     version: u32,
     subject: SubjectData<'a>,
@@ -50,7 +53,8 @@ pub struct ConsentData<'a> {
     purpose: &'a str,
     lawful_basis: LawfulBasis,
     state: Option<PermissionState>,
-    policy: Option<PolicyId>,
+    #[serde(serialize_with = "serialize_maybe_shown")]
+    policy: Option<&'a PublicId<PolicyKind>>,
     obtained_at: Millis,
     recorded_at: Millis,
     valid_from: Option<Millis>,
@@ -71,14 +75,14 @@ pub struct SubjectData<'a> {
 impl<'a> From<&'a ConsentView> for ConsentData<'a> {
     fn from(consent: &'a ConsentView) -> Self {
         Self {
-            id: consent.id,
+            id: &consent.id,
             version: consent.version,
             subject: SubjectData { id: consent.subject, reference: &consent.reference },
             email: consent.email.as_deref(),
             purpose: &consent.purpose,
             lawful_basis: consent.basis,
             state: consent.state,
-            policy: consent.policy,
+            policy: consent.policy.as_ref(),
             obtained_at: Millis(consent.obtained_at),
             recorded_at: Millis(consent.recorded_at),
             valid_from: consent.validity.from.map(Millis),
@@ -115,7 +119,8 @@ impl Serialize for Consents<'_> {
 /// A policy version: [`PolicyData::told`] in events, [`PolicyData::read`] where the text is asked for.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PolicyData<'a> {
-    id: PolicyId,
+    #[serde(serialize_with = "serialize_shown")]
+    id: &'a PublicId<PolicyKind>,
     policy_type: PolicyType,
     version: &'a str,
     title: &'a str,
@@ -138,7 +143,7 @@ impl<'a> PolicyData<'a> {
     /// With the text, where it was loaded.
     pub fn read(policy: &'a Policy) -> Self {
         Self {
-            id: policy.id,
+            id: &policy.id,
             policy_type: policy.policy_type,
             version: &policy.version,
             title: &policy.title,

@@ -17,6 +17,7 @@ use abide_core::delivery::{Outcome, Run, Schedule};
 use abide_core::endpoint::DeliveryRules;
 use abide_core::event::{Event, EventKind};
 use abide_core::ids::{EndpointId, EventId};
+use abide_core::original::OriginalId;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
@@ -176,6 +177,8 @@ pub struct Signing<'a> {
     pub event: EventId,
     /// The endpoint's id.
     pub endpoint: EndpointId,
+    /// What the endpoint was called where it was brought from, if it was.
+    pub original: Option<&'a OriginalId>,
     /// Its live secrets as shown when they were made, the newest first; never empty.
     pub secrets: &'a [Zeroizing<String>],
     /// The signature time: drawn with the state for `Latest` and `Lane`, else the time of sending.

@@ -9,6 +9,7 @@ use abide_core::Timestamp;
 use abide_core::delivery::{Afterwards, ErrorClass, Schedule};
 use abide_core::endpoint::{EndpointState, Source};
 use abide_core::ids::DeliveryId;
+use abide_core::original::OriginalId;
 use abide_dialects::Dialect;
 use abide_storage::endpoints::SendingEndpoint;
 use zeroize::Zeroizing;
@@ -35,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) state: EndpointState,
     pub(crate) source: Source,
     pub(crate) version: u32,
+    /// What it was called where it was brought from.
+    pub(crate) original: Option<OriginalId>,
     /// Deliveries up to this one were cancelled.
     pub(crate) cancelled_through: DeliveryId,
 }
@@ -71,6 +74,7 @@ impl Facts {
             state: row.state,
             source: row.rules.source,
             version: row.version,
+            original: row.original,
             cancelled_through: row.cancelled_through,
         }
     }

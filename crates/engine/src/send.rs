@@ -218,6 +218,7 @@ impl<'a> Attempt<'a> {
             &Signing {
                 event: terms.event,
                 endpoint: flight.endpoint,
+                original: facts.original.as_ref(),
                 secrets: facts.secrets_at(signed_at),
                 at: signed_at,
                 token,

@@ -228,7 +228,7 @@ fn latest(
         return Err(damaged("events.kind"));
     };
     let keys = tx.keys(row.organization)?;
-    let consent = ledger::by_id(tx.connection(), row.organization, told.id)?
+    let consent = ledger::by_id(tx.connection(), row.organization, told.id.id)?
         .ok_or_else(|| damaged("events.consent"))?;
     let Some(view) = ledger::view(tx.connection(), &keys, &consent)? else { return Ok(None) };
     let signed_at: i64 = tx
@@ -236,7 +236,7 @@ fn latest(
             "UPDATE consents SET last_signed_at = max(?, last_signed_at + 1) WHERE consent = ? \
              RETURNING last_signed_at",
         )?
-        .query_row([now.as_millis(), told.id.key()], |row| row.get(0))
+        .query_row([now.as_millis(), told.id.id.key()], |row| row.get(0))
         .map_err(database)?;
     Ok(Some((view, Timestamp::from_millis(signed_at))))
 }

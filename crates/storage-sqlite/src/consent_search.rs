@@ -10,7 +10,8 @@
 use abide_core::Timestamp;
 use abide_core::consent::PermissionState;
 use abide_core::consent::verdict::HashFinding;
-use abide_core::ids::{DecisionId, OrganizationId, PolicyId, PurposeId, SEQUENCE_BITS};
+use abide_core::ids::{DecisionId, OrganizationId, Policy, PolicyId, PurposeId, SEQUENCE_BITS};
+use abide_core::original::Reference;
 use abide_storage::consent_search::{
     ConsentAnswer, ConsentFilter, ConsentPage, ConsentQuestion, Rest,
 };
@@ -20,6 +21,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::keys::organization_keys;
 use crate::ledger::{self, ConsentRow};
+use crate::originals;
 use crate::people;
 use crate::rows::{damaged, database, id, maybe_id};
 use crate::shared::Shared;
@@ -100,6 +102,7 @@ fn list_within(
     let keys = organization_keys(connection, shared, organization)?;
     let mut gathered = Gathered::new(page, bounds);
     let key_at = |at: Timestamp| at.as_millis() << SEQUENCE_BITS;
+    let policy = policy_wanted(connection, &keys, organization, filter.policy.as_ref())?;
     let purpose = match &filter.purpose {
         Some(name) => purpose_named(connection, organization, name)?.map(Some),
         None => Some(None),
@@ -111,7 +114,7 @@ fn list_within(
             let wanted = Wanted {
                 purpose,
                 granted: filter.granted,
-                policy: filter.policy,
+                policy,
                 from: filter.from.map_or(0, key_at),
                 to: filter.to.map_or(i64::MAX, key_at),
             };
@@ -239,6 +242,16 @@ fn names(
     Ok(named == Some(wanted))
 }
 
+fn policy_wanted(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    organization: OrganizationId,
+    wanted: Option<&Reference<Policy>>,
+) -> StorageResult<Option<PolicyId>> {
+    let named = |wanted| originals::policy_named(connection, keys, organization, wanted);
+    wanted.map(named).transpose()
+}
+
 fn purpose_named(
     connection: &Connection,
     organization: OrganizationId,
@@ -309,6 +322,7 @@ pub(crate) fn verify(
     now: Timestamp,
 ) -> StorageResult<Option<ConsentAnswer>> {
     let keys = organization_keys(connection, shared, organization)?;
+    let policy = policy_wanted(connection, &keys, organization, question.policy.as_ref())?;
     let Some(subject) = people::known_as(connection, &keys, organization, &question.reference)?
     else {
         return Ok(None);
@@ -327,7 +341,7 @@ pub(crate) fn verify(
             continue;
         }
         let row = ledger::standing_at(connection, row, now)?;
-        let is_asked = purpose.is_some() || names(connection, &row, question.policy)?;
+        let is_asked = purpose.is_some() || names(connection, &row, policy)?;
         let rank = |row: &ConsentRow| (grants(row), row.latest);
         if is_asked && best.is_none_or(|best| rank(&row) > rank(&best)) {
             best = Some(row);

@@ -12,8 +12,9 @@ use abide_core::consent::{
     PermissionState, SubjectInput, Validity, grants_in_time,
 };
 use abide_core::event::{Event, EventBody, EventKind, RENDER_VERSION};
-use abide_core::ids::{Batch, Consent, ConsentId, Decision, DecisionId, OrganizationId, PolicyId};
+use abide_core::ids::{Batch, Consent, ConsentId, Decision, DecisionId, OrganizationId, Policy};
 use abide_core::json::JsonObject;
+use abide_core::original::{OriginalId, PublicId, Reference};
 use abide_core::policy::text_field;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::consent_search::{ConsentAnswer, ConsentFilter, ConsentPage, ConsentQuestion};
@@ -25,8 +26,9 @@ use rusqlite::OptionalExtension;
 use crate::SqliteStore;
 use crate::consent_search;
 use crate::keys::unless_destroyed;
-use crate::ledger::{self, ConsentRow, Taken};
+use crate::ledger::{self, Came, ConsentRow, Taken};
 use crate::organizations::has_strict_purposes;
+use crate::originals;
 use crate::people;
 use crate::publish::{self, publish};
 use crate::purposes;
@@ -72,7 +74,7 @@ impl Consents for SqliteStore {
         self.act(by, 4_096, now, move |tx, by| {
             let Existing { shown, decided, .. } = existing(tx, by.organization, consent, now)?;
             let new = patched(&shown, decided, &patch);
-            follow(tx, by, &shown, &new, now)
+            follow(tx, by, &shown, &new, patch.policy.as_ref(), now)
         })
         .await
     }
@@ -94,7 +96,7 @@ impl Consents for SqliteStore {
                 return Ok(shown);
             }
             let new = patched(&shown, decided, &patch);
-            follow(tx, by, &shown, &new, now)
+            follow(tx, by, &shown, &new, patch.policy.as_ref(), now)
         })
         .await
     }
@@ -153,9 +155,9 @@ fn record_one(
     new: &NewDecision,
     now: Timestamp,
 ) -> StorageResult<ConsentView> {
-    judge(tx, by.organization, new, now)?;
-    let recorded = write_decision(tx, by, new, now)?;
-    tx.audit(by, "consent.record", &recorded.view.id.to_string(), now)?;
+    let policy = judge(tx, by.organization, new, now)?;
+    let recorded = write_decision(tx, by, new, policy, now)?;
+    tx.audit(by, "consent.record", &recorded.view.id.id.to_string(), now)?;
     if let Some(kind) = recorded.event {
         publish_consent(tx, by.organization, kind, recorded.view.clone(), now)?;
     }
@@ -169,15 +171,18 @@ fn record_batch(
     now: Timestamp,
 ) -> StorageResult<RecordedBatch> {
     // Everything that can be refused is, before the first write.
+    let mut policies = Vec::with_capacity(new.len());
     for (place, new) in new.iter().enumerate() {
-        judge(tx, by.organization, new, now).map_err(|error| at_place(error, place))?;
+        let judged = judge(tx, by.organization, new, now);
+        policies.push(judged.map_err(|error| at_place(error, place))?);
     }
     let id = tx.id::<Batch>(now);
     let mut consents = Vec::with_capacity(new.len());
     let mut created = Vec::new();
     let mut others = Vec::new();
-    for (place, new) in new.iter().enumerate() {
-        let recorded = write_decision(tx, by, new, now).map_err(|error| at_place(error, place))?;
+    for (place, (new, policy)) in new.iter().zip(policies).enumerate() {
+        let recorded =
+            write_decision(tx, by, new, policy, now).map_err(|error| at_place(error, place))?;
         match recorded.event {
             Some(EventKind::ConsentCreated) => created.push(recorded.view.clone()),
             Some(kind) => others.push((kind, recorded.view.clone())),
@@ -202,30 +207,42 @@ fn at_place(error: StorageError, place: usize) -> StorageError {
     }
 }
 
-/// Refuses what cannot be recorded, reading only.
+/// Refuses what cannot be recorded, reading only. Answers the policy that it names.
 fn judge(
     tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     new: &NewDecision,
     now: Timestamp,
-) -> StorageResult<()> {
+) -> StorageResult<Option<PublicId<Policy>>> {
     new.check(now)?;
+    purpose_is_allowed(tx, organization, &new.purpose)?;
+    let policy = match &new.policy {
+        Some(policy) => Some(open_policy(tx, organization, policy)?),
+        None => None,
+    };
+    has_room(tx, organization, new, now)?;
+    Ok(policy)
+}
+
+/// Refuses a purpose that nobody created where the organization wants that.
+pub(crate) fn purpose_is_allowed(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    purpose: &str,
+) -> StorageResult<()> {
     if has_strict_purposes(tx, organization)?
-        && purposes::find(tx, organization, &new.purpose)?.is_none()
+        && purposes::find(tx, organization, purpose)?.is_none()
     {
         let problem =
             "is no purpose of this organization, and `strict_purposes` lets no decision create one";
         return refused(Refusal::field("consent_type", problem));
     }
-    if let Some(policy) = new.policy {
-        policy_is_open(tx, organization, policy)?;
-    }
-    has_room(tx, organization, new, now)
+    Ok(())
 }
 
 /// Refuses a decision given for a time that its record has no room for. Only such decisions pay for the look. Within one
 /// batch it sees the record as it was before: what earlier ones of the batch fill up is refused as they are written.
-fn has_room(
+pub(crate) fn has_room(
     tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     new: &NewDecision,
@@ -253,10 +270,12 @@ fn has_room(
     ledger::has_room(tx, &row, candidate, now)
 }
 
+/// Writes a decision under the policy that it was found to name.
 fn write_decision(
     tx: &mut Tx<'_, '_>,
     by: &Caller,
     new: &NewDecision,
+    policy: Option<PublicId<Policy>>,
     now: Timestamp,
 ) -> StorageResult<Taken> {
     let people::Found { person, is_new } =
@@ -266,42 +285,60 @@ fn write_decision(
     let row = row.unwrap_or_else(|| {
         ConsentRow::fresh(tx.id::<Consent>(now), by.organization, person.id, purpose, now)
     });
-    let ip_address = new
-        .ip_address
-        .clone()
-        .or_else(|| new.metadata.as_ref().and_then(|metadata| metadata.text_at("ip_address")));
     let obtained_at = match new.obtained_at {
         Some(at) => at,
         None => not_before(tx, &row, now)?,
     };
+    let original = ledger::original_of(tx.connection(), &person.key, &row)?;
     let view = ConsentView {
-        id: row.id,
-        version: row.version + 1,
         decision: tx.id::<Decision>(now),
-        subject: person.id,
+        obtained_at,
+        ..described(&row, original, new, policy, now)
+    };
+    ledger::take(tx, by, &person.key, row, view, Came::Recorded, now)
+}
+
+/// A decision as it is taken into its record, recorded at that time; its id and, where none was given, when it was
+/// obtained are for the caller to set.
+pub(crate) fn described(
+    row: &ConsentRow,
+    original: Option<OriginalId>,
+    new: &NewDecision,
+    policy: Option<PublicId<Policy>>,
+    recorded_at: Timestamp,
+) -> ConsentView {
+    let ip_address = new
+        .ip_address
+        .clone()
+        .or_else(|| new.metadata.as_ref().and_then(|metadata| metadata.text_at("ip_address")));
+    let shown_policy = policy.as_ref().map(ToString::to_string);
+    ConsentView {
+        id: PublicId { id: row.id, original },
+        version: row.version + 1,
+        decision: DecisionId::from_key(0),
+        subject: row.subject,
         reference: new.subject.reference.clone(),
         email: new.subject.email.clone(),
         purpose: new.purpose.clone(),
-        policy: new.policy,
+        policy,
         basis: new.basis,
         state: Some(new.state),
         consent_hash: consent_hash(&HashedFields {
             reference: &new.subject.reference,
             email: new.subject.email.as_deref(),
-            policy: new.policy,
+            policy: shown_policy.as_deref(),
             granted: new.state == PermissionState::Granted,
-            recorded_at: now,
+            recorded_at,
             ip_address: ip_address.as_deref(),
         }),
         metadata: new.metadata.clone(),
         ip_address,
-        obtained_at,
-        recorded_at: now,
+        obtained_at: new.obtained_at.unwrap_or(recorded_at),
+        recorded_at,
         validity: new.validity,
         created_at: row.created_at,
         withdrawn_at: None,
-    };
-    ledger::take(tx, by, &person.key, row, view, now)
+    }
 }
 
 /// When a decision without a time of its own was taken: now, and not before the one in force or one that waits for its
@@ -316,25 +353,31 @@ fn not_before(tx: &Tx<'_, '_>, row: &ConsentRow, now: Timestamp) -> StorageResul
     Ok(taken.fold(now, Timestamp::max))
 }
 
-fn policy_is_open(
+/// The policy that new decisions may name so.
+fn open_policy(
     tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
-    policy: PolicyId,
-) -> StorageResult<()> {
-    if tx.caches.open_policies.get(&(organization, policy)).is_some() {
-        return Ok(());
+    named: &Reference<Policy>,
+) -> StorageResult<PublicId<Policy>> {
+    let id = originals::policy_named_in(tx, organization, named)?;
+    if let Some(original) = tx.caches.open_policies.get(&(organization, id)) {
+        return Ok(PublicId { id, original });
     }
-    let active: Option<bool> = tx
-        .sql("SELECT is_active FROM policies WHERE policy = ? AND organization = ? AND deleted_at IS NULL")?
-        .query_row([policy.key(), organization.key()], |row| row.get(0))
+    let found: Option<(bool, Option<OriginalId>)> = tx
+        .sql("SELECT is_active, original FROM policies WHERE policy = ? AND organization = ? AND deleted_at IS NULL")?
+        .query_row([id.key(), organization.key()], |row| {
+            Ok((row.get("is_active")?, originals::of_row(row)?))
+        })
         .optional()
         .map_err(database)?;
-    match active {
-        Some(true) => {
-            tx.caches.open_policies.insert((organization, policy), ());
-            Ok(())
+    match found {
+        Some((true, original)) => {
+            tx.caches.open_policies.insert((organization, id), original.clone());
+            Ok(PublicId { id, original })
         }
-        Some(false) => refused(Refusal::field("policy_id", "names a policy that is not active")),
+        Some((false, _)) => {
+            refused(Refusal::field("policy_id", "names a policy that is not active"))
+        }
         None => refused(Refusal::field("policy_id", "names no policy of this organization")),
     }
 }
@@ -385,7 +428,8 @@ fn patched(shown: &ConsentView, decided: PermissionState, patch: &ConsentPatch) 
         purpose: shown.purpose.clone(),
         basis: LawfulBasis::Consent,
         state,
-        policy: patch.policy.unwrap_or(shown.policy),
+        // Which one, `follow` finds out.
+        policy: None,
         metadata: patch.metadata.clone().unwrap_or_else(|| shown.metadata.clone()),
         ip_address: if moved { patch.ip_address.clone() } else { shown.ip_address.clone() },
         obtained_at,
@@ -399,32 +443,36 @@ fn follow(
     by: &Caller,
     shown: &ConsentView,
     new: &NewDecision,
+    policy: Option<&Option<Reference<Policy>>>,
     now: Timestamp,
 ) -> StorageResult<ConsentView> {
     if shown.basis != LawfulBasis::Consent {
         return refused(Refusal::Conflict("the record is not based on consent".to_owned()));
     }
     // A policy named by the decision before may have been closed since; only a newly named one is judged.
-    if new.policy != shown.policy
-        && let Some(policy) = new.policy
-    {
-        policy_is_open(tx, by.organization, policy)?;
-    }
+    let policy = match policy {
+        None => shown.policy.clone(),
+        Some(None) => None,
+        Some(Some(named)) => match &shown.policy {
+            Some(before) if named.names(before) => Some(before.clone()),
+            Some(_) | None => Some(open_policy(tx, by.organization, named)?),
+        },
+    };
     text_field("consent_type", &new.purpose, 100)?;
     has_room(tx, by.organization, new, now)?;
-    let taken = write_decision(tx, by, new, now)?;
+    let taken = write_decision(tx, by, new, policy, now)?;
     let action = match taken.event {
         Some(EventKind::ConsentWithdrawn) => "consent.withdraw",
         _ => "consent.change",
     };
-    tx.audit(by, action, &taken.view.id.to_string(), now)?;
+    tx.audit(by, action, &taken.view.id.id.to_string(), now)?;
     if let Some(kind) = taken.event {
         publish_consent(tx, by.organization, kind, taken.view.clone(), now)?;
     }
     Ok(taken.view)
 }
 
-fn publish_consent(
+pub(crate) fn publish_consent(
     tx: &mut Tx<'_, '_>,
     organization: OrganizationId,
     kind: EventKind,
@@ -478,7 +526,7 @@ fn advance_due(tx: &mut Tx<'_, '_>, now: Timestamp, limit: u32) -> StorageResult
         };
         if let Some(kind) = taken.event {
             let by = Caller::new(organization, Actor::System);
-            tx.audit(&by, "consent.change_by_time", &taken.view.id.to_string(), now)?;
+            tx.audit(&by, "consent.change_by_time", &taken.view.id.id.to_string(), now)?;
             publish_consent(tx, organization, kind, taken.view, now)?;
         }
     }

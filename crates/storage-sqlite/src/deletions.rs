@@ -72,6 +72,10 @@ const KINDS: &[Kind] = &[
         ],
     },
     Kind {
+        find: "SELECT key FROM originals WHERE organization = ? LIMIT ?",
+        remove: &["DELETE FROM originals WHERE key = ?1"],
+    },
+    Kind {
         find: "SELECT erasure FROM erasures WHERE erasure > 0 AND organization = ? LIMIT ?",
         remove: &["DELETE FROM erasures WHERE erasure = ?1"],
     },

@@ -9,6 +9,7 @@ use abide_core::endpoint::{
 };
 use abide_core::event::{EventBody, EventKind};
 use abide_core::ids::{DeliveryId, Endpoint, EndpointId, OrganizationId};
+use abide_core::original::OriginalId;
 use abide_core::policy::text_field;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::endpoints::{
@@ -24,6 +25,7 @@ use crate::SqliteStore;
 use crate::endpoint_secrets;
 use crate::failing::{begin_anew, failing_of};
 use crate::keys::unless_destroyed;
+use crate::originals;
 use crate::publish::publish_test;
 use crate::rows::{at, count, damaged, database, id, maybe_at, maybe_named, named, newest, news};
 use crate::tx::Tx;
@@ -204,6 +206,7 @@ fn overrides_of(row: &Row<'_>) -> rusqlite::Result<Overrides> {
 fn view_of(row: &Row<'_>) -> rusqlite::Result<EndpointView> {
     Ok(EndpointView {
         id: id(row, "endpoint")?,
+        original: originals::of_row(row)?,
         dialect: row.get("dialect")?,
         url: row.get("url")?,
         events: named(row, "events", filter_of)?,
@@ -238,6 +241,68 @@ fn check_description(description: Option<&str>) -> Result<(), Refusal> {
     description.map_or(Ok(()), |text| text_field("description", text, 500))
 }
 
+/// Refuses what no endpoint can be made of.
+pub(crate) fn check(new: &NewEndpoint) -> Result<(), Refusal> {
+    check_description(new.description.as_deref())?;
+    new.overrides.check()
+}
+
+/// A new endpoint, made here or brought along.
+pub(crate) struct New<'a> {
+    pub(crate) made_of: &'a NewEndpoint,
+    pub(crate) original: Option<&'a OriginalId>,
+    pub(crate) state: EndpointState,
+    pub(crate) created_at: Timestamp,
+}
+
+impl<'a> New<'a> {
+    fn here(made_of: &'a NewEndpoint, now: Timestamp) -> Self {
+        Self { made_of, original: None, state: EndpointState::Active, created_at: now }
+    }
+}
+
+/// Writes a new endpoint with its secret.
+pub(crate) fn insert(
+    tx: &mut Tx<'_, '_>,
+    by: &Caller,
+    new: &New<'_>,
+    now: Timestamp,
+) -> StorageResult<EndpointId> {
+    let id = tx.id::<Endpoint>(now);
+    let keys = tx.keys(by.organization)?;
+    let made_of = new.made_of;
+    let (auth, auth_shown) = auth_columns(&keys, id, &made_of.auth)?;
+    tx.sql(
+        "INSERT INTO endpoints (endpoint, organization, dialect, url, events, description, state, \
+         source, queue_while_stopped, hold_waiting, auth, auth_shown, retry_delays, \
+         deadline_seconds, version, changed, created_at, updated_at, original) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?)",
+    )?
+    .execute(params![
+        id.key(),
+        by.organization.key(),
+        made_of.dialect,
+        made_of.url,
+        filter_text(&made_of.events),
+        made_of.description,
+        new.state.as_str(),
+        made_of.rules.source.as_str(),
+        made_of.rules.queue_while_stopped,
+        made_of.rules.hold_waiting,
+        auth,
+        auth_shown,
+        delays_text(&made_of.overrides),
+        made_of.overrides.deadline_seconds,
+        new.created_at.as_millis(),
+        now.as_millis(),
+        new.original.map(OriginalId::as_str),
+    ])
+    .map_err(database)?;
+    endpoint_secrets::add(tx, &keys, id, &made_of.secret, now)?;
+    changed(tx, by.organization, id, now)?;
+    Ok(id)
+}
+
 #[async_trait]
 impl Endpoints for SqliteStore {
     async fn create(
@@ -246,38 +311,9 @@ impl Endpoints for SqliteStore {
         new: NewEndpoint,
         now: Timestamp,
     ) -> StorageResult<EndpointView> {
-        check_description(new.description.as_deref())?;
-        new.overrides.check()?;
+        check(&new)?;
         self.act(by, 1_024, now, move |tx, by| {
-            let id = tx.id::<Endpoint>(now);
-            let keys = tx.keys(by.organization)?;
-            let (auth, auth_shown) = auth_columns(&keys, id, &new.auth)?;
-            tx.sql(
-                "INSERT INTO endpoints (endpoint, organization, dialect, url, events, description, state, \
-                 source, queue_while_stopped, hold_waiting, auth, auth_shown, retry_delays, \
-                 deadline_seconds, version, changed, created_at, updated_at) \
-                 VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?)",
-            )?
-            .execute(params![
-                id.key(),
-                by.organization.key(),
-                new.dialect,
-                new.url,
-                filter_text(&new.events),
-                new.description,
-                new.rules.source.as_str(),
-                new.rules.queue_while_stopped,
-                new.rules.hold_waiting,
-                auth,
-                auth_shown,
-                delays_text(&new.overrides),
-                new.overrides.deadline_seconds,
-                now.as_millis(),
-                now.as_millis(),
-            ])
-            .map_err(database)?;
-            endpoint_secrets::add(tx, &keys, id, &new.secret, now)?;
-            changed(tx, by.organization, id, now)?;
+            let id = insert(tx, by, &New::here(&new, now), now)?;
             tx.audit(by, "endpoint.create", &id.to_string(), now)?;
             live(tx, by.organization, id)
         })
@@ -427,6 +463,8 @@ impl Endpoints for SqliteStore {
         self.act(by, 64, now, move |tx, by| {
             live(tx, by.organization, endpoint)?;
             set_state(tx, endpoint, EndpointState::Deleted, now)?;
+            // Whoever brings it along again finds the id free, as another new endpoint would be.
+            originals::forget(tx, endpoint.key())?;
             changed(tx, by.organization, endpoint, now)?;
             tx.audit(by, "endpoint.delete", &endpoint.to_string(), now)
         })
@@ -439,7 +477,8 @@ impl Endpoints for SqliteStore {
         now: Timestamp,
     ) -> StorageResult<Option<SendingEndpoint>> {
         self.read(move |connection, shared| {
-            type Wire = (EndpointFacts, String, String, Option<Vec<u8>>, Overrides);
+            type Wire =
+                (EndpointFacts, String, String, Option<Vec<u8>>, Overrides, Option<OriginalId>);
             let found: Option<Wire> = connection
                 .prepare_cached("SELECT * FROM endpoints WHERE endpoint = ?")
                 .and_then(|mut statement| {
@@ -452,12 +491,15 @@ impl Endpoints for SqliteStore {
                                 row.get("url")?,
                                 row.get("auth")?,
                                 overrides_of(row)?,
+                                originals::of_row(row)?,
                             ))
                         })
                         .optional()
                 })
                 .map_err(database)?;
-            let Some((facts, dialect, url, auth, overrides)) = found else { return Ok(None) };
+            let Some((facts, dialect, url, auth, overrides, original)) = found else {
+                return Ok(None);
+            };
             let keys = crate::keys::organization_keys(connection, shared, facts.organization);
             // Of a deleted organization there is nothing left to send, nor to sign with.
             let Some(keys) = unless_destroyed(keys)? else { return Ok(None) };
@@ -467,6 +509,7 @@ impl Endpoints for SqliteStore {
             };
             Ok(Some(SendingEndpoint {
                 id: endpoint,
+                original,
                 organization: facts.organization,
                 dialect,
                 url,
@@ -536,7 +579,7 @@ impl Endpoints for SqliteStore {
     }
 }
 
-fn live(
+pub(crate) fn live(
     tx: &Tx<'_, '_>,
     organization: OrganizationId,
     endpoint: EndpointId,

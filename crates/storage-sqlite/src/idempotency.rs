@@ -64,6 +64,37 @@ impl SqliteStore {
         })
         .await
     }
+
+    /// [`SqliteStore::act`] for what can end well with nothing done: only what `is_done` of is remembered under the
+    /// caller's key, so that the key is still good for doing it.
+    pub(crate) async fn act_if<T, F>(
+        &self,
+        by: &Caller,
+        bytes: usize,
+        now: Timestamp,
+        is_done: impl Fn(&T) -> bool + Send + 'static,
+        mut work: F,
+    ) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_, '_>, &Caller) -> StorageResult<T> + Send + 'static,
+    {
+        let by = *by;
+        self.write(bytes, move |tx| {
+            tx.must_be_active(by.organization)?;
+            if let Some(once) = &by.once {
+                recall(tx, by.organization, once, now)?;
+            }
+            let result = work(tx, &by)?;
+            if let Some(once) = &by.once
+                && is_done(&result)
+            {
+                keep(tx, by.organization, once, &result, now)?;
+            }
+            Ok(result)
+        })
+        .await
+    }
 }
 
 fn place(row: i64) -> Place {

@@ -1,7 +1,7 @@
 //! Rows of the ledger: reading a consent record, taking a decision into it, judging it anew when its time comes.
 
 use abide_core::access::Caller;
-use abide_core::consent::hash::{HashedFields, commitment, consent_hash};
+use abide_core::consent::hash::{HashedFields, commitment, consent_hash, spelled_usually};
 use abide_core::consent::{
     Candidate, Change, ConsentView, LawfulBasis, MAX_CANDIDATES, Needed, PermissionState, Standing,
     Validity, decide,
@@ -9,9 +9,11 @@ use abide_core::consent::{
 use abide_core::event::EventKind;
 use abide_core::ids::{ConsentId, DecisionId, OrganizationId, PolicyId, PurposeId, SubjectId};
 use abide_core::json::JsonObject;
+use abide_core::original::{OriginalId, PublicId};
 use abide_core::{Refusal, Timestamp};
 use abide_storage::StorageResult;
 use abide_storage::exports::SaidWithDecision;
+use abide_storage::imports::Telling;
 use abide_storage::sealing::{OrganizationKeys, Place, SealingKey};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,8 @@ pub(crate) struct ConsentRow {
     pub(crate) candidate: Option<DecisionId>,
     pub(crate) standing: Standing,
     pub(crate) created_at: Timestamp,
+    /// Whether it was brought along under an id of its own, which stands sealed in its decisions.
+    pub(crate) has_original: bool,
 }
 
 /// What taking a decision led to.
@@ -64,6 +68,15 @@ struct Canonical<'a> {
     consent_hash: std::borrow::Cow<'a, str>,
     metadata: Option<JsonObject>,
     ip_address: Option<std::borrow::Cow<'a, str>>,
+    /// What the record was called where it was brought from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    original: Option<OriginalId>,
+    /// What the policy was called there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy_original: Option<OriginalId>,
+    /// When it was brought along; `recorded_at` is when it was recorded elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    imported_at: Option<Timestamp>,
 }
 
 const SALT: usize = 16;
@@ -86,6 +99,7 @@ mod column {
     pub(super) const ANNOUNCED: usize = 13;
     pub(super) const WITHDRAWN_AT: usize = 14;
     pub(super) const CREATED_AT: usize = 15;
+    pub(super) const HAS_ORIGINAL: usize = 17;
 }
 
 impl ConsentRow {
@@ -107,6 +121,7 @@ impl ConsentRow {
             candidate: None,
             standing: Standing::default(),
             created_at: now,
+            has_original: false,
         }
     }
 
@@ -146,6 +161,7 @@ impl ConsentRow {
                 withdrawn_at: maybe_at(row, column::WITHDRAWN_AT)?,
             },
             created_at: at(row, column::CREATED_AT)?,
+            has_original: row.get(column::HAS_ORIGINAL)?,
         })
     }
 }
@@ -294,14 +310,14 @@ impl Shown {
         let opened = opened(key, self.decision, &sealed)?;
         let canonical = canonical(&opened)?;
         Ok(ConsentView {
-            id: self.consent,
+            id: PublicId { id: self.consent, original: canonical.original },
             version: self.version,
             decision: self.decision,
             subject,
             reference: canonical.reference.into_owned(),
             email: canonical.email.map(std::borrow::Cow::into_owned),
             purpose: canonical.purpose.into_owned(),
-            policy: canonical.policy,
+            policy: canonical.policy.map(|id| PublicId { id, original: canonical.policy_original }),
             basis: canonical.basis,
             state: self.state,
             consent_hash: canonical.consent_hash.into_owned(),
@@ -366,6 +382,60 @@ fn decision_place(decision: DecisionId) -> Place {
     Place { table: "decisions", column: "sealed", row: decision.key() }
 }
 
+/// How a decision came here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Came {
+    /// It was recorded here, now.
+    Recorded,
+    /// It was recorded elsewhere and is brought along.
+    Brought(Brought),
+}
+
+/// What a decision that is brought along says beyond itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Brought {
+    /// Now.
+    pub(crate) at: Timestamp,
+    /// Whether endpoints hear of it.
+    pub(crate) telling: Telling,
+    /// When consent was withdrawn, if that was said.
+    pub(crate) withdrawn_at: Option<Timestamp>,
+}
+
+impl Came {
+    fn imported_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Recorded => None,
+            Self::Brought(brought) => Some(brought.at),
+        }
+    }
+
+    /// What follows here: times are those of the decision, not of the moment in which it came, and where nothing is told
+    /// now, what comes later is not told as the first.
+    fn change(self, before: &Standing, change: Change, new: &ConsentView) -> Change {
+        let Self::Brought(brought) = self else { return change };
+        let Change { mut standing, mut event } = change;
+        let grants = standing.in_force.is_some_and(|held| held.state == PermissionState::Granted);
+        let gave_way = match new.state {
+            // It was over before it came here.
+            Some(PermissionState::Granted) => {
+                new.validity.until.filter(|until| *until <= brought.at)
+            }
+            _ => brought.withdrawn_at.or_else(|| {
+                (event == Some(EventKind::ConsentWithdrawn)).then_some(new.recorded_at)
+            }),
+        };
+        standing.withdrawn_at = if grants { None } else { gave_way.or(before.withdrawn_at) };
+        if brought.telling == Telling::Nothing {
+            event = None;
+            let is_said =
+                matches!(new.state, Some(PermissionState::Granted | PermissionState::Denied));
+            standing.announced = before.announced || is_said;
+        }
+        Change { standing, event }
+    }
+}
+
 /// Takes a new decision, described by `new`, into its record: writes it, its place in the feed, and the record.
 pub(crate) fn take(
     tx: &mut Tx<'_, '_>,
@@ -373,6 +443,7 @@ pub(crate) fn take(
     key: &SealingKey,
     row: ConsentRow,
     new: ConsentView,
+    came: Came,
     now: Timestamp,
 ) -> StorageResult<Taken> {
     let state = new.state.ok_or_else(|| damaged("decisions.state"))?;
@@ -383,7 +454,8 @@ pub(crate) fn take(
         validity: new.validity,
     };
     let (change, chain) = judge(tx, &row, candidate, now)?;
-    insert_decision(tx, by, key, &row, &chain, &new, state)?;
+    let change = came.change(&row.standing, change, &new);
+    insert_decision(tx, by, key, &row, &chain, &new, state, came)?;
     let next = ConsentRow {
         version: row.version + 1,
         latest: Some(new.decision),
@@ -404,6 +476,57 @@ pub(crate) fn take(
         view_with(tx.connection(), key, &next)?
     };
     Ok(Taken { view, event: change.event })
+}
+
+/// What a record that was brought along was called, with its person's key in hand.
+pub(crate) fn original_of(
+    connection: &Connection,
+    key: &SealingKey,
+    row: &ConsentRow,
+) -> StorageResult<Option<OriginalId>> {
+    let Some(latest) = row.latest.filter(|_| row.has_original) else { return Ok(None) };
+    let sealed: Vec<u8> = connection
+        .prepare_cached("SELECT sealed FROM decisions WHERE decision = ?")
+        .and_then(|mut statement| statement.query_row([latest.key()], |row| row.get(0)))
+        .map_err(database)?;
+    let opened = opened(key, latest, &sealed)?;
+    Ok(canonical(&opened)?.original)
+}
+
+/// When each of a record's decisions was recorded, newest first.
+pub(crate) fn recorded_times(
+    connection: &Connection,
+    row: &ConsentRow,
+) -> StorageResult<Vec<(Timestamp, DecisionId)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT recorded_at, previous FROM decisions WHERE decision = ?")
+        .map_err(database)?;
+    let mut times = Vec::new();
+    let mut next = row.latest;
+    while let Some(decision) = next {
+        let (recorded_at, previous) = statement
+            .query_row([decision.key()], |row| {
+                Ok((at(row, "recorded_at")?, maybe_id(row, "previous")?))
+            })
+            .map_err(database)?;
+        times.push((recorded_at, decision));
+        next = previous;
+    }
+    Ok(times)
+}
+
+/// The hash that was recorded with a decision.
+pub(crate) fn recorded_hash(
+    connection: &Connection,
+    key: &SealingKey,
+    decision: DecisionId,
+) -> StorageResult<String> {
+    let sealed: Vec<u8> = connection
+        .prepare_cached("SELECT sealed FROM decisions WHERE decision = ?")
+        .and_then(|mut statement| statement.query_row([decision.key()], |row| row.get(0)))
+        .map_err(database)?;
+    let opened = opened(key, decision, &sealed)?;
+    Ok(canonical(&opened)?.consent_hash.into_owned())
 }
 
 /// A record's candidates once a decision is taken: the first, and what follows the new one.
@@ -485,7 +608,8 @@ pub(crate) fn standing_at(
     Ok(ConsentRow { standing: decide(&row.standing, &candidates, now).standing, ..row })
 }
 
-/// A decision's P35 hash, computed again from what it says, and the decision before it.
+/// A decision's P35 hash, computed again from what it says, and the decision before it. What was brought along may have
+/// been hashed in another way: there the hash that came with it counts.
 pub(crate) fn hash_again(
     connection: &Connection,
     key: &SealingKey,
@@ -500,10 +624,15 @@ pub(crate) fn hash_again(
         .map_err(database)?;
     let opened = opened(key, decision, &sealed)?;
     let said = canonical(&opened)?;
+    if said.imported_at.is_some() {
+        return Ok((spelled_usually(&said.consent_hash).into_owned(), previous));
+    }
+    let policy = said.policy.map(|id| PublicId { id, original: said.policy_original });
+    let policy = policy.map(|policy| policy.to_string());
     let hash = consent_hash(&HashedFields {
         reference: &said.reference,
         email: said.email.as_deref(),
-        policy: said.policy,
+        policy: policy.as_deref(),
         granted: said.state == PermissionState::Granted,
         recorded_at: said.recorded_at,
         ip_address: said.ip_address.as_deref(),
@@ -519,15 +648,16 @@ fn insert_decision(
     chain: &Chain,
     new: &ConsentView,
     state: PermissionState,
+    came: Came,
 ) -> StorageResult<()> {
     let recorded_by = actor_text(by.actor);
     let canonical = Canonical {
         decision: new.decision,
-        consent: new.id,
+        consent: new.id.id,
         reference: new.reference.as_str().into(),
         email: new.email.as_deref().map(Into::into),
         purpose: new.purpose.as_str().into(),
-        policy: new.policy,
+        policy: new.policy.as_ref().map(|policy| policy.id),
         basis: new.basis,
         state,
         obtained_at: new.obtained_at,
@@ -537,6 +667,9 @@ fn insert_decision(
         consent_hash: new.consent_hash.as_str().into(),
         metadata: new.metadata.clone(),
         ip_address: new.ip_address.as_deref().map(Into::into),
+        original: new.id.original.clone(),
+        policy_original: new.policy.as_ref().and_then(|policy| policy.original.clone()),
+        imported_at: came.imported_at(),
     };
     let salt: [u8; SALT] = tx.draw();
     let mut salted = Vec::with_capacity(768);
@@ -553,9 +686,9 @@ fn insert_decision(
     .execute(params![
         new.decision.key(),
         row.organization.key(),
-        new.id.key(),
+        new.id.id.key(),
         row.subject.key(),
-        new.policy.map(abide_core::ids::Id::key),
+        new.policy.as_ref().map(|policy| policy.id.key()),
         new.basis.as_str(),
         state.as_str(),
         new.obtained_at.as_millis(),
@@ -587,13 +720,14 @@ fn write_row(tx: &mut Tx<'_, '_>, row: &ConsentRow, place: RowPlace) -> StorageR
     let statement = match place {
         RowPlace::New => {
             "INSERT INTO consents (version, latest, in_force, state, obtained_at, valid_from, valid_until, \
-         next_change_at, announced, withdrawn_at, consent, organization, subject, purpose, created_at, candidate) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+         next_change_at, announced, withdrawn_at, consent, organization, subject, purpose, created_at, candidate, \
+         has_original) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
         }
         RowPlace::Known => {
             "UPDATE consents SET version = ?1, latest = ?2, in_force = ?3, state = ?4, obtained_at = ?5, \
          valid_from = ?6, valid_until = ?7, next_change_at = ?8, announced = ?9, withdrawn_at = ?10, \
-         candidate = ?16 WHERE consent = ?11 AND organization = ?12 AND subject = ?13 AND purpose = ?14 AND created_at = ?15"
+         candidate = ?16 WHERE consent = ?11 AND organization = ?12 AND subject = ?13 AND purpose = ?14 AND created_at = ?15 \
+         AND has_original = ?17"
         }
     };
     tx.sql(statement)?
@@ -614,6 +748,7 @@ fn write_row(tx: &mut Tx<'_, '_>, row: &ConsentRow, place: RowPlace) -> StorageR
             row.purpose.key(),
             row.created_at.as_millis(),
             row.candidate.map(abide_core::ids::Id::key),
+            row.has_original,
         ])
         .map_err(database)?;
     tx.caches.records.insert((row.subject, row.purpose), *row);
@@ -684,6 +819,7 @@ mod tests {
             ("announced", column::ANNOUNCED),
             ("withdrawn_at", column::WITHDRAWN_AT),
             ("created_at", column::CREATED_AT),
+            ("has_original", column::HAS_ORIGINAL),
         ];
         for (name, place) in places {
             assert_eq!(statement.column_index(name), Ok(place), "{name}");

@@ -22,6 +22,7 @@ mod failing;
 mod feeds;
 mod history;
 mod idempotency;
+mod imports;
 mod job_walk;
 mod jobs;
 mod keys;
@@ -31,6 +32,7 @@ mod ledger;
 mod migrations;
 mod open;
 mod organizations;
+mod originals;
 mod people;
 #[cfg(test)]
 mod plans;
@@ -52,7 +54,7 @@ use std::sync::Arc;
 
 use abide_storage::{
     Accounts, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
-    Exports, FailingEndpoints, Feeds, History, Idempotency, Jobs, Keys, Leases, Metrics, Policies,
+    Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases, Metrics, Policies,
     Purposes, Room, Storage, StorageResult, Subjects, Users,
 };
 use rusqlite::Connection;
@@ -164,6 +166,10 @@ impl Storage for SqliteStore {
     }
 
     fn idempotency(&self) -> &dyn Idempotency {
+        self
+    }
+
+    fn imports(&self) -> &dyn Imports {
         self
     }
 

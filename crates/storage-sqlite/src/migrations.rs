@@ -13,6 +13,7 @@ pub(crate) const EACH: &[(&str, &str)] = &[
     ("0006_accounts.sql", include_str!("../migrations/0006_accounts.sql")),
     ("0007_key_limits.sql", include_str!("../migrations/0007_key_limits.sql")),
     ("0008_organizations.sql", include_str!("../migrations/0008_organizations.sql")),
+    ("0009_originals.sql", include_str!("../migrations/0009_originals.sql")),
     ("0010_failing_endpoints.sql", include_str!("../migrations/0010_failing_endpoints.sql")),
     ("0011_stretches.sql", include_str!("../migrations/0011_stretches.sql")),
 ];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use abide_core::access::Caller;
 use abide_core::event::{Event, EventBody, EventKind, RENDER_VERSION};
 use abide_core::ids::{OrganizationId, Policy as PolicyKind, PolicyId};
+use abide_core::original::{OriginalId, PublicId};
 use abide_core::policy::{NewPolicy, Policy, PolicyPatch, PolicyType, content_hash};
 use abide_core::{Refusal, Timestamp};
 use abide_storage::policies::PolicyFilter;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
+use crate::originals;
 use crate::publish::publish;
 use crate::rows::{at, count, database, id, maybe_at, named};
 use crate::tx::Tx;
@@ -20,7 +22,7 @@ use crate::writer::refused;
 
 pub(crate) fn policy_of(row: &Row<'_>) -> rusqlite::Result<Policy> {
     Ok(Policy {
-        id: id(row, "policy")?,
+        id: PublicId { id: id(row, "policy")?, original: originals::of_row(row)? },
         policy_type: named(row, "policy_type", PolicyType::parse)?,
         version: row.get("version")?,
         title: row.get("title")?,
@@ -74,11 +76,22 @@ fn tell(
         EventKind::PolicyDeleted => "policy.delete",
         _ => "policy.change",
     };
-    tx.audit(by, action, &policy.id.to_string(), now)?;
-    tx.caches.open_policies.remove(&(by.organization, policy.id));
+    tx.audit(by, action, &policy.id.id.to_string(), now)?;
+    tx.caches.open_policies.remove(&(by.organization, policy.id.id));
+    announce(tx, by.organization, kind, policy, now)
+}
+
+/// Tells what became of a version.
+pub(crate) fn announce(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    kind: EventKind,
+    policy: &Policy,
+    now: Timestamp,
+) -> StorageResult<()> {
     let event = Event {
         id: tx.id(now),
-        organization: by.organization,
+        organization,
         kind,
         created_at: now,
         subject: None,
@@ -88,25 +101,62 @@ fn tell(
     publish(tx, &Arc::new(event), now)
 }
 
+/// The policy that stands under that type and version.
+pub(crate) fn taken(
+    tx: &Tx<'_, '_>,
+    organization: OrganizationId,
+    policy_type: PolicyType,
+    version: &str,
+) -> StorageResult<Option<PolicyId>> {
+    tx.sql(
+        "SELECT policy FROM policies WHERE organization = ? AND policy_type = ? AND version = ? \
+         AND deleted_at IS NULL",
+    )?
+    .query_row(params![organization.key(), policy_type.as_str(), version], |row| id(row, "policy"))
+    .optional()
+    .map_err(database)
+}
+
+/// Writes a new version with its content.
+pub(crate) fn insert(
+    tx: &Tx<'_, '_>,
+    organization: OrganizationId,
+    policy: &Policy,
+) -> StorageResult<()> {
+    tx.sql(
+        "INSERT INTO policies (policy, organization, policy_type, version, title, content, content_hash, \
+         effective_date, is_active, created_at, updated_at, original) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        policy.id.id.key(),
+        organization.key(),
+        policy.policy_type.as_str(),
+        policy.version,
+        policy.title,
+        policy.content,
+        policy.content_hash,
+        policy.effective_date.as_millis(),
+        policy.is_active,
+        policy.created_at.as_millis(),
+        policy.updated_at.as_millis(),
+        policy.id.original.as_ref().map(OriginalId::as_str),
+    ])
+    .map_err(database)?;
+    Ok(())
+}
+
 #[async_trait]
 impl Policies for SqliteStore {
     async fn create(&self, by: &Caller, new: NewPolicy, now: Timestamp) -> StorageResult<Policy> {
         new.check()?;
         self.act(by, 1_024 + new.content.len(), now, move |tx, by| {
-            let taken = tx
-                .sql(
-                    "SELECT 1 FROM policies WHERE organization = ? AND policy_type = ? AND version = ? \
-                     AND deleted_at IS NULL",
-                )?
-                .exists(params![by.organization.key(), new.policy_type.as_str(), new.version])
-                .map_err(database)?;
-            if taken {
+            if taken(tx, by.organization, new.policy_type, &new.version)?.is_some() {
                 return refused(Refusal::Conflict(
                     "a policy of this type and version exists".to_owned(),
                 ));
             }
             let policy = Policy {
-                id: tx.id::<PolicyKind>(now),
+                id: tx.id::<PolicyKind>(now).into(),
                 policy_type: new.policy_type,
                 version: new.version.clone(),
                 title: new.title.clone(),
@@ -118,23 +168,7 @@ impl Policies for SqliteStore {
                 updated_at: now,
                 deleted_at: None,
             };
-            tx.sql(
-                "INSERT INTO policies (policy, organization, policy_type, version, title, content, content_hash, \
-                 effective_date, is_active, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
-            )?
-            .execute(params![
-                policy.id.key(),
-                by.organization.key(),
-                policy.policy_type.as_str(),
-                policy.version,
-                policy.title,
-                new.content,
-                policy.content_hash,
-                policy.effective_date.as_millis(),
-                now.as_millis(),
-                now.as_millis(),
-            ])
-            .map_err(database)?;
+            insert(tx, by.organization, &policy)?;
             tell(tx, by, EventKind::PolicyCreated, &policy, now)?;
             Ok(policy)
         })

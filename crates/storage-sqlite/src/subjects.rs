@@ -60,6 +60,9 @@ fn erase(
     tx.sql("DELETE FROM identifiers WHERE subject = ?")?
         .execute([subject.key()])
         .map_err(database)?;
+    tx.sql("DELETE FROM originals WHERE key IN (SELECT consent FROM consents WHERE subject = ?)")?
+        .execute([subject.key()])
+        .map_err(database)?;
     tx.sql("UPDATE consents SET next_change_at = NULL WHERE subject = ?")?
         .execute([subject.key()])
         .map_err(database)?;

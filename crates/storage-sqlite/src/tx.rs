@@ -11,6 +11,7 @@ use abide_core::ids::{
     AuditEntry, EndpointId, Id, Kind, OrganizationId, PolicyId, PurposeId, SubjectId,
 };
 use abide_core::organization::OrganizationState;
+use abide_core::original::OriginalId;
 use abide_core::shell::draw;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::sealing::{OrganizationKeys, SubjectKey};
@@ -33,7 +34,10 @@ pub(crate) struct Caches {
     /// Consent records as they were last written or read.
     pub(crate) records: Recent<(SubjectId, PurposeId), ConsentRow>,
     pub(crate) purposes: Recent<(OrganizationId, String), PurposeId>,
-    pub(crate) open_policies: Recent<(OrganizationId, PolicyId), ()>,
+    /// What active policies were called where they were brought from.
+    pub(crate) open_policies: Recent<(OrganizationId, PolicyId), Option<OriginalId>>,
+    /// Policies by what they were called where they were brought from, which never changes.
+    pub(crate) original_policies: Recent<(OrganizationId, OriginalId), PolicyId>,
     pub(crate) endpoint_sets: HashMap<OrganizationId, Arc<EndpointSet>>,
     pub(crate) feeds: HashMap<OrganizationId, FeedHeads>,
     /// The organizations of endpoints, which never change.
@@ -135,6 +139,30 @@ impl<'a, 'c> Tx<'a, 'c> {
     /// Counts something, once this is committed.
     pub(crate) fn count(&mut self, counted: Counted) {
         self.after.push(After::Count(counted));
+    }
+
+    /// Runs a part of a call that may be undone without the rest: what it wrote, what it noted for after the commit, and
+    /// every cache with it. For rare calls alone; SQLite copies each page that the part first touches.
+    pub(crate) fn undoable<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> StorageResult<T>,
+        stands: impl FnOnce(&T) -> bool,
+    ) -> StorageResult<T> {
+        let noted = self.after.len();
+        self.sql("SAVEPOINT part")?.execute([]).map_err(database)?;
+        let done = work(self);
+        let Ok(done) = done else {
+            // Its call fails with it, and undoes what was written.
+            self.sql("RELEASE part")?.execute([]).map_err(database)?;
+            return done;
+        };
+        if !stands(&done) {
+            self.sql("ROLLBACK TO part")?.execute([]).map_err(database)?;
+            self.after.truncate(noted);
+            *self.caches = Caches::default();
+        }
+        self.sql("RELEASE part")?.execute([]).map_err(database)?;
+        Ok(done)
     }
 
     /// A new id.

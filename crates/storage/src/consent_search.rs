@@ -3,7 +3,8 @@
 use abide_core::Timestamp;
 use abide_core::consent::ConsentView;
 use abide_core::consent::verdict::HashFinding;
-use abide_core::ids::PolicyId;
+use abide_core::ids::Policy;
+use abide_core::original::Reference;
 
 use crate::Page;
 
@@ -18,7 +19,7 @@ pub struct ConsentFilter {
     /// Only those that grant, or only those that do not.
     pub granted: Option<bool>,
     /// Only those whose decision shown names this policy version.
-    pub policy: Option<PolicyId>,
+    pub policy: Option<Reference<Policy>>,
     /// Only those decided last at this time or later.
     pub from: Option<Timestamp>,
     /// Only those decided last before this time.
@@ -53,7 +54,7 @@ pub struct ConsentQuestion {
     /// For which purpose; absent: whichever names the policy.
     pub purpose: Option<String>,
     /// Under which policy version. With a purpose it does not choose the record: that is answered as it is.
-    pub policy: Option<PolicyId>,
+    pub policy: Option<Reference<Policy>>,
     /// A hash to be found among what the record's decisions said: `sha256:` and lower-case hex.
     pub hash: Option<String>,
 }
@@ -63,6 +64,7 @@ pub struct ConsentQuestion {
 pub struct ConsentAnswer {
     /// The record: of several the one that grants, then the one decided last.
     pub consent: ConsentView,
-    /// What the hash belongs to, where one was asked for. Hashes are computed again from what was recorded.
+    /// What the hash belongs to, where one was asked for. Hashes are computed again from what was
+    /// recorded; that of a decision which was brought along is the recorded one.
     pub hash: Option<HashFinding>,
 }

@@ -7,6 +7,7 @@ use abide_core::endpoint::{
 };
 use abide_core::event::{EventBody, EventKind};
 use abide_core::ids::{DeliveryId, EndpointId, EventId, OrganizationId};
+use abide_core::original::OriginalId;
 use async_trait::async_trait;
 
 use crate::sealing::Secret;
@@ -38,6 +39,8 @@ pub struct NewEndpoint {
 pub struct EndpointView {
     /// Its id.
     pub id: EndpointId,
+    /// What it was called where it was brought from.
+    pub original: Option<OriginalId>,
     /// The dialect's name.
     pub dialect: String,
     /// Where to send.
@@ -86,6 +89,8 @@ pub struct EndpointPatch {
 pub struct SendingEndpoint {
     /// Its id.
     pub id: EndpointId,
+    /// What it was called where it was brought from.
+    pub original: Option<OriginalId>,
     /// Whose it is.
     pub organization: OrganizationId,
     /// The dialect's name.

@@ -62,18 +62,20 @@ pub struct ImportedConsent {
     pub new: NewDecision,
     /// The hash it had, kept unchanged; absent: computed.
     pub consent_hash: Option<String>,
-    /// When it was recorded there.
+    /// When it was recorded there. Of a record that is here: later than its last decision.
     pub recorded_at: Timestamp,
-    /// When consent was withdrawn; absent in a denial that follows a grant: `recorded_at`.
+    /// When consent was withdrawn, never with a grant; absent in a denial that follows a grant: `recorded_at`.
     pub withdrawn_at: Option<Timestamp>,
 }
 
 /// Whether endpoints hear of what is brought along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Telling {
-    /// Each change makes its event, as if it were recorded now.
+    /// Each change makes its event, as if it were recorded now, in the order of the lines; records that are created make
+    /// `consent.batch_created` together. An endpoint hears of the lines that follow its own.
     Events,
-    /// Nothing is told, now or later: what time alone changed before now included.
+    /// Nothing is told, now or later: what time alone changed before now included. The next change of a record is told as
+    /// a change, though its beginning was not.
     Nothing,
 }
 
@@ -146,7 +148,10 @@ pub enum OriginalOf {
 pub trait Imports: Send + Sync {
     /// Takes up to [`IMPORT_LIMIT`] lines as one change: all, or none where one of them does not fit; then every misfit is
     /// told, not the first alone. Lines may name what stands in lines before them. Taking the same lines again changes
-    /// nothing. One audit entry tells of the call.
+    /// nothing. One audit entry tells of a call that took something, with how many.
+    ///
+    /// Only a call that took its lines is remembered under the caller's `Idempotency-Key`: after a misfit or a dry run the
+    /// key is as good as new.
     async fn import(
         &self,
         by: &Caller,

@@ -27,6 +27,7 @@ pub mod feeds;
 pub mod history;
 pub mod id_source;
 pub mod idempotency;
+pub mod imports;
 pub mod jobs;
 pub mod keys;
 pub mod leases;
@@ -57,6 +58,7 @@ pub use feeds::Feeds;
 pub use history::History;
 pub use id_source::IdSource;
 pub use idempotency::Idempotency;
+pub use imports::Imports;
 pub use jobs::Jobs;
 pub use keys::Keys;
 pub use leases::Leases;
@@ -94,6 +96,8 @@ pub trait Storage: Send + Sync {
     fn history(&self) -> &dyn History;
     /// Calls that are carried out once.
     fn idempotency(&self) -> &dyn Idempotency;
+    /// Bring-along.
+    fn imports(&self) -> &dyn Imports;
     /// Work over many deliveries.
     fn jobs(&self) -> &dyn Jobs;
     /// Master keys and the organization keys under them.

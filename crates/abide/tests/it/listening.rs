@@ -60,7 +60,14 @@ pub(crate) fn signed(event: &str, secret: &str) -> String {
     let endpoint = EndpointId::from_key(1);
     let at = Timestamp::from_millis(0);
     let (event_id, secrets) = (EventId::from_key(1), [Zeroizing::new(secret.to_owned())]);
-    let signing = Signing { event: event_id, endpoint, secrets: &secrets, at, token: [0; 16] };
+    let signing = Signing {
+        event: event_id,
+        endpoint,
+        original: None,
+        secrets: &secrets,
+        at,
+        token: [0; 16],
+    };
     on_the_wire(&ConsentProof.sign(&rendered, &signing))
 }
 
@@ -128,7 +135,14 @@ fn sw8_a_receiver_of_standard_webhooks_needs_the_public_key_alone() {
         let event = sample(kind);
         let at = MachineClock.now().plus_millis(-late);
         let endpoint = EndpointId::from_key(1);
-        let signing = Signing { event: event.id, endpoint, secrets: &secrets, at, token: [0; 16] };
+        let signing = Signing {
+            event: event.id,
+            endpoint,
+            original: None,
+            secrets: &secrets,
+            at,
+            token: [0; 16],
+        };
         on_the_wire(
             &StandardWebhooks.sign(&StandardWebhooks.render(&Content::Event(&event)), &signing),
         )

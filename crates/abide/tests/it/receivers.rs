@@ -169,8 +169,14 @@ impl Case {
         let signed = |event: &Event, late_millis: i64| {
             let secrets = [Zeroizing::new(self.secret.clone())];
             let (endpoint, at) = (EndpointId::from_key(1), now.plus_millis(-late_millis));
-            let signing =
-                Signing { event: event.id, endpoint, secrets: &secrets, at, token: [0; 16] };
+            let signing = Signing {
+                event: event.id,
+                endpoint,
+                original: None,
+                secrets: &secrets,
+                at,
+                token: [0; 16],
+            };
             self.dialect.sign(&self.dialect.render(&Content::Event(event)), &signing)
         };
         let first = signed(&sample(1), 0);

@@ -111,7 +111,8 @@ fn an_old_request_is_told_from_a_wrong_one() {
     let (event, at) = (EventId::from_key(1 << 40), Timestamp::from_millis(1_705_314_600_000));
     let rendered = Rendered { body: r#"{"type":"consent.created","data":{}}"#.into() };
     let (endpoint, secrets) = (EndpointId::from_key(1), [Zeroizing::new(secret.clone())]);
-    let signing = Signing { event, endpoint, secrets: &secrets, at, token: [0; 16] };
+    let signing =
+        Signing { event, endpoint, original: None, secrets: &secrets, at, token: [0; 16] };
     let wire = StandardWebhooks.sign(&rendered, &signing);
     let lines = wire.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
     let request = format!("{}\n{}", lines.collect::<String>(), str::from_utf8(&wire.body).unwrap());

@@ -46,11 +46,13 @@ pub fn split_batch(consents: &[ConsentView], limit: usize) -> Vec<Range<usize>> 
 
 /// An upper bound of what one consent takes in an event, in bytes.
 fn rendered_at_most(consent: &ConsentView) -> usize {
-    let ConsentView { policy, validity, withdrawn_at, .. } = consent;
+    let ConsentView { id, policy, validity, withdrawn_at, .. } = consent;
+    let originals = [id.original.as_ref(), policy.as_ref().and_then(|id| id.original.as_ref())];
     let times = [validity.from, validity.until, *withdrawn_at];
     AROUND_A_CONSENT
         + usize::from(policy.is_some()) * PRESENT
         + times.iter().flatten().count() * PRESENT
+        + originals.into_iter().flatten().map(json_length).sum::<usize>()
         + json_length(&consent.reference)
         + json_length(&consent.email)
         + json_length(&consent.purpose)
@@ -87,7 +89,7 @@ mod tests {
     fn consent(reference: &str) -> ConsentView {
         let at = Timestamp::from_millis(1_705_314_900_000);
         ConsentView {
-            id: ConsentId::from_key(1),
+            id: ConsentId::from_key(1).into(),
             version: 1,
             decision: DecisionId::from_key(2),
             subject: SubjectId::from_key(3),

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConsentId, DecisionId, PolicyId, SubjectId};
+use crate::ids::{Consent, DecisionId, Policy, SubjectId};
 use crate::json::JsonObject;
+use crate::original::{PublicId, Reference};
 use crate::policy::text_field;
 use crate::{Refusal, Timestamp};
 
@@ -150,7 +151,7 @@ pub struct NewDecision {
     /// What was decided.
     pub state: PermissionState,
     /// The policy version that was shown.
-    pub policy: Option<PolicyId>,
+    pub policy: Option<Reference<Policy>>,
     /// What the caller attaches: address, source, anything.
     pub metadata: Option<JsonObject>,
     /// The person's network address, for the hash (P35).
@@ -170,7 +171,7 @@ pub struct ConsentPatch {
     /// The e-mail address.
     pub email: Option<Option<String>>,
     /// The policy version that was shown.
-    pub policy: Option<Option<PolicyId>>,
+    pub policy: Option<Option<Reference<Policy>>>,
     /// The metadata, as a whole; the address in it goes and comes with it.
     pub metadata: Option<Option<JsonObject>>,
     /// The person's network address.
@@ -181,7 +182,7 @@ pub struct ConsentPatch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsentView {
     /// The record's id, the same over all its decisions.
-    pub id: ConsentId,
+    pub id: PublicId<Consent>,
     /// How many decisions the record has.
     pub version: u32,
     /// The decision shown.
@@ -197,7 +198,7 @@ pub struct ConsentView {
     pub purpose: String,
     /// The policy version that was shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<PolicyId>,
+    pub policy: Option<PublicId<Policy>>,
     /// The basis.
     pub basis: LawfulBasis,
     /// The state in force; `None` when no decision is.

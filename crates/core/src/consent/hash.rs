@@ -1,9 +1,10 @@
 //! Hashes of decisions: the one anyone can recompute (P35), and the salted commitment of the ledger.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest::{Context, SHA256, digest};
 
 use crate::Timestamp;
-use crate::ids::PolicyId;
 
 /// What P35 hashes, in its order.
 #[derive(Debug, Clone, Copy)]
@@ -12,8 +13,8 @@ pub struct HashedFields<'a> {
     pub reference: &'a str,
     /// `userEmail`; null when absent.
     pub email: Option<&'a str>,
-    /// `policyVersionId`; null when absent.
-    pub policy: Option<PolicyId>,
+    /// `policyVersionId` as it is shown; null when absent.
+    pub policy: Option<&'a str>,
     /// `consentGiven`.
     pub granted: bool,
     /// `timestamp`, in whole seconds.
@@ -24,12 +25,11 @@ pub struct HashedFields<'a> {
 
 /// P35: `sha256:` and hex over the JSON text of the fields in their order, without spaces.
 pub fn consent_hash(fields: &HashedFields<'_>) -> String {
-    let policy = fields.policy.map(|id| id.to_string());
     sha256_text(
         hashed_text(
             fields.reference,
             fields.email,
-            policy.as_deref(),
+            fields.policy,
             fields.granted,
             &fields.recorded_at.to_seconds_text(),
             fields.ip_address,
@@ -101,6 +101,16 @@ impl RunningSha256 {
     pub fn finish(self) -> [u8; 32] {
         sized(self.0.finish().as_ref())
     }
+}
+
+/// A hash in the form of [`sha256_text`], where it is one written otherwise: without prefix, or in upper case. Anything
+/// else stays as it is.
+pub fn spelled_usually(hash: &str) -> Cow<'_, str> {
+    let hex = hash.strip_prefix("sha256:").unwrap_or(hash);
+    if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Cow::Owned(format!("sha256:{}", hex.to_ascii_lowercase()));
+    }
+    Cow::Borrowed(hash)
 }
 
 /// `sha256:` and hex of some bytes.

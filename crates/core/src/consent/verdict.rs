@@ -1,7 +1,8 @@
 //! Whether a consent is there to rely on: what a caller asks before acting on it (P34).
 
 use super::decision::{ConsentView, PermissionState};
-use crate::ids::PolicyId;
+use crate::ids::Policy;
+use crate::original::Reference;
 
 /// What a `consent_hash` that somebody holds out is the hash of, among what one record's decisions said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Verdict {
 /// Judges a record as it stands at the asked instant. `policy` and `hash` are judged where they were asked for.
 pub fn verdict(
     consent: Option<&ConsentView>,
-    policy: Option<PolicyId>,
+    policy: Option<&Reference<Policy>>,
     hash: Option<HashFinding>,
 ) -> Verdict {
     let Some(consent) = consent else { return Verdict::NoConsent };
@@ -66,7 +67,7 @@ pub fn verdict(
             | PermissionState::ObjectionUpheld,
         ) => return Verdict::NotGranted,
     }
-    if policy.is_some() && policy != consent.policy {
+    if policy.is_some_and(|asked| consent.policy.as_ref().is_none_or(|own| !asked.names(own))) {
         return Verdict::OtherPolicy;
     }
     match hash {
@@ -81,19 +82,20 @@ mod tests {
     use super::*;
     use crate::Timestamp;
     use crate::consent::{LawfulBasis, Validity};
-    use crate::ids::{ConsentId, DecisionId, SubjectId};
+    use crate::ids::{ConsentId, DecisionId, PolicyId, SubjectId};
+    use crate::original::{OriginalId, PublicId};
 
     fn consent(state: Option<PermissionState>, policy: Option<PolicyId>) -> ConsentView {
         let at = Timestamp::from_millis(0);
         ConsentView {
-            id: ConsentId::from_key(1),
+            id: ConsentId::from_key(1).into(),
             version: 1,
             decision: DecisionId::from_key(1),
             subject: SubjectId::from_key(1),
             reference: "ada".to_owned(),
             email: None,
             purpose: "news".to_owned(),
-            policy,
+            policy: policy.map(Into::into),
             basis: LawfulBasis::Consent,
             state,
             consent_hash: String::new(),
@@ -113,7 +115,8 @@ mod tests {
         use HashFinding::{Current, Other, Unknown};
         use PermissionState::{Denied, Granted, Pending};
         let (one, two) = (Some(PolicyId::from_key(1)), Some(PolicyId::from_key(2)));
-        assert_eq!(verdict(None, one, Some(Current)), Verdict::NoConsent);
+        let one_named = one.map(Reference::from);
+        assert_eq!(verdict(None, one_named.as_ref(), Some(Current)), Verdict::NoConsent);
         for (state, policy, hash, expected) in [
             (Some(Granted), None, None, Verdict::Valid),
             (Some(Granted), one, Some(Current), Verdict::Valid),
@@ -124,10 +127,19 @@ mod tests {
             (Some(Pending), None, None, Verdict::NotGranted),
             (None, two, None, Verdict::NotInForce),
         ] {
-            let found = verdict(Some(&consent(state, one)), policy, hash);
+            let policy = policy.map(Reference::from);
+            let found = verdict(Some(&consent(state, one)), policy.as_ref(), hash);
             assert_eq!(found, expected, "{state:?} {policy:?} {hash:?}");
         }
         let without = consent(Some(Granted), None);
-        assert_eq!(verdict(Some(&without), one, None), Verdict::OtherPolicy);
+        assert_eq!(verdict(Some(&without), one_named.as_ref(), None), Verdict::OtherPolicy);
+        let mut brought = consent(Some(Granted), one);
+        let original = OriginalId::parse("pol_abc").unwrap();
+        brought.policy = one.map(|id| PublicId { id, original: Some(original.clone()) });
+        let by_original = Reference::Original(original);
+        assert_eq!(verdict(Some(&brought), Some(&by_original), None), Verdict::Valid);
+        assert_eq!(verdict(Some(&brought), one_named.as_ref(), None), Verdict::Valid);
+        let other = Reference::Original(OriginalId::parse("pol_abd").unwrap());
+        assert_eq!(verdict(Some(&brought), Some(&other), None), Verdict::OtherPolicy);
     }
 }

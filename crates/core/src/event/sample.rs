@@ -7,7 +7,7 @@ use super::{BatchView, Event, EventBody, EventKind, RENDER_VERSION};
 use crate::Timestamp;
 use crate::consent::hash::{HashedFields, consent_hash};
 use crate::consent::{ConsentView, LawfulBasis, PermissionState, Validity};
-use crate::ids::{Id, Kind, SEQUENCE_BITS};
+use crate::ids::{Id, Kind, PolicyId, SEQUENCE_BITS};
 use crate::json::JsonObject;
 use crate::policy::{Policy, PolicyType, content_hash};
 
@@ -80,21 +80,22 @@ fn of_policy(policy: Policy) -> (Timestamp, EventBody) {
 fn decided(version: u32, state: PermissionState) -> ConsentView {
     let (first, at) = (instant(0), instant(i64::from(version) - 1));
     let (reference, email) = ("sample-person-1", "sample-person-1@example.com");
+    let policy_id: PolicyId = id(0, 5);
     ConsentView {
-        id: id(0, 1),
+        id: id(0, 1).into(),
         version,
         decision: id(i64::from(version) - 1, 2),
         subject: id(0, 3),
         reference: reference.to_owned(),
         email: Some(email.to_owned()),
         purpose: "sample-newsletter".to_owned(),
-        policy: Some(id(0, 5)),
+        policy: Some(policy_id.into()),
         basis: LawfulBasis::Consent,
         state: Some(state),
         consent_hash: consent_hash(&HashedFields {
             reference,
             email: Some(email),
-            policy: Some(id(0, 5)),
+            policy: Some(&policy_id.to_string()),
             granted: state == PermissionState::Granted,
             recorded_at: at,
             ip_address: None,
@@ -114,7 +115,7 @@ fn of_another() -> ConsentView {
     let reference = "sample-person-2";
     let one = decided(1, PermissionState::Denied);
     ConsentView {
-        id: id(0, 6),
+        id: id(0, 6).into(),
         decision: id(0, 7),
         subject: id(0, 8),
         reference: reference.to_owned(),
@@ -136,7 +137,7 @@ fn of_another() -> ConsentView {
 /// The sample policy version, last changed so many days after the beginning.
 fn policy(days: i64) -> Policy {
     Policy {
-        id: id(0, 5),
+        id: id(0, 5).into(),
         policy_type: PolicyType::MarketingConsent,
         version: "sample-1".to_owned(),
         title: "Sample policy, not in use".to_owned(),

@@ -35,8 +35,9 @@ use abide_core::consent::hash::hex;
 use abide_core::delivery::{Afterwards, Outcome, Schedule};
 use abide_core::endpoint::{DeliveryRules, Source};
 use abide_core::event::{BatchView, Event, EventBody, EventKind};
-use abide_core::ids::{BatchId, ConsentId, EventId, PolicyId};
+use abide_core::ids::{BatchId, Consent, EventId, Policy as PolicyKind};
 use abide_core::json::JsonObject;
+use abide_core::original::{PublicId, serialize_maybe_shown, serialize_shown};
 use abide_core::policy::{Policy, PolicyType};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -126,7 +127,12 @@ impl Dialect for ConsentProof {
                 ("content-type", "application/json".to_owned()),
                 ("x-signature", signature(&rendered.body, newest)),
                 ("x-timestamp", signing.at.as_seconds().to_string()),
-                ("x-webhook-id", signing.endpoint.to_string()),
+                (
+                    "x-webhook-id",
+                    signing
+                        .original
+                        .map_or_else(|| signing.endpoint.to_string(), ToString::to_string),
+                ),
             ],
             body: rendered.body.clone(),
         }
@@ -164,10 +170,12 @@ impl Dialect for ConsentProof {
 /// (P14); `withdrawn_at` is there as long as a withdrawal stands (P15).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ConsentObject<'a> {
-    id: ConsentId,
+    #[serde(serialize_with = "serialize_shown")]
+    id: &'a PublicId<Consent>,
     subject_id: &'a str,
     subject_email: Option<&'a str>,
-    policy_id: Option<PolicyId>,
+    #[serde(serialize_with = "serialize_maybe_shown")]
+    policy_id: Option<&'a PublicId<PolicyKind>>,
     consent_type: &'a str,
     granted: bool,
     consent_hash: &'a str,
@@ -180,10 +188,10 @@ pub struct ConsentObject<'a> {
 impl<'a> From<&'a ConsentView> for ConsentObject<'a> {
     fn from(consent: &'a ConsentView) -> Self {
         Self {
-            id: consent.id,
+            id: &consent.id,
             subject_id: &consent.reference,
             subject_email: consent.email.as_deref(),
-            policy_id: consent.policy,
+            policy_id: consent.policy.as_ref(),
             consent_type: &consent.purpose,
             granted: consent.granted(),
             consent_hash: &consent.consent_hash,
@@ -198,7 +206,8 @@ impl<'a> From<&'a ConsentView> for ConsentObject<'a> {
 /// answers of the API.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PolicyObject<'a> {
-    id: PolicyId,
+    #[serde(serialize_with = "serialize_shown")]
+    id: &'a PublicId<PolicyKind>,
     policy_type: PolicyType,
     version: &'a str,
     title: &'a str,
@@ -223,7 +232,7 @@ impl<'a> PolicyObject<'a> {
     /// For an answer of the API: with the text, where it was loaded, and the time of the last change.
     pub fn read(policy: &'a Policy) -> Self {
         Self {
-            id: policy.id,
+            id: &policy.id,
             policy_type: policy.policy_type,
             version: &policy.version,
             title: &policy.title,

@@ -118,6 +118,9 @@ impl Storage for Faulty {
     fn deletions(&self) -> &dyn abide_storage::Deletions {
         self.store.deletions()
     }
+    fn imports(&self) -> &dyn abide_storage::Imports {
+        self.store.imports()
+    }
     fn exports(&self) -> &dyn abide_storage::Exports {
         self.store.exports()
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use abide_core::Timestamp;
 use abide_core::ids::{Id, Kind};
+use abide_core::original::Reference;
 use abide_core::policy::PolicyType;
 use serde_json::value::RawValue;
 
@@ -76,6 +77,12 @@ impl FromField for EffectiveDate {
 }
 
 impl<K: Kind> FromField for Id<K> {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        Self::parse(&text(raw)?).map_err(|problem| problem.to_string())
+    }
+}
+
+impl<K: Kind> FromField for Reference<K> {
     fn read(raw: &RawValue) -> Result<Self, String> {
         Self::parse(&text(raw)?).map_err(|problem| problem.to_string())
     }

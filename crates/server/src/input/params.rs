@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use abide_core::ids::{Id, Kind};
+use abide_core::ids::Kind;
+use abide_core::original::Reference;
 use abide_core::policy::text_problem;
 use abide_storage::PageWanted;
 use axum::extract::Query;
@@ -65,9 +66,9 @@ impl Params {
         self.text(name, limit)
     }
 
-    /// A parameter that is an id.
-    pub(crate) fn id<K: Kind>(&mut self, name: Name) -> Option<Id<K>> {
-        self.take(name, |text| Id::parse(text).map_err(|problem| problem.to_string()))
+    /// A parameter that is an id, Abide's or the one from before something was brought along.
+    pub(crate) fn reference<K: Kind>(&mut self, name: Name) -> Option<Reference<K>> {
+        self.take(name, |text| Reference::parse(text).map_err(|problem| problem.to_string()))
     }
 
     /// Whether a parameter is given, readable or not.

@@ -24,6 +24,7 @@ pub(crate) fn signing(secret: &str) -> Signing<'static> {
     Signing {
         event: EventId::from_key((1_705_314_900_000 << 21) | 5),
         endpoint: EndpointId::from_key((1_705_314_600_000 << 21) | 7),
+        original: None,
         secrets,
         at: Timestamp::from_millis(1_705_314_901_500),
         token: [7; 16],

@@ -82,7 +82,7 @@ pub(super) struct PolicyLine {
 impl From<Policy> for PolicyLine {
     fn from(policy: Policy) -> Self {
         Self {
-            id: policy.id,
+            id: policy.id.id,
             policy_type: policy.policy_type,
             version: policy.version,
             title: policy.title,

@@ -152,7 +152,7 @@ impl Export {
     async fn policies(&mut self, after: Option<PolicyId>) -> StorageResult<Part> {
         let exports = self.shared.app.storage.exports();
         let found = exports.policies(self.organization, after, POLICIES).await?;
-        let last = found.last().filter(|_| found.len() == POLICIES as usize).map(|last| last.id);
+        let last = found.last().filter(|_| found.len() == POLICIES as usize).map(|last| last.id.id);
         for policy in found {
             self.line(Kind::Policy, PolicyLine::from(policy))?;
         }

@@ -36,7 +36,7 @@ pub(super) fn filter(params: &mut Params) -> ConsentFilter {
         reference: None,
         purpose: params.text(CONSENT_TYPE, 100),
         granted: params.flag(GRANTED),
-        policy: params.id(POLICY_ID),
+        policy: params.reference(POLICY_ID),
         from: params.take(FROM, EffectiveDate::parse).map(|EffectiveDate(at)| at),
         to: params.take(TO, EffectiveDate::parse).map(|EffectiveDate(at)| at),
     };

@@ -41,7 +41,7 @@ pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, u
     let mut params = Params::parse(&uri)?;
     let question = question(&mut params);
     let question = params.finish(question)?;
-    let (policy, asks_hash) = (question.policy, question.hash.is_some());
+    let (policy, asks_hash) = (question.policy.clone(), question.hash.is_some());
     let app = &shared.app;
     let now = app.clock.now();
     let found = app.storage.consents().verify(by.caller.organization, question, now).await?;
@@ -50,7 +50,7 @@ pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, u
         Some(found) => found.hash,
         None => asks_hash.then_some(HashFinding::Unknown),
     };
-    let verdict = verdict(consent, policy, hash);
+    let verdict = verdict(consent, policy.as_ref(), hash);
     ok(Verified {
         valid: verdict == Verdict::Valid,
         granted: consent.is_some_and(abide_core::consent::ConsentView::granted),
@@ -67,7 +67,7 @@ pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, u
 fn question(params: &mut Params) -> ConsentQuestion {
     let reference = params.required_text(SUBJECT_ID, 255);
     let purpose = params.text(CONSENT_TYPE, 100);
-    let policy = params.id(POLICY_ID);
+    let policy = params.reference(POLICY_ID);
     if !params.holds(CONSENT_TYPE) && !params.holds(POLICY_ID) {
         params.problem(CONSENT_TYPE, "is required, unless `policy_id` is given");
     }

@@ -3,7 +3,8 @@
 
 use abide_core::Timestamp;
 use abide_core::endpoint::EndpointState;
-use abide_core::ids::EndpointId;
+use abide_core::ids::Endpoint;
+use abide_core::original::{PublicId, serialize_shown};
 use abide_storage::counts::Totals;
 use abide_storage::endpoints::EndpointView;
 use serde::{Serialize, Serializer};
@@ -12,7 +13,8 @@ use crate::input::ShownEvents;
 
 #[derive(Serialize)]
 pub(crate) struct WebhookObject<'a> {
-    id: EndpointId,
+    #[serde(serialize_with = "serialize_shown")]
+    id: PublicId<Endpoint>,
     url: &'a str,
     events: ShownEvents<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +66,7 @@ impl<'a> WebhookObject<'a> {
 impl<'a> From<&'a EndpointView> for WebhookObject<'a> {
     fn from(endpoint: &'a EndpointView) -> Self {
         Self {
-            id: endpoint.id,
+            id: PublicId { id: endpoint.id, original: endpoint.original.clone() },
             url: &endpoint.url,
             events: ShownEvents(&endpoint.events),
             secret: None,

@@ -1,0 +1,126 @@
+//! Finding what was brought along by the id that it had before.
+//!
+//! By a keyed hash, as people are: the original id of a consent record may say something about its person. Whatever was
+//! made here has no row, and is found by its own id without a look at these.
+
+use abide_core::Refusal;
+use abide_core::ids::{Id, IdProblem, Kind, OrganizationId, Policy, PolicyId};
+use abide_core::original::{OriginalId, Reference};
+use abide_storage::imports::OriginalOf;
+use abide_storage::sealing::OrganizationKeys;
+use abide_storage::{StorageError, StorageResult};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::rows::database;
+use crate::tx::Tx;
+
+fn kind_text(of: OriginalOf) -> &'static str {
+    match of {
+        OriginalOf::Endpoint => "endpoint",
+        OriginalOf::Policy => "policy",
+        OriginalOf::Consent => "consent",
+    }
+}
+
+fn blind(keys: &OrganizationKeys, of: OriginalOf, original: &OriginalId) -> [u8; 16] {
+    let kind = match of {
+        OriginalOf::Endpoint => "original.endpoint",
+        OriginalOf::Policy => "original.policy",
+        OriginalOf::Consent => "original.consent",
+    };
+    keys.index_key.blind(kind, original.as_str()).0
+}
+
+/// The key of what had that id elsewhere.
+pub(crate) fn find(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    organization: OrganizationId,
+    of: OriginalOf,
+    original: &OriginalId,
+) -> StorageResult<Option<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT key FROM originals WHERE organization = ? AND kind = ? AND blind = ?",
+        )
+        .and_then(|mut statement| {
+            let wanted = params![organization.key(), kind_text(of), blind(keys, of, original)];
+            statement.query_row(wanted, |row| row.get(0)).optional()
+        })
+        .map_err(database)
+}
+
+/// Keeps what something new had as its id.
+pub(crate) fn keep(
+    tx: &Tx<'_, '_>,
+    keys: &OrganizationKeys,
+    organization: OrganizationId,
+    of: OriginalOf,
+    original: &OriginalId,
+    key: i64,
+) -> StorageResult<()> {
+    tx.sql("INSERT INTO originals (organization, kind, blind, key) VALUES (?, ?, ?, ?)")?
+        .execute(params![organization.key(), kind_text(of), blind(keys, of, original), key])
+        .map_err(database)?;
+    Ok(())
+}
+
+/// Frees the original id of something that is gone.
+pub(crate) fn forget(tx: &Tx<'_, '_>, key: i64) -> StorageResult<()> {
+    tx.sql("DELETE FROM originals WHERE key = ?")?.execute([key]).map_err(database)?;
+    Ok(())
+}
+
+/// An `original` column.
+pub(crate) fn of_row(row: &Row<'_>) -> rusqlite::Result<Option<OriginalId>> {
+    crate::rows::maybe_named(row, "original", OriginalId::parse)
+}
+
+/// Which policy version a caller means, for readers. An original id that nothing had is refused.
+pub(crate) fn policy_named(
+    connection: &Connection,
+    keys: &OrganizationKeys,
+    organization: OrganizationId,
+    reference: &Reference<Policy>,
+) -> StorageResult<PolicyId> {
+    let original = match reference {
+        Reference::Own(id) => return Ok(*id),
+        Reference::Original(original) => original,
+    };
+    let found = find(connection, keys, organization, OriginalOf::Policy, original)?;
+    found.map(Id::from_key).ok_or_else(|| StorageError::Refused(unknown_policy(original)))
+}
+
+/// [`policy_named`] for the writer, from memory where it was met before: a policy keeps its ids for ever.
+pub(crate) fn policy_named_in(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    reference: &Reference<Policy>,
+) -> StorageResult<PolicyId> {
+    let original = match reference {
+        Reference::Own(id) => return Ok(*id),
+        Reference::Original(original) => original,
+    };
+    let cached = (organization, original.clone());
+    if let Some(policy) = tx.caches.original_policies.get(&cached) {
+        return Ok(policy);
+    }
+    let keys = tx.keys(organization)?;
+    let policy = policy_named(tx.connection(), &keys, organization, reference)?;
+    tx.caches.original_policies.insert(cached, policy);
+    Ok(policy)
+}
+
+/// What is said of an original id that no policy had: the same as of any text that is no id of a policy here.
+fn unknown_policy(original: &OriginalId) -> Refusal {
+    Refusal::field("policy_id", no_such::<Policy>(original).to_string())
+}
+
+/// Why a text is no id of Abide's.
+pub(crate) fn no_such<K: Kind>(original: &OriginalId) -> IdProblem {
+    match Id::<K>::parse(original.as_str()) {
+        Err(problem) => problem,
+        // A reference is only taken for an original where it is none of Abide's.
+        Ok(_) => IdProblem::Damaged { wanted: K::NAME },
+    }
+}
