@@ -140,6 +140,18 @@ conforms! {
         keys_of_organizations_are_apart,
         a_call_is_remembered_for_a_day,
         erasing_a_person_erases_answers;
+    imports:
+        what_is_brought_keeps_its_ids_and_times,
+        an_import_can_be_run_again,
+        all_lines_or_none,
+        a_dry_run_leaves_nothing,
+        an_original_id_names_one_thing,
+        p35_a_hash_is_kept_as_it_came,
+        p37_what_is_brought_is_told_where_that_is_wanted,
+        p37_life_goes_on_under_the_original_ids,
+        what_is_over_is_not_told,
+        i13_original_ids_are_an_organizations_own,
+        i11_an_erased_persons_original_ids_are_gone;
     isolation:
         i13_no_id_opens_anothers_rows;
     jobs:

@@ -132,7 +132,7 @@ async fn i3_a_store_reopens_with_all_it_had() {
     let started = store.leases().start(at(-10_000)).await.unwrap();
     assert_eq!(started.taken_over, [lease]);
     assert!(started.lease.key() > rows[0].id.key(), "ids grow");
-    let found = store.consents().get(organization, made.id).await.unwrap();
+    let found = store.consents().get(organization, made.id.id).await.unwrap();
     assert_eq!(found.as_ref(), Some(&made));
     let first = DeliveryId::from_key(0);
     let last = store.deliveries().lose(lease, first, 10, at(-9_000)).await.unwrap();
@@ -223,8 +223,8 @@ async fn unsealed(store: &SqliteStore, organization: OrganizationId) -> String {
 
 fn consents_of(event: &Event) -> Vec<ConsentId> {
     match &event.body {
-        EventBody::Consent(consent) => vec![consent.id],
-        EventBody::Batch(batch) => batch.consents.iter().map(|consent| consent.id).collect(),
+        EventBody::Consent(consent) => vec![consent.id.id],
+        EventBody::Batch(batch) => batch.consents.iter().map(|consent| consent.id.id).collect(),
         EventBody::Policy(_) => Vec::new(),
     }
 }
@@ -362,12 +362,12 @@ async fn a_damaged_record_holds_up_no_other() {
     assert_eq!(beside.execute(harm, [broken.decision.key()]).unwrap(), 1);
     let consents = store.consents();
     assert_eq!(consents.advance_due(at(1_000), 10).await.unwrap(), 2);
-    let found = consents.get(organization, whole.id).await.unwrap().unwrap();
+    let found = consents.get(organization, whole.id.id).await.unwrap().unwrap();
     assert_eq!(found.state, None, "its time is over");
     let kept: (i64, String) = beside
         .query_row(
             "SELECT next_change_at, state FROM consents WHERE consent = ?",
-            [broken.id.key()],
+            [broken.id.id.key()],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .unwrap();

@@ -36,7 +36,7 @@ async fn signature_times_of_one_object_strictly_increase() {
     world.endpoint(&LATEST, &receiver).await;
     let consent = world.record("ada", "marketing").await.id;
     for n in 0..12 {
-        change(&world, consent, n % 2 == 1).await;
+        change(&world, consent.id, n % 2 == 1).await;
     }
     let deadline = Duration::from_secs(1);
     for _ in 0..20 {
@@ -75,7 +75,7 @@ async fn a_lane_does_not_overtake_itself() {
     let consent = world.record("ada", "marketing").await.id;
     requests(&receiver, 1).await;
     for n in 0..6 {
-        change(&world, consent, n % 2 == 1).await;
+        change(&world, consent.id, n % 2 == 1).await;
     }
     assert_eq!(receiver.requests().len(), 1, "one attempt at a time");
     // The deadline of a second passes; the newest delivery waits until the attempt must have ended.

@@ -45,10 +45,10 @@ async fn p37_a_record_without_room_refuses_before_it_writes() {
                 email: Some(Some("ada@example.org".to_owned())),
                 ..ConsentPatch::default()
             };
-            let Existing { shown, decided, .. } = existing(tx, organization, record, at(300))?;
+            let Existing { shown, decided, .. } = existing(tx, organization, record.id, at(300))?;
             let patched = NewDecision { obtained_at: None, ..patched(&shown, decided, &patch) };
             let shorter = NewDecision { validity: new.validity, ..patched };
-            let change = follow(tx, &by, &shown, &shorter, at(300)).map(|_| ());
+            let change = follow(tx, &by, &shown, &shorter, None, at(300)).map(|_| ());
             assert_eq!(tx.connection().total_changes(), before, "something was written");
             Ok([alone, batch, change].map(|refused| refused.unwrap_err().to_string()))
         })

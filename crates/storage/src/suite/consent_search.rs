@@ -44,7 +44,7 @@ async fn policy(world: &World<'_>, version: &str) -> PolicyId {
         content: "text".to_owned(),
         effective_date: None,
     };
-    ok(world.store.policies().create(&world.by, new, at(0)).await).id
+    ok(world.store.policies().create(&world.by, new, at(0)).await).id.id
 }
 
 /// P32, P34: a record stands where it was decided last, once, and pages have an end.
@@ -56,7 +56,7 @@ pub async fn those_decided_last_come_first(store: &dyn Storage) {
     for (now, name) in ["ada", "bob", "cy", "di", "eve"].into_iter().enumerate() {
         made.push(world.record(grant(name, "news"), at(now as i64)).await);
     }
-    ok(consents.withdraw(&world.by, made[1].id, None, at(10)).await);
+    ok(consents.withdraw(&world.by, made[1].id.id, None, at(10)).await);
     world.record(denial("bob", "news"), at(11)).await;
     let page = async |page, limit| {
         let wanted = PageWanted { page, limit };
@@ -74,7 +74,7 @@ pub async fn those_decided_last_come_first(store: &dyn Storage) {
     assert_eq!(names(page(4, 2).await), [""; 0]);
     assert_eq!(names(page(u32::MAX, 100).await), [""; 0]);
     let shown = page(1, 1).await.remove(0);
-    let read = ok(consents.get(world.organization, made[1].id).await);
+    let read = ok(consents.get(world.organization, made[1].id.id).await);
     assert_eq!(Some(shown), read, "a list shows what reading one shows");
 }
 
@@ -83,12 +83,13 @@ pub async fn each_filter_lets_its_own_through(store: &dyn Storage) {
     let world = World::new(store).await;
     let (one, two) = (policy(&world, "1").await, policy(&world, "2").await);
     let under = |policy, new: NewDecision| NewDecision { policy: Some(policy), ..new };
-    world.record(under(one, grant("ada", "news")), at(1_000)).await;
-    world.record(under(two, grant("ada", "mail")), at(2_000)).await;
+    world.record(under(one.into(), grant("ada", "news")), at(1_000)).await;
+    world.record(under(two.into(), grant("ada", "mail")), at(2_000)).await;
     world.record(denial("bob", "news"), at(3_000)).await;
     // In force is the earlier one, under the first policy.
-    world.record(under(one, grant("bob", "mail")), at(4_000)).await;
-    let older = NewDecision { obtained_at: Some(at(1)), ..under(two, denial("bob", "mail")) };
+    world.record(under(one.into(), grant("bob", "mail")), at(4_000)).await;
+    let older =
+        NewDecision { obtained_at: Some(at(1)), ..under(two.into(), denial("bob", "mail")) };
     world.record(older, at(5_000)).await;
     let later = Validity { from: Some(at(9_000_000)), until: None };
     world.record(NewDecision { validity: later, ..grant("cy", "mail") }, at(6_000)).await;
@@ -98,7 +99,7 @@ pub async fn each_filter_lets_its_own_through(store: &dyn Storage) {
     let news = ConsentFilter { purpose: text("news"), ..any() };
     let granted = ConsentFilter { granted: Some(true), ..any() };
     let not_granted = ConsentFilter { granted: Some(false), ..any() };
-    let under_one = ConsentFilter { policy: Some(one), ..any() };
+    let under_one = ConsentFilter { policy: Some(one.into()), ..any() };
     let bobs = ConsentFilter { reference: text("bob"), ..any() };
     let since = ConsentFilter { from: Some(at(3_000)), ..any() };
     let before = ConsentFilter { to: Some(at(3_000)), ..any() };
@@ -108,12 +109,12 @@ pub async fn each_filter_lets_its_own_through(store: &dyn Storage) {
         (granted.clone(), &["bob mail", "ada mail", "ada news"]),
         (not_granted.clone(), &["cy mail", "bob news"]),
         (under_one.clone(), &["bob mail", "ada news"]),
-        (ConsentFilter { policy: Some(two), ..any() }, &["ada mail"]),
+        (ConsentFilter { policy: Some(two.into()), ..any() }, &["ada mail"]),
         (bobs.clone(), &["bob mail", "bob news"]),
         (ConsentFilter { granted: Some(true), ..bobs.clone() }, &["bob mail"]),
         (ConsentFilter { purpose: text("news"), ..bobs.clone() }, &["bob news"]),
-        (ConsentFilter { policy: Some(one), ..bobs.clone() }, &["bob mail"]),
-        (ConsentFilter { policy: Some(two), ..bobs.clone() }, &[]),
+        (ConsentFilter { policy: Some(one.into()), ..bobs.clone() }, &["bob mail"]),
+        (ConsentFilter { policy: Some(two.into()), ..bobs.clone() }, &[]),
         (ConsentFilter { to: Some(at(5_000)), ..bobs.clone() }, &["bob news"]),
         (ConsentFilter { from: Some(at(5_001)), ..bobs }, &[]),
         (ConsentFilter { reference: text("nobody"), ..any() }, &[]),
@@ -144,8 +145,8 @@ pub async fn i13_lists_and_answers_keep_to_their_organization(store: &dyn Storag
     assert_eq!(answer(&ours, about("ada", "purpose0"), 9).await, None);
     assert!(answer(&theirs, about("ada", "purpose0"), 9).await.is_some());
     let policy = policy(&theirs, "1").await;
-    theirs.record(NewDecision { policy: Some(policy), ..grant("ada", "x") }, at(5)).await;
-    let under = ConsentFilter { policy: Some(policy), ..ConsentFilter::default() };
+    theirs.record(NewDecision { policy: Some(policy.into()), ..grant("ada", "x") }, at(5)).await;
+    let under = ConsentFilter { policy: Some(policy.into()), ..ConsentFilter::default() };
     assert_eq!(through(&ours, under).await, [""; 0]);
 }
 
@@ -170,7 +171,7 @@ pub async fn what_is_relied_on_stands_now(store: &dyn Storage) {
     let world = World::new(store).await;
     let (one, two) = (policy(&world, "1").await, policy(&world, "2").await);
     let validity = Validity { from: Some(at(100)), until: Some(at(200)) };
-    let new = NewDecision { validity, policy: Some(one), ..grant("ada", "news") };
+    let new = NewDecision { validity, policy: Some(one.into()), ..grant("ada", "news") };
     world.record(new, at(1)).await;
     let before = world.everything().await;
     for (now, granted) in [(50, false), (100, true), (199, true), (200, false)] {
@@ -181,17 +182,17 @@ pub async fn what_is_relied_on_stands_now(store: &dyn Storage) {
     assert_eq!(answer(&world, about("ada", "mail"), 100).await, None);
     assert_eq!(answer(&world, about("bob", "news"), 100).await, None);
 
-    let elsewhere = ConsentQuestion { policy: Some(two), ..about("ada", "news") };
+    let elsewhere = ConsentQuestion { policy: Some(two.into()), ..about("ada", "news") };
     let found = answer(&world, elsewhere, 100).await.expect("the record of that purpose");
-    assert_eq!(found.consent.policy, Some(one));
+    assert_eq!(found.consent.policy, Some(one.into()));
     let under =
         |policy| ConsentQuestion { purpose: None, policy: Some(policy), ..about("ada", "") };
-    world.record(NewDecision { policy: Some(one), ..denial("ada", "mail") }, at(2)).await;
-    let found = answer(&world, under(one), 100).await.expect("a record");
+    world.record(NewDecision { policy: Some(one.into()), ..denial("ada", "mail") }, at(2)).await;
+    let found = answer(&world, under(one.into()), 100).await.expect("a record");
     assert_eq!((found.consent.purpose.as_str(), found.hash), ("news", None), "the one that grants");
-    let found = answer(&world, under(one), 300).await.expect("a record");
+    let found = answer(&world, under(one.into()), 300).await.expect("a record");
     assert_eq!(found.consent.purpose, "mail", "the one decided last");
-    assert_eq!(answer(&world, under(two), 100).await, None);
+    assert_eq!(answer(&world, under(two.into()), 100).await, None);
 }
 
 /// P34, P35: a hash is of the decision shown, of another one of that record, or of none.
@@ -201,7 +202,7 @@ pub async fn a_hash_is_held_against_what_was_recorded(store: &dyn Storage) {
     let other = world.record(grant("ada", "mail"), at(5_000)).await;
     let email = Some(Some("ada@example.org".to_owned()));
     let patch = ConsentPatch { email, ..ConsentPatch::default() };
-    let second = ok(store.consents().change(&world.by, first.id, patch, at(9_000)).await);
+    let second = ok(store.consents().change(&world.by, first.id.id, patch, at(9_000)).await);
     assert_ne!(first.consent_hash, second.consent_hash);
     for (hash, expected) in [
         (second.consent_hash, HashFinding::Current),

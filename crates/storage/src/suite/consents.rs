@@ -25,8 +25,8 @@ pub async fn each_operation_leaves_all_its_parts(store: &dyn Storage) {
         metadata: Some(JsonObject::parse(r#"{"source":"form"}"#)),
         ..ConsentPatch::default()
     };
-    let changed = ok(consents.change(&world.by, made.id, patch, at(2)).await);
-    let withdrawn = ok(consents.withdraw(&world.by, made.id, None, at(3)).await);
+    let changed = ok(consents.change(&world.by, made.id.id, patch, at(2)).await);
+    let withdrawn = ok(consents.withdraw(&world.by, made.id.id, None, at(3)).await);
     let batch = vec![grant("bob", "marketing"), grant("ada", "marketing"), grant("eve", "news")];
     let batch = ok(consents.record_batch(&world.by, batch, at(4)).await);
     assert_eq!(
@@ -75,11 +75,14 @@ pub async fn what_was_told_stays_as_it_was(store: &dyn Storage) {
     let made = world.record(new, at(1)).await;
     assert_eq!(made.ip_address.as_deref(), Some("192.0.2.7"));
     assert!(made.consent_hash.starts_with("sha256:"));
-    let shown = ok(store.consents().get(world.organization, made.id).await);
+    let shown = ok(store.consents().get(world.organization, made.id.id).await);
     assert_eq!(shown.as_ref(), Some(&made));
-    let after = ok(store.consents().withdraw(&world.by, made.id, None, at(5_000)).await);
+    let after = ok(store.consents().withdraw(&world.by, made.id.id, None, at(5_000)).await);
     assert_ne!((after.decision, &after.consent_hash), (made.decision, &made.consent_hash));
-    assert_eq!((after.id, after.created_at, &after.email), (made.id, made.created_at, &made.email));
+    assert_eq!(
+        (&after.id, after.created_at, &after.email),
+        (&made.id, made.created_at, &made.email)
+    );
     let first = world.event(world.events().await[0]).await.expect("the first event");
     assert_eq!(first.body, EventBody::Consent(made));
 }
@@ -96,15 +99,17 @@ pub async fn a_refused_call_leaves_nothing(store: &dyn Storage) {
         effective_date: None,
     };
     let closed = ok(store.policies().create(&world.by, policy, at(0)).await).id;
-    world.record(NewDecision { policy: Some(closed), ..grant("bob", "news") }, at(0)).await;
+    world
+        .record(NewDecision { policy: Some(closed.id.into()), ..grant("bob", "news") }, at(0))
+        .await;
     let patch = PolicyPatch { is_active: Some(false), ..PolicyPatch::default() };
-    ok(store.policies().change(&world.by, closed, patch, at(0)).await);
+    ok(store.policies().change(&world.by, closed.id, patch, at(0)).await);
     let before = world.everything().await;
 
     let consents = store.consents();
-    let unknown = NewDecision { policy: Some(PolicyId::from_key(1)), ..grant("ada", "new") };
+    let unknown = NewDecision { policy: Some(PolicyId::from_key(1).into()), ..grant("ada", "new") };
     refusal(consents.record(&world.by, unknown.clone(), at(1)).await);
-    let on_closed = NewDecision { policy: Some(closed), ..grant("ada", "new") };
+    let on_closed = NewDecision { policy: Some(closed.id.into()), ..grant("ada", "new") };
     refusal(consents.record(&world.by, on_closed.clone(), at(1)).await);
     let future = NewDecision { obtained_at: Some(at(2)), ..grant("ada", "new") };
     refusal(consents.record(&world.by, future, at(1)).await);
@@ -130,9 +135,9 @@ pub async fn a_refused_call_leaves_nothing(store: &dyn Storage) {
 pub async fn a_second_withdrawal_changes_nothing(store: &dyn Storage) {
     let world = World::new(store).await;
     let made = world.record(grant("ada", "marketing"), at(1)).await;
-    let once = ok(store.consents().withdraw(&world.by, made.id, None, at(2)).await);
+    let once = ok(store.consents().withdraw(&world.by, made.id.id, None, at(2)).await);
     let before = world.everything().await;
-    let twice = ok(store.consents().withdraw(&world.by, made.id, None, at(3)).await);
+    let twice = ok(store.consents().withdraw(&world.by, made.id.id, None, at(3)).await);
     assert_eq!(twice, once);
     assert_eq!(world.everything().await, before);
 }
@@ -146,13 +151,13 @@ pub async fn a_withdrawal_ends_what_waits_for_its_time(store: &dyn Storage) {
     world.record(denial("bob", "marketing"), at(1)).await;
     for made in [world.record(later("ada"), at(2)).await, world.record(later("bob"), at(2)).await] {
         assert!(!made.granted());
-        let once = ok(consents.withdraw(&world.by, made.id, None, at(3)).await);
+        let once = ok(consents.withdraw(&world.by, made.id.id, None, at(3)).await);
         assert_eq!(once.version, made.version + 1);
         let before = world.everything().await;
-        assert_eq!(ok(consents.withdraw(&world.by, made.id, None, at(4)).await), once);
+        assert_eq!(ok(consents.withdraw(&world.by, made.id.id, None, at(4)).await), once);
         assert_eq!(world.everything().await, before);
         ok(consents.advance_due(at(100), 10).await);
-        let then = ok(consents.get(world.organization, made.id).await).expect("the record");
+        let then = ok(consents.get(world.organization, made.id.id).await).expect("the record");
         assert_eq!(then.state, Some(PermissionState::Denied));
     }
 }
@@ -165,10 +170,10 @@ pub async fn particulars_leave_what_waits_for_its_time(store: &dyn Storage) {
     world.record(NewDecision { validity, ..grant("ada", "marketing") }, at(2)).await;
     let email = Some(Some("ada@example.org".to_owned()));
     let patch = ConsentPatch { email: email.clone(), ..ConsentPatch::default() };
-    let changed = ok(store.consents().change(&world.by, made.id, patch, at(3)).await);
+    let changed = ok(store.consents().change(&world.by, made.id.id, patch, at(3)).await);
     assert_eq!((changed.granted(), &changed.email), (false, &email.flatten()));
     ok(store.consents().advance_due(at(100), 10).await);
-    let begun = ok(store.consents().get(world.organization, made.id).await).expect("the record");
+    let begun = ok(store.consents().get(world.organization, made.id.id).await).expect("the record");
     assert!(begun.granted());
 }
 
@@ -208,7 +213,7 @@ pub async fn answers_for_a_time_are_bounded(store: &dyn Storage) {
     assert!(!denied.granted());
     assert!(world.record(one_more, at(401)).await.granted());
     assert_eq!(ok(consents.advance_due(at(5_000), 10).await), 1);
-    let ended = ok(consents.get(world.organization, denied.id).await).expect("bob's record");
+    let ended = ok(consents.get(world.organization, denied.id.id).await).expect("bob's record");
     assert_eq!(ended.state, Some(PermissionState::Denied));
 }
 
@@ -226,7 +231,7 @@ pub async fn an_older_decision_recorded_late_changes_history_only(store: &dyn St
 pub async fn a_clock_set_back_does_not_undo_a_withdrawal(store: &dyn Storage) {
     let world = World::new(store).await;
     let made = world.record(grant("ada", "marketing"), at(10_000)).await;
-    let withdrawn = ok(store.consents().withdraw(&world.by, made.id, None, at(1_000)).await);
+    let withdrawn = ok(store.consents().withdraw(&world.by, made.id.id, None, at(1_000)).await);
     assert!(!withdrawn.granted());
     let again = world.record(grant("ada", "marketing"), at(500)).await;
     assert!(again.granted());
@@ -235,9 +240,9 @@ pub async fn a_clock_set_back_does_not_undo_a_withdrawal(store: &dyn Storage) {
     let validity = Validity { from: Some(at(20_000)), until: None };
     let later =
         world.record(NewDecision { validity, ..grant("bob", "marketing") }, at(10_000)).await;
-    ok(store.consents().withdraw(&world.by, later.id, None, at(1_000)).await);
+    ok(store.consents().withdraw(&world.by, later.id.id, None, at(1_000)).await);
     ok(store.consents().advance_due(at(20_000), 10).await);
-    let then = ok(store.consents().get(world.organization, later.id).await).expect("the record");
+    let then = ok(store.consents().get(world.organization, later.id.id).await).expect("the record");
     assert_eq!(then.state, Some(PermissionState::Denied));
 }
 
@@ -265,9 +270,9 @@ pub async fn time_alone_ends_and_begins_permissions(store: &dyn Storage) {
         kinds,
         [EventKind::ConsentCreated, EventKind::ConsentUpdated, EventKind::ConsentWithdrawn]
     );
-    let ended = ok(consents.get(world.organization, short.id).await).expect("ada's record");
+    let ended = ok(consents.get(world.organization, short.id.id).await).expect("ada's record");
     assert_eq!((ended.state, ended.withdrawn_at), (None, Some(at(100))));
-    let begun = ok(consents.get(world.organization, future.id).await).expect("eve's record");
+    let begun = ok(consents.get(world.organization, future.id.id).await).expect("eve's record");
     assert!(begun.granted());
 }
 
@@ -278,12 +283,12 @@ pub async fn particulars_change_alone(store: &dyn Storage) {
     let made = world.record(NewDecision { validity, ..grant("ada", "marketing") }, at(1)).await;
     let email = Some(Some("ada@example.org".to_owned()));
     let patch = ConsentPatch { email, ..ConsentPatch::default() };
-    let changed = ok(store.consents().change(&world.by, made.id, patch, at(2)).await);
+    let changed = ok(store.consents().change(&world.by, made.id.id, patch, at(2)).await);
     assert_eq!((changed.validity, changed.state), (validity, None));
     ok(store.consents().advance_due(at(50), 10).await);
-    let begun = ok(store.consents().get(world.organization, made.id).await).expect("the record");
+    let begun = ok(store.consents().get(world.organization, made.id.id).await).expect("the record");
     assert!(begun.granted());
-    refusal(store.consents().change(&world.by, made.id, ConsentPatch::default(), at(60)).await);
+    refusal(store.consents().change(&world.by, made.id.id, ConsentPatch::default(), at(60)).await);
 }
 
 /// P37: other bases are recorded and told to nobody.
@@ -296,7 +301,7 @@ pub async fn other_bases_make_no_events(store: &dyn Storage) {
     };
     let made = world.record(claim, at(1)).await;
     let again = ConsentPatch { granted: Some(true), ..ConsentPatch::default() };
-    refusal(store.consents().change(&world.by, made.id, again, at(2)).await);
+    refusal(store.consents().change(&world.by, made.id.id, again, at(2)).await);
     assert_eq!((world.decisions().await.len(), world.events().await.len()), (1, 0));
 }
 

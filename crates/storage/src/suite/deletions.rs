@@ -100,7 +100,7 @@ pub async fn nothing_is_written_while_deleting(store: &dyn Storage) {
     let refusals = [
         refusal(store.consents().record(by, grant("bob", "news"), at(3)).await),
         refusal(store.consents().record_batch(by, vec![grant("bob", "news")], at(3)).await),
-        refusal(store.consents().withdraw(by, record.id, None, at(3)).await),
+        refusal(store.consents().withdraw(by, record.id.id, None, at(3)).await),
         refusal(store.policies().create(by, policy("1"), at(3)).await),
         refusal(store.purposes().create(by, "mail", at(3)).await),
         refusal(store.endpoints().delete(by, endpoint, at(3)).await),
@@ -112,7 +112,7 @@ pub async fn nothing_is_written_while_deleting(store: &dyn Storage) {
         assert!(refused.contains("2024-01-16T") && refused.contains("restore"), "{refused}");
     }
     assert_eq!(ours.everything().await, before);
-    assert_eq!(ok(store.consents().get(ours.organization, record.id).await), Some(record));
+    assert_eq!(ok(store.consents().get(ours.organization, record.id.id).await), Some(record));
     theirs.record(grant("bob", "news"), at(3)).await;
 
     ok(store.accounts().revoke_key(by, key, at(4)).await);
@@ -195,7 +195,7 @@ pub async fn i11_a_deleted_organization_is_unreadable_and_goes(store: &dyn Stora
     assert_eq!((mark.uri.as_str(), mark.name), ("ours", None));
     let org = ours.organization;
     let gone = |refused: String| assert!(refused.contains("organization"), "{refused}");
-    gone(refusal(store.consents().get(org, record.id).await));
+    gone(refusal(store.consents().get(org, record.id.id).await));
     gone(refusal(store.history().event(org, event).await));
     gone(refusal(store.consents().record(&ours.by, grant("ada", "news"), at(6)).await));
     gone(refusal(store.subjects().erase(&ours.by, "ada", at(6)).await));

@@ -124,7 +124,7 @@ pub async fn an_event_goes_to_those_that_want_it(store: &dyn Storage) {
     let made = world.record(grant("ada", "marketing"), at(1)).await;
     assert!(world.newest_deliveries().await.is_empty());
     let all = world.endpoint(SKIP).await;
-    ok(store.consents().withdraw(&world.by, made.id, None, at(2)).await);
+    ok(store.consents().withdraw(&world.by, made.id.id, None, at(2)).await);
     let told: Vec<_> = world.newest_deliveries().await.iter().map(|row| row.endpoint).collect();
     assert_eq!(told, [withdrawals, all]);
 }

@@ -53,7 +53,7 @@ pub async fn an_export_tells_all_that_was_said(store: &dyn Storage) {
     };
     let record = world.record(told, at(1)).await;
     world.record(grant("bob", "news"), at(2)).await;
-    ok(store.consents().withdraw(&world.by, record.id, None, at(3)).await);
+    ok(store.consents().withdraw(&world.by, record.id.id, None, at(3)).await);
     ok(store.subjects().erase(&world.by, "bob", at(4)).await);
     let begun = ok(store.exports().begin(&world.by, at(5)).await);
     assert_eq!((begun.last_decision, begun.organization.id), (3, world.organization));
@@ -72,11 +72,11 @@ pub async fn an_export_tells_all_that_was_said(store: &dyn Storage) {
         assert_eq!(first.told.reference.as_deref(), Some("ada"));
         assert_eq!((&erased.told.reference, &erased.said), (&None, &None));
         assert_ne!(erased.told.commitment, [0; 32]);
-        assert_eq!(withdrawal.told.consent, record.id);
+        assert_eq!(withdrawal.told.consent, record.id.id);
 
         let standing = consents(&world, begun.last_decision, limit).await;
         assert_eq!(standing.len(), 2, "one per person, though one decided twice");
-        assert_eq!((standing[0].id, standing[0].version), (record.id, 2));
+        assert_eq!((standing[0].id, standing[0].version), (record.id.id, 2));
         assert_eq!(standing[0].withdrawn_at, Some(at(3)));
         assert_eq!(standing[0].latest, withdrawal.told.id);
         assert_eq!(standing[0].state, Some(PermissionState::Denied));
@@ -100,17 +100,20 @@ pub async fn i13_exports_are_apart(store: &dyn Storage) {
     let first = ok(store.policies().create(&ours.by, new("1"), at(1)).await);
     ok(store.policies().create(&theirs.by, new("theirs"), at(1)).await);
     let second = ok(store.policies().create(&ours.by, new("2"), at(2)).await);
-    ok(store.policies().delete(&ours.by, first.id, at(3)).await);
+    ok(store.policies().delete(&ours.by, first.id.id, at(3)).await);
     theirs.record(grant("ada", "news"), at(4)).await;
 
     let exports = store.exports();
     let all = ok(exports.policies(ours.organization, None, 9).await);
-    assert_eq!(all.iter().map(|policy| policy.id).collect::<Vec<_>>(), [first.id, second.id]);
+    assert_eq!(
+        all.iter().map(|policy| policy.id.id).collect::<Vec<_>>(),
+        [first.id.id, second.id.id]
+    );
     assert_eq!(all[0].content.as_deref(), Some("the text of 1"));
     assert_eq!(all[0].deleted_at, Some(at(3)));
     let page = ok(exports.policies(ours.organization, None, 1).await);
     assert_eq!(page.len(), 1);
-    let rest = ok(exports.policies(ours.organization, Some(first.id), 9).await);
+    let rest = ok(exports.policies(ours.organization, Some(first.id.id), 9).await);
     assert_eq!(rest, all[1..]);
 
     assert!(decisions(&ours, u64::from(u32::MAX), 9).await.is_empty());

@@ -60,7 +60,7 @@ pub async fn events_are_read_in_pages(store: &dyn Storage) {
 pub async fn events_are_filtered_by_kind(store: &dyn Storage) {
     let world = World::new(store).await;
     let record = world.record(grant("ada", "news"), at(1)).await;
-    ok(store.consents().withdraw(&world.by, record.id, None, at(2)).await);
+    ok(store.consents().withdraw(&world.by, record.id.id, None, at(2)).await);
     world.record(grant("bob", "news"), at(3)).await;
     let of = async |kind, limit| {
         let wanted = FeedWanted { after: 0, limit };
@@ -119,13 +119,13 @@ pub async fn erased_people_keep_their_places(store: &dyn Storage) {
 pub async fn decisions_are_read_in_pages(store: &dyn Storage) {
     let world = World::new(store).await;
     let record = world.record(grant("ada", "news"), at(1)).await;
-    ok(store.consents().withdraw(&world.by, record.id, None, at(2)).await);
+    ok(store.consents().withdraw(&world.by, record.id.id, None, at(2)).await);
     world.record(grant("bob", "mail"), at(3)).await;
     let wanted = FeedWanted { after: 0, limit: 2 };
     let page = ok(store.feeds().decisions_after(world.organization, wanted).await);
     assert_eq!((page.entries.len(), page.next, page.has_more), (2, 2, true));
     let [granted, withdrawn] = page.entries.as_slice() else { panic!("two decisions") };
-    assert_eq!((granted.consent, withdrawn.consent), (record.id, record.id));
+    assert_eq!((granted.consent, withdrawn.consent), (record.id.id, record.id.id));
     assert_eq!(granted.id, record.decision);
     assert_eq!(granted.subject, record.subject);
     assert_eq!(

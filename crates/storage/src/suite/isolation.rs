@@ -32,7 +32,7 @@ pub async fn i13_no_id_opens_anothers_rows(store: &dyn Storage) {
     let listed =
         ok(store.policies().list(theirs.organization, PolicyFilter::default(), page).await);
     assert_eq!(listed.total, 1);
-    let policy = listed.items[0].id;
+    let policy = listed.items[0].id.id;
     let consent = theirs.record(grant("ada", "news"), at(2)).await;
     let own = ours.record(grant("ada", "news"), at(2)).await;
     assert_ne!(own.subject, consent.subject, "one reference, two people");
@@ -53,10 +53,10 @@ pub async fn i13_no_id_opens_anothers_rows(store: &dyn Storage) {
     let granted = ConsentPatch { granted: Some(true), ..ConsentPatch::default() };
     let titled = PolicyPatch { title: Some("Ours".to_owned()), ..PolicyPatch::default() };
     let stopped = EndpointPatch { is_active: Some(false), ..EndpointPatch::default() };
-    assert_eq!(ok(store.consents().get(we, consent.id).await), None);
-    refusal(store.consents().change(by, consent.id, granted, at(3)).await);
-    refusal(store.consents().withdraw(by, consent.id, None, at(3)).await);
-    let on_theirs = NewDecision { policy: Some(policy), ..grant("bob", "news") };
+    assert_eq!(ok(store.consents().get(we, consent.id.id).await), None);
+    refusal(store.consents().change(by, consent.id.id, granted, at(3)).await);
+    refusal(store.consents().withdraw(by, consent.id.id, None, at(3)).await);
+    let on_theirs = NewDecision { policy: Some(policy.into()), ..grant("bob", "news") };
     refusal(store.consents().record(by, on_theirs, at(3)).await);
     assert_eq!(ok(store.policies().get(we, policy).await), None);
     refusal(store.policies().change(by, policy, titled, at(3)).await);
@@ -71,10 +71,10 @@ pub async fn i13_no_id_opens_anothers_rows(store: &dyn Storage) {
     refusal(store.accounts().revoke_key(by, key, at(3)).await);
     assert!(ok(store.accounts().keys(we).await).is_empty());
     let policies = ok(store.policies().list(we, PolicyFilter::default(), page).await);
-    assert!(policies.items.iter().all(|found| found.id != policy));
+    assert!(policies.items.iter().all(|found| found.id != policy.into()));
     assert_eq!((ours.everything().await, theirs.everything().await), before);
 
     ok(store.subjects().erase(by, "ada", at(4)).await);
-    assert_eq!(ok(store.consents().get(theirs.organization, consent.id).await), Some(consent));
+    assert_eq!(ok(store.consents().get(theirs.organization, consent.id.id).await), Some(consent));
     assert_eq!(theirs.everything().await, before.1);
 }

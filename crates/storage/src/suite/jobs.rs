@@ -142,7 +142,7 @@ pub async fn sw_19_a_retry_keeps_to_its_filter(store: &dyn Storage) {
     let lease = world.lease(at(0)).await;
     let made = world.record(grant("ada", "news"), at(1_000)).await;
     send_all(&world, lease, Outcome::Failed, at(1_000)).await;
-    ok(store.consents().withdraw(&world.by, made.id, None, at(2_000)).await);
+    ok(store.consents().withdraw(&world.by, made.id.id, None, at(2_000)).await);
     send_all(&world, lease, Outcome::Failed, at(2_000)).await;
     world.record(grant("bob", "news"), at(3_000)).await;
     world.set_active(one, false, at(3_001)).await;
@@ -203,7 +203,7 @@ pub async fn sw_19_missed_events_are_sent(store: &dyn Storage) {
     world.record(grant("missed", "news"), at(5_000)).await;
     let batch = vec![grant("one", "news"), grant("two", "news")];
     ok(store.consents().record_batch(&world.by, batch, at(6_000)).await);
-    ok(store.consents().withdraw(&world.by, early.id, None, at(7_000)).await);
+    ok(store.consents().withdraw(&world.by, early.id.id, None, at(7_000)).await);
     world.set_active(endpoint, true, at(8_000)).await;
     ok(store.subjects().erase(&world.by, "erased", at(8_000)).await);
     assert_eq!(states(&world, endpoint).await, [DeliveryState::Delivered]);

@@ -29,7 +29,7 @@ pub async fn rotation_in_pages(store: &dyn Storage) {
     ok(keys.reload(key_file(&[2])).await);
     assert_ne!(ok(keys.in_use().await), first);
     for (world, consent) in made {
-        let found = ok(store.consents().get(world.organization, consent.id).await);
+        let found = ok(store.consents().get(world.organization, consent.id.id).await);
         assert_eq!(found.as_ref(), Some(&consent));
         let again = world.record(grant("ada", "news"), at(2)).await;
         assert_eq!(again.subject, consent.subject, "people are found as before");

@@ -100,7 +100,7 @@ pub async fn strict_purposes_are_kept(store: &dyn Storage) {
     assert_eq!(world.everything().await, before);
 
     world.record(grant("bob", "news"), at(4)).await;
-    ok(store.consents().withdraw(&world.by, record.id, None, at(5)).await);
+    ok(store.consents().withdraw(&world.by, record.id.id, None, at(5)).await);
     let made = ok(store.purposes().create(&world.by, "mail", at(6)).await);
     world.record(grant("bob", "mail"), at(7)).await;
     let listed = ok(store.purposes().list_after(world.organization, None, 10).await);

@@ -27,12 +27,12 @@ pub async fn each_change_is_told(store: &dyn Storage) {
     let made = ok(policies.create(&world.by, new("1"), at(1)).await);
     assert_eq!(made.content_hash, content_hash("We bake."));
     let retitled = PolicyPatch { title: Some("Biscuits".to_owned()), ..PolicyPatch::default() };
-    let changed = ok(policies.change(&world.by, made.id, retitled.clone(), at(2)).await);
-    let again = ok(policies.change(&world.by, made.id, retitled, at(3)).await);
+    let changed = ok(policies.change(&world.by, made.id.id, retitled.clone(), at(2)).await);
+    let again = ok(policies.change(&world.by, made.id.id, retitled, at(3)).await);
     assert_eq!((again.updated_at, &again.title), (changed.updated_at, &changed.title));
-    let shown = ok(policies.get(world.organization, made.id).await).expect("the policy");
+    let shown = ok(policies.get(world.organization, made.id.id).await).expect("the policy");
     assert_eq!(shown.content.as_deref(), Some("We bake."));
-    let deleted = ok(policies.delete(&world.by, made.id, at(4)).await);
+    let deleted = ok(policies.delete(&world.by, made.id.id, at(4)).await);
     assert_eq!((deleted.is_active, deleted.deleted_at), (false, Some(at(4))));
     assert_eq!(
         world.kinds().await,
@@ -60,14 +60,14 @@ pub async fn versions_are_unique_while_they_live(store: &dyn Storage) {
     let before = world.everything().await;
     refusal(policies.create(&world.by, new("1"), at(2)).await);
     refusal(policies.create(&world.by, new(""), at(2)).await);
-    refusal(policies.change(&world.by, made.id, PolicyPatch::default(), at(2)).await);
+    refusal(policies.change(&world.by, made.id.id, PolicyPatch::default(), at(2)).await);
     assert_eq!(world.everything().await, before);
     let on = |policy| NewDecision { policy: Some(policy), ..grant("ada", "cookies") };
-    let shown = world.record(on(made.id), at(3)).await;
-    ok(policies.delete(&world.by, made.id, at(4)).await);
-    refusal(policies.delete(&world.by, made.id, at(4)).await);
-    refusal(store.consents().record(&world.by, on(made.id), at(5)).await);
-    let withdrawn = ok(store.consents().withdraw(&world.by, shown.id, None, at(5)).await);
+    let shown = world.record(on(made.id.id.into()), at(3)).await;
+    ok(policies.delete(&world.by, made.id.id, at(4)).await);
+    refusal(policies.delete(&world.by, made.id.id, at(4)).await);
+    refusal(store.consents().record(&world.by, on(made.id.id.into()), at(5)).await);
+    let withdrawn = ok(store.consents().withdraw(&world.by, shown.id.id, None, at(5)).await);
     assert_eq!(withdrawn.policy, Some(made.id), "what was shown stays");
     ok(policies.create(&world.by, new("1"), at(6)).await);
     ok(policies.create(&world.by, new("2"), at(7)).await);

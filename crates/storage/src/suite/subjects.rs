@@ -27,8 +27,8 @@ pub async fn an_erased_person_is_unreadable(store: &dyn Storage) {
 
     let erased = ok(store.subjects().erase(&world.by, "ada", at(2)).await);
     assert_eq!((erased.subject, erased.deliveries), (made.subject, 1));
-    assert_eq!(ok(store.consents().get(world.organization, made.id).await), None);
-    refusal(store.consents().withdraw(&world.by, made.id, None, at(3)).await);
+    assert_eq!(ok(store.consents().get(world.organization, made.id.id).await), None);
+    refusal(store.consents().withdraw(&world.by, made.id.id, None, at(3)).await);
     assert_eq!(world.event(row.event).await, None);
     let found = world.look_at(&row).await;
     World::expect_state(&found, DeliveryState::Erased);
@@ -73,8 +73,8 @@ pub async fn the_reference_is_free_again(store: &dyn Storage) {
     assert_ne!(after.subject, before.subject);
     assert_ne!(after.id, before.id);
     assert_eq!(after.version, 1);
-    assert_eq!(ok(store.consents().get(world.organization, before.id).await), None);
-    assert_eq!(ok(store.consents().get(world.organization, after.id).await), Some(after));
+    assert_eq!(ok(store.consents().get(world.organization, before.id.id).await), None);
+    assert_eq!(ok(store.consents().get(world.organization, after.id.id).await), Some(after));
 }
 
 /// I11, I2: hot deliveries end as erased by whatever way they come back.

@@ -42,7 +42,7 @@ pub async fn whatever_happens_the_invariants_hold(store: &dyn Storage, steps: &[
             0 | 1 => {
                 let made = world.record(grant(person, purpose), now).await;
                 if what % 32 >= 16 {
-                    ok(store.consents().withdraw(&world.by, made.id, None, now).await);
+                    ok(store.consents().withdraw(&world.by, made.id.id, None, now).await);
                 }
             }
             2 => {

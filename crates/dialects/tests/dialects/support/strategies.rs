@@ -6,6 +6,7 @@ use abide_core::consent::{ConsentView, LawfulBasis, PermissionState, Validity};
 use abide_core::event::{BatchView, Event, EventBody, EventKind, RENDER_VERSION};
 use abide_core::ids::{Id, Kind};
 use abide_core::json::JsonObject;
+use abide_core::original::{OriginalId, PublicId};
 use abide_core::policy::{Policy, PolicyType};
 use proptest::collection::vec;
 use proptest::option;
@@ -56,9 +57,16 @@ fn body_of(kind: EventKind) -> BoxedStrategy<EventBody> {
     }
 }
 
+/// Half of them brought along, under the ids that they had.
+fn named<K: Kind>() -> impl Strategy<Value = PublicId<K>> {
+    let original =
+        "[!-~]{1,100}".prop_filter_map("no original id", |text| OriginalId::parse(&text));
+    (id(), option::of(original)).prop_map(|(id, original)| PublicId { id, original })
+}
+
 /// A consent record that is not withdrawn.
 pub(crate) fn consent() -> impl Strategy<Value = ConsentView> {
-    let ids = (id(), id(), id(), option::of(id()));
+    let ids = (named(), id(), id(), option::of(named()));
     let texts = (text(), option::of(text()), text(), option::of(text()));
     let times = (instant(), instant(), instant());
     let state = option::of(select(PermissionState::ALL.as_slice()));
@@ -96,7 +104,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     let types = PolicyType::ALL.map(|(policy_type, _)| policy_type);
     let texts = (text(), text(), option::of(text()));
     let times = (instant(), instant(), instant());
-    (id(), select(types.to_vec()), texts, times, any::<bool>()).prop_map(
+    (named(), select(types.to_vec()), texts, times, any::<bool>()).prop_map(
         |(id, policy_type, (version, title, content), (effective_date, created, updated), on)| {
             Policy {
                 id,
