@@ -112,8 +112,8 @@ fn decisions(
         if let Some(key) = people::key_of(connection, keys, told.subject)? {
             let sealed: Vec<u8> = row.get("sealed").map_err(database)?;
             bytes += sealed.len();
-            let (reference, with_it) = ledger::said_in(&key, told.id, &sealed)?;
-            told.reference = Some(reference);
+            let (names, with_it) = ledger::said_in(&key, told.id, &sealed)?;
+            names.give(&mut told);
             said = Some(with_it);
         }
         page.entries.push(ExportedDecision { log_index: page.next, told, said });

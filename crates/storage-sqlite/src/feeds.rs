@@ -180,7 +180,7 @@ fn decisions_after(
         let mut told = decision_of(row).map_err(database)?;
         if let Some(key) = people::key_of(connection, keys, told.subject)? {
             let sealed: Vec<u8> = row.get("sealed").map_err(database)?;
-            told.reference = Some(ledger::reference_in(&key, told.id, &sealed)?);
+            ledger::names_in(&key, told.id, &sealed)?.give(&mut told);
         }
         page.entries.push(told);
     }
@@ -196,7 +196,9 @@ pub(crate) fn decision_of(row: &Row<'_>) -> rusqlite::Result<ToldDecision> {
         purpose_name: row.get("purpose_name")?,
         subject: id(row, "subject")?,
         reference: None,
+        original: None,
         policy: maybe_id(row, "policy")?,
+        policy_original: None,
         basis: named(row, "basis", LawfulBasis::parse)?,
         state: named(row, "state", PermissionState::parse)?,
         obtained_at: at(row, "obtained_at")?,

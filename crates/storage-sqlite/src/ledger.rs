@@ -13,6 +13,7 @@ use abide_core::original::{OriginalId, PublicId};
 use abide_core::{Refusal, Timestamp};
 use abide_storage::StorageResult;
 use abide_storage::exports::SaidWithDecision;
+use abide_storage::feeds::ToldDecision;
 use abide_storage::imports::Telling;
 use abide_storage::sealing::{OrganizationKeys, Place, SealingKey};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
@@ -343,32 +344,56 @@ fn opened(key: &SealingKey, decision: DecisionId, sealed: &[u8]) -> StorageResul
     key.open(&decision_place(decision), sealed).map_err(|_| damaged("decisions.sealed"))
 }
 
-/// The reference of the person who took a decision, as it was recorded, and what was said with it; with their key in
-/// hand.
+/// How a decision, as it was recorded, names its person, its record and its policy.
+pub(crate) struct Names {
+    reference: String,
+    original: Option<OriginalId>,
+    policy_original: Option<OriginalId>,
+}
+
+impl Names {
+    fn of(canonical: &Canonical<'_>) -> Self {
+        Self {
+            reference: canonical.reference.clone().into_owned(),
+            original: canonical.original.clone(),
+            policy_original: canonical.policy_original.clone(),
+        }
+    }
+
+    /// Gives them to the decision that is told.
+    pub(crate) fn give(self, told: &mut ToldDecision) {
+        told.reference = Some(self.reference);
+        told.original = self.original;
+        told.policy_original = self.policy_original;
+    }
+}
+
+/// The names in a decision and what was said with it; with its person's key in hand.
 pub(crate) fn said_in(
     key: &SealingKey,
     decision: DecisionId,
     sealed: &[u8],
-) -> StorageResult<(String, SaidWithDecision)> {
+) -> StorageResult<(Names, SaidWithDecision)> {
     let opened = opened(key, decision, sealed)?;
     let canonical = canonical(&opened)?;
+    let names = Names::of(&canonical);
     let said = SaidWithDecision {
         email: canonical.email.map(std::borrow::Cow::into_owned),
         metadata: canonical.metadata,
         ip_address: canonical.ip_address.map(std::borrow::Cow::into_owned),
         consent_hash: canonical.consent_hash.into_owned(),
     };
-    Ok((canonical.reference.into_owned(), said))
+    Ok((names, said))
 }
 
-/// The reference of the person who took a decision, as it was recorded, with their key in hand.
-pub(crate) fn reference_in(
+/// The names in a decision, with its person's key in hand.
+pub(crate) fn names_in(
     key: &SealingKey,
     decision: DecisionId,
     sealed: &[u8],
-) -> StorageResult<String> {
+) -> StorageResult<Names> {
     let opened = opened(key, decision, sealed)?;
-    Ok(canonical(&opened)?.reference.into_owned())
+    Ok(Names::of(&canonical(&opened)?))
 }
 
 fn canonical(opened: &[u8]) -> StorageResult<Canonical<'_>> {

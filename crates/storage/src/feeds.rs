@@ -9,6 +9,7 @@ use abide_core::event::{Event, EventKind};
 use abide_core::ids::{
     AuditEntryId, ConsentId, DecisionId, EventId, OrganizationId, PolicyId, PurposeId, SubjectId,
 };
+use abide_core::original::OriginalId;
 use async_trait::async_trait;
 
 use crate::StorageResult;
@@ -76,8 +77,12 @@ pub struct ToldDecision {
     pub subject: SubjectId,
     /// The organization's reference of the person; `None` once they were erased.
     pub reference: Option<String>,
+    /// What the record was called where it was brought from; `None` where it was not, and once the person was erased.
+    pub original: Option<OriginalId>,
     /// The policy version that was shown.
     pub policy: Option<PolicyId>,
+    /// What that was called where it was brought from; `None` as above.
+    pub policy_original: Option<OriginalId>,
     /// On which basis.
     pub basis: LawfulBasis,
     /// What was decided.

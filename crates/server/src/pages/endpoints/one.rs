@@ -42,6 +42,7 @@ const COUNTED: u32 = 1_000;
 struct EndpointPage {
     layout: Layout,
     id: String,
+    original: Option<String>,
     url: String,
     short: String,
     host: String,
@@ -140,6 +141,7 @@ pub(super) async fn show(
     let page = EndpointPage {
         layout: who.layout(Section::Endpoints),
         id: endpoint.id.to_string(),
+        original: endpoint.original.as_ref().map(|original| original.as_str().to_owned()),
         url: endpoint.url.clone(),
         short: short(&endpoint.url),
         host: host(&endpoint.url).to_owned(),

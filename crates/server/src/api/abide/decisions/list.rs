@@ -7,6 +7,7 @@ use abide_core::ids::{
     Consent, ConsentId, Decision, DecisionId, Policy, PolicyId, Purpose, PurposeId, Subject,
     SubjectId,
 };
+use abide_core::original::OriginalId;
 use abide_storage::feeds::ToldDecision;
 use axum::extract::State;
 use http::Uri;
@@ -28,12 +29,14 @@ use crate::router::Shared;
 pub(crate) struct DecisionObject {
     id: DecisionId,
     consent: ConsentId,
+    consent_original_id: Option<OriginalId>,
     subject: SubjectObject,
     purpose: String,
     purpose_id: PurposeId,
     lawful_basis: LawfulBasis,
     state: PermissionState,
     policy: Option<PolicyId>,
+    policy_original_id: Option<OriginalId>,
     obtained_at: Time,
     recorded_at: Time,
     valid_from: Option<Time>,
@@ -54,6 +57,7 @@ impl From<ToldDecision> for DecisionObject {
         Self {
             id: told.id,
             consent: told.consent,
+            consent_original_id: told.original,
             subject: SubjectObject {
                 id: told.subject,
                 erased: told.reference.is_none(),
@@ -64,6 +68,7 @@ impl From<ToldDecision> for DecisionObject {
             lawful_basis: told.basis,
             state: told.state,
             policy: told.policy,
+            policy_original_id: told.policy_original,
             obtained_at: Time(told.obtained_at),
             recorded_at: Time(told.recorded_at),
             valid_from: told.validity.from.map(Time),
@@ -89,12 +94,22 @@ pub(crate) fn schema() -> Schema {
         object(vec![
             field("id", id::<Decision>(), "Its id."),
             field("consent", id::<Consent>(), "The record that it was taken into."),
+            field(
+                "consent_original_id",
+                or_null(text()),
+                "The id that the record had before it was brought along, until its person is erased.",
+            ),
             field("subject", subject, "Who decided."),
             field("purpose", text(), "What it is about."),
             field("purpose_id", id::<Purpose>(), "The purpose's id."),
             field("lawful_basis", basis(), "On which basis."),
             field("state", state(), "What was decided."),
             field("policy", or_null(id::<Policy>()), "The policy version that was shown."),
+            field(
+                "policy_original_id",
+                or_null(text()),
+                "The id that the policy version had before, likewise.",
+            ),
             field("obtained_at", time(), "When the person decided."),
             field("recorded_at", time(), "When it was recorded."),
             field("valid_from", or_null(time()), "From when it can be in force."),

@@ -2,13 +2,13 @@
 
 use abide_core::consent::{LawfulBasis, PermissionState};
 use abide_core::event::EventKind;
-use abide_core::ids::{Batch, Consent, Event, Kind, Policy, Subject};
+use abide_core::ids::{Batch, Event, Subject};
 use abide_core::policy::PolicyType;
 use serde_json::json;
 
 use crate::api::abide::describe::{
     Field, Schema, any_object, any_of, count, field, flag, id, list, named, object, one_of,
-    or_null, text, time,
+    or_null, text, text_of, time,
 };
 
 /// An event: whole, or what stays of one about a person who was erased.
@@ -40,10 +40,6 @@ fn erased() -> Schema {
     named("ErasedEvent", object(fields))
 }
 
-fn maybe_id<K: Kind>() -> Schema {
-    or_null(id::<K>())
-}
-
 /// A person, by what the organization calls them.
 fn subject() -> Schema {
     named(
@@ -67,23 +63,36 @@ fn consent() -> Schema {
     named(
         "ConsentData",
         object(vec![
-            field("id", id::<Consent>(), "The record: one for a person and a purpose."),
+            field(
+                "id",
+                shown_id(),
+                "The record, by its original id where it has one: one for a person and a purpose.",
+            ),
             field("version", count(), "How many decisions the record has."),
             field("subject", subject(), "Whose it is."),
             field("email", or_null(text()), "The e-mail address given with the decision."),
             field("purpose", text(), "What it is about."),
             field("lawful_basis", basis(), "On which basis."),
             field("state", or_null(state()), "What is in force; null when no decision is."),
-            field("policy", maybe_id::<Policy>(), "The policy version that was shown."),
+            field("policy", or_null(shown_id()), "The policy version that was shown, likewise."),
             field("obtained_at", time(), "When the person decided."),
             field("recorded_at", time(), "When it was recorded."),
             field("valid_from", or_null(time()), "From when it can be in force."),
             field("valid_until", or_null(time()), "Until when it can be in force."),
             field("withdrawn_at", or_null(time()), "When it was withdrawn, while that stands."),
             field("metadata", or_null(any_object()), "What was attached, as it was sent."),
-            field("consent_hash", text(), "`sha256:` and hex over what was decided."),
+            field(
+                "consent_hash",
+                text(),
+                "`sha256:` and hex over what was decided; another where it was brought along.",
+            ),
         ]),
     )
+}
+
+/// An id as it is shown to those who may know it from before.
+fn shown_id() -> Schema {
+    text_of(1, 100)
 }
 
 fn batch() -> Schema {
@@ -101,7 +110,7 @@ fn policy() -> Schema {
     named(
         "PolicyData",
         object(vec![
-            field("id", id::<Policy>(), "The policy version."),
+            field("id", shown_id(), "The policy version, by its original id where it has one."),
             field("policy_type", one_of(types), "What it is about."),
             field("version", text(), "The version's name."),
             field("title", text(), "Its title."),

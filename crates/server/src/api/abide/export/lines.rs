@@ -9,6 +9,7 @@ use abide_core::ids::{
     Subject, SubjectId, User as UserKind, UserId,
 };
 use abide_core::json::JsonObject;
+use abide_core::original::OriginalId;
 use abide_core::policy::{Policy, PolicyType};
 use abide_core::user::{Role, UserState};
 use abide_storage::exports::{ExportedConsent, ExportedDecision};
@@ -67,6 +68,7 @@ pub(super) struct Trailer {
 #[derive(Serialize)]
 pub(super) struct PolicyLine {
     id: PolicyId,
+    original_id: Option<OriginalId>,
     policy_type: PolicyType,
     version: String,
     title: String,
@@ -83,6 +85,7 @@ impl From<Policy> for PolicyLine {
     fn from(policy: Policy) -> Self {
         Self {
             id: policy.id.id,
+            original_id: policy.id.original,
             policy_type: policy.policy_type,
             version: policy.version,
             title: policy.title,
@@ -222,6 +225,7 @@ fn header() -> Schema {
 fn policy() -> Schema {
     object(vec![
         field("id", id::<PolicyKind>(), "Its id."),
+        field("original_id", or_null(text()), "The id it had before it was brought along."),
         field(
             "policy_type",
             one_of(PolicyType::ALL.map(|(_, name)| name)),
@@ -230,7 +234,11 @@ fn policy() -> Schema {
         field("version", text(), "The version's name."),
         field("title", text(), "Its title."),
         field("content", text(), "The text that was shown."),
-        field("content_hash", text(), "`sha256:` and hex over the text."),
+        field(
+            "content_hash",
+            text(),
+            "`sha256:` and hex over the text; another where it was brought along.",
+        ),
         field("effective_date", time(), "From when it applies."),
         field("is_active", flag(), "Whether new decisions may name it."),
         field("created_at", time(), "When it was created."),
