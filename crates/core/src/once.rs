@@ -16,7 +16,7 @@ pub const REMEMBERED_MILLIS: i64 = 24 * 3600 * 1000;
 pub struct Once {
     /// SHA-256 over the route and the caller's key: what tells one call from another within an organization.
     pub key: [u8; 32],
-    /// SHA-256 over the path and the body: the same key with another request is a mistake.
+    /// SHA-256 over the path with its query and the body: the same key with another request is a mistake.
     pub request: [u8; 32],
     /// Makes the answer that is kept of the result of the storage method; `None` for a result of another type.
     pub answer: fn(&dyn Any) -> Option<Kept>,

@@ -33,6 +33,8 @@ const ROOM_WAIT: Duration = Duration::from_secs(1);
 pub(crate) enum Unread {
     /// The content type is not JSON, or not a form where one is read.
     NotJson,
+    /// The content type is not JSON Lines.
+    NotLines,
     /// More bytes than this.
     TooLarge(usize),
     /// It did not come whole in time.
@@ -80,6 +82,10 @@ impl BodyShare {
 #[derive(Debug)]
 pub(crate) struct JsonBody<const LIMIT: usize>(pub(crate) Bytes, pub(crate) BodyShare);
 
+/// JSON Lines of at most `LIMIT` bytes, not yet parsed, and their share of the room.
+#[derive(Debug)]
+pub(crate) struct LinesBody<const LIMIT: usize>(pub(crate) Bytes, pub(crate) BodyShare);
+
 /// A JSON body, or none at all, and its share of the room.
 #[derive(Debug)]
 pub(crate) struct OptionalBody(pub(crate) Option<Bytes>, pub(crate) BodyShare);
@@ -91,6 +97,21 @@ impl<const LIMIT: usize> FromRequest<Shared> for JsonBody<LIMIT> {
         let owner = Owner::of(request.uri().path());
         if !is_json(request.headers()) {
             return Err(owner.tell(Unread::NotJson));
+        }
+        match read(request, LIMIT, &shared.body_room).await {
+            Ok((bytes, share)) => Ok(Self(bytes, share)),
+            Err(reason) => Err(owner.tell(reason)),
+        }
+    }
+}
+
+impl<const LIMIT: usize> FromRequest<Shared> for LinesBody<LIMIT> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
+        let owner = Owner::of(request.uri().path());
+        if !are_lines(request.headers()) {
+            return Err(owner.tell(Unread::NotLines));
         }
         match read(request, LIMIT, &shared.body_room).await {
             Ok((bytes, share)) => Ok(Self(bytes, share)),
@@ -116,15 +137,26 @@ impl FromRequest<Shared> for OptionalBody {
 
 /// `application/json`, whatever its parameters, or a type built on it.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(http::HeaderValue::to_str) else {
-        return false;
-    };
-    let essence = value.split(';').next().unwrap_or(value).trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || essence
-            .to_ascii_lowercase()
-            .strip_prefix("application/")
-            .is_some_and(|kind| kind.ends_with("+json"))
+    essence(headers).is_some_and(|essence| {
+        essence.eq_ignore_ascii_case("application/json")
+            || essence
+                .to_ascii_lowercase()
+                .strip_prefix("application/")
+                .is_some_and(|kind| kind.ends_with("+json"))
+    })
+}
+
+/// The names that JSON Lines go under.
+fn are_lines(headers: &HeaderMap) -> bool {
+    const NAMES: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
+    essence(headers)
+        .is_some_and(|essence| NAMES.iter().any(|name| essence.eq_ignore_ascii_case(name)))
+}
+
+/// The content type without its parameters.
+fn essence(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or(value).trim())
 }
 
 pub(crate) async fn read(
@@ -186,6 +218,12 @@ mod tests {
             assert_eq!(is_json(&headers), json, "{value}");
         }
         assert!(!is_json(&HeaderMap::new()));
+        for (value, lines) in
+            [("application/x-ndjson; charset=utf-8", true), ("application/json", false)]
+        {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
+            assert_eq!(are_lines(&headers), lines, "{value}");
+        }
     }
 
     /// I9: a body takes room as it arrives and gives it back; one that finds none is told to come again.

@@ -17,7 +17,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use crate::idempotency::{Repeatable, SentKey};
-use crate::input::{FieldProblem, Invalid};
+use crate::input::{FieldProblem, Invalid, Within};
 use crate::rejection::Owner;
 use crate::router::Shared;
 use crate::{App, quota};
@@ -86,6 +86,7 @@ impl<S: Needed> FromRequestParts<Shared> for By<S> {
         let key = key.map_err(|reason| owner().tell(reason))?;
         shared.key_uses.note(&app.storage, key.id, now);
         let once = SentKey::of(parts).map_err(|problem| owner().tell(problem))?;
+        parts.extensions.insert(Within(key.organization));
         let caller = Caller::new(key.organization, Actor::Key(key.id));
         Ok(Self { caller, key, once, scope: PhantomData })
     }

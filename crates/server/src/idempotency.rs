@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: a creation that is sent twice happens once and is answered twice alike.
 //!
-//! A key belongs to an organization and a route, and to one request: path and body. What a handler answers to the result
+//! A key belongs to an organization and a route, and to one request: path with query, and body. What a handler answers to the result
 //! of its change is a [`Repeatable`], because the store writes that answer with the change itself (see
 //! [`abide_core::once`]). Changes that are the same when done twice (`PATCH`, `PUT`, `DELETE`, pausing) need no key, and
 //! one that is sent with them means nothing.
@@ -17,6 +17,7 @@ use axum::response::Response;
 use futures_util::FutureExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 
@@ -47,6 +48,7 @@ pub(crate) trait Repeatable {
 #[derive(Debug, Clone)]
 pub(crate) struct SentKey {
     key: [u8; 32],
+    /// With its query, which can say what is to be done.
     path: String,
 }
 
@@ -70,7 +72,8 @@ impl SentKey {
         };
         let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let key = sha256(format!("{route}\n{text}").as_bytes());
-        Ok(Some(Self { key, path: parts.uri.path().to_owned() }))
+        let path = parts.uri.path_and_query().map_or(parts.uri.path(), PathAndQuery::as_str);
+        Ok(Some(Self { key, path: path.to_owned() }))
     }
 
     /// The caller, whose change is made once for this key.

@@ -100,6 +100,7 @@ impl From<Rejected> for Problem {
                 ProblemKind::MethodNotAllowed,
                 "The `Allow` header names the methods of this path.",
             ),
+            Rejected::Storage(error) => error.into(),
             Rejected::Broken(failure) => Self::internal(failure),
         }
     }
@@ -138,6 +139,10 @@ impl From<Unread> for Problem {
             Unread::NotJson => {
                 Self::new(ProblemKind::NotJson, "Send JSON, with `Content-Type: application/json`.")
             }
+            Unread::NotLines => Self::new(
+                ProblemKind::NotJson,
+                "Send JSON Lines, with `Content-Type: application/x-ndjson`.",
+            ),
             Unread::TooLarge(limit) => Self::new(
                 ProblemKind::BodyTooLarge,
                 format!("The body may have at most {} MiB.", limit / (1024 * 1024)),

@@ -2,6 +2,7 @@
 //! API tells these reasons in its own words.
 
 use abide_core::ids::IdProblem;
+use abide_storage::StorageError;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::consentproof::envelope::ApiError;
@@ -60,6 +61,8 @@ pub(crate) enum Rejected {
     NoSuchPath,
     /// The path does not know the method.
     MethodNotAllowed,
+    /// It could not be looked up.
+    Storage(StorageError),
     /// Something broke on our side: what the log says of it.
     Broken(String),
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use abide_core::Timestamp;
+use abide_core::consent::{LawfulBasis, PermissionState};
 use abide_core::ids::{Id, Kind};
-use abide_core::original::Reference;
+use abide_core::original::{ORIGINAL_ID_LIMIT, OriginalId, Reference};
 use abide_core::policy::PolicyType;
 use serde_json::value::RawValue;
 
@@ -85,6 +86,28 @@ impl<K: Kind> FromField for Id<K> {
 impl<K: Kind> FromField for Reference<K> {
     fn read(raw: &RawValue) -> Result<Self, String> {
         Self::parse(&text(raw)?).map_err(|problem| problem.to_string())
+    }
+}
+
+impl FromField for OriginalId {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        Self::parse(&text(raw)?).ok_or_else(|| {
+            format!(
+                "must be 1 to {ORIGINAL_ID_LIMIT} visible ASCII characters without `/`, `?`, `#` and `%`"
+            )
+        })
+    }
+}
+
+impl FromField for LawfulBasis {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        Self::parse(&text(raw)?).ok_or_else(|| one_of(Self::ALL.iter().map(|basis| basis.as_str())))
+    }
+}
+
+impl FromField for PermissionState {
+    fn read(raw: &RawValue) -> Result<Self, String> {
+        Self::parse(&text(raw)?).ok_or_else(|| one_of(Self::ALL.iter().map(|state| state.as_str())))
     }
 }
 

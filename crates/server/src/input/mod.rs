@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 pub(crate) use events::{EventNames, ShownEvents, event_kind, read_events};
 pub(crate) use field::{Address, EffectiveDate, FromField, Text, one_of};
 pub(crate) use metadata::{Metadata, with_text};
-pub(crate) use named::Named;
+pub(crate) use named::{Named, Within};
 pub(crate) use params::Params;
 
 /// Most top-level fields of an object; more is no request for this API.
@@ -150,18 +150,35 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The elements of a list field, at most `limit`.
-    pub(crate) fn elements(&mut self, name: Name, limit: usize) -> Option<Vec<&'a RawValue>> {
+    /// Leaves fields out that mean nothing here: objects are taken as others wrote them.
+    pub(crate) fn ignore(&mut self, names: &[Name]) {
+        self.given.retain(|(given, _)| !names.iter().any(|name| name.0.contains(&given.as_ref())));
+    }
+
+    /// Whether a field is given and not null, readable or not.
+    pub(crate) fn holds(&self, name: Name) -> bool {
+        let mut given = self.given.iter().filter(|(known, _)| name.0.contains(&known.as_ref()));
+        given.any(|(_, raw)| raw.get() != "null")
+    }
+
+    /// A field that must be there, as it stands in the text.
+    pub(crate) fn raw(&mut self, name: Name) -> Option<&'a RawValue> {
         let mut given = self.given.iter().filter(|(known, _)| name.0.contains(&known.as_ref()));
         let (first, another) = (given.next(), given.next());
-        let Some((_, raw)) = first else {
-            self.problem(name.0[0], "is required");
-            return None;
-        };
         if another.is_some() {
             self.problem(name.0[0], "is given twice");
             return None;
         }
+        let raw = first.map(|(_, raw)| *raw);
+        if raw.is_none() {
+            self.problem(name.0[0], "is required");
+        }
+        raw
+    }
+
+    /// The elements of a list field, at most `limit`.
+    pub(crate) fn elements(&mut self, name: Name, limit: usize) -> Option<Vec<&'a RawValue>> {
+        let raw = self.raw(name)?;
         match elements(raw.get().as_bytes(), limit) {
             Ok(elements) => Some(elements),
             Err(problem) => {

@@ -80,7 +80,7 @@ impl PageError {
             Self::Unread(Unread::TooSlow) => {
                 (StatusCode::REQUEST_TIMEOUT, "Too slow", "The form took too long to arrive.")
             }
-            Self::Unread(Unread::NotJson) => (
+            Self::Unread(Unread::NotJson | Unread::NotLines) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "Not a form",
                 "Send the form as a browser does.",
@@ -169,6 +169,7 @@ impl From<Rejected> for PageError {
             | Rejected::NotFound(_)
             | Rejected::NoSuchPath => Self::NotFound,
             Rejected::MethodNotAllowed => Self::MethodNotAllowed,
+            Rejected::Storage(error) => Self::Storage(error),
             Rejected::Broken(why) => Self::Broken(why),
         }
     }

@@ -91,7 +91,7 @@ impl ProblemKind {
                 "invalid-body",
                 StatusCode::BAD_REQUEST,
                 "The request cannot be read",
-                "The body is no JSON object, did not arrive whole, or the query cannot be read as parameters.",
+                "The body is no JSON object, holds no line or too many where it is lines, did not arrive whole, or the query cannot be read as parameters.",
             ),
             Self::InvalidCursor => (
                 "invalid-cursor",
@@ -159,7 +159,8 @@ impl ProblemKind {
                 "not-json",
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body is not JSON",
-                "Send JSON, with `Content-Type: application/json`.",
+                "Send JSON, with `Content-Type: application/json`; or JSON Lines where lines are taken, with \
+                 `Content-Type: application/x-ndjson`.",
             ),
             Self::TooManyRequests => (
                 "too-many-requests",

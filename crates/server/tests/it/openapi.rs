@@ -23,6 +23,23 @@ struct Described {
     told: Value,
 }
 
+impl Described {
+    /// How its body is written.
+    fn media(&self) -> &str {
+        let content = self.told["requestBody"]["content"].as_object();
+        content.and_then(|content| content.keys().next()).map_or(JSON, String::as_str)
+    }
+
+    /// Calls it with a body as it is.
+    async fn call_as(&self, world: &World, token: &str, path: &str, body: &str) -> Reply {
+        let request = Request::builder().method(&self.method).uri(path).header("x-api-key", token);
+        let request = request.header("content-type", self.media());
+        world.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+}
+
+const JSON: &str = "application/json";
+
 impl Contract {
     fn new() -> Self {
         let mut document: Value = serde_json::from_str(&abide_server::openapi_json()).unwrap();
@@ -299,6 +316,13 @@ async fn good(world: &World, id: &str) -> (String, Option<Value>) {
             world.endpoint("standard_webhooks").await;
             ("/abide/v1/export".to_owned(), None)
         }
+        "import" => {
+            let version = world.chance_text();
+            let policy =
+                json!({"policy_type": "custom", "version": version, "title": "T", "content": "C"});
+            let line = json!({"type": "policy", "data": policy});
+            ("/abide/v1/import?webhooks=none&dry_run=false".to_owned(), Some(line))
+        }
         "create_organization" => {
             let uri = world.chance_text();
             ("/abide/v1/organizations".to_owned(), Some(json!({"uri": uri})))
@@ -379,7 +403,7 @@ async fn each_operation_answers_as_it_is_described() {
             let body = body.map_or_else(String::new, |body| body.to_string());
             let key = world.key(&[held]).await;
             let token = key.bearer_token.reveal();
-            let reply = world.call_as(token, operation.method.clone(), &path, body).await;
+            let reply = operation.call_as(&world, token, &path, &body).await;
             contract.check(&operation, &reply);
             let id = &operation.id;
             if scope.is_none_or(|scope| held.covers(scope)) {
@@ -414,7 +438,8 @@ async fn each_operation_fails_as_it_is_described() {
             contract.check(&operation, &reply);
             assert_eq!(reply.problem(), "not-found", "{id}");
         }
-        if body.is_some() {
+        // Lines have a test of their own.
+        if body.is_some() && operation.media() == JSON {
             wrong_bodies(&world, &contract, &operation, &path).await;
         }
         wrong_queries(&world, &contract, &operation, &path).await;
@@ -465,19 +490,25 @@ async fn wrong_bodies(world: &World, contract: &Contract, operation: &Described,
 /// The same for the parameters of a query.
 async fn wrong_queries(world: &World, contract: &Contract, operation: &Described, path: &str) {
     let id = &operation.id;
-    let (path, _) = path.split_once('?').unwrap_or((path, ""));
-    let described: BTreeSet<String> = operation.told["parameters"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|parameter| parameter["in"] == "query")
-        .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
-        .collect();
+    let (path, given) = path.split_once('?').unwrap_or((path, ""));
+    let parameters = operation.told["parameters"].as_array().unwrap().iter();
+    let parameters = parameters.filter(|parameter| parameter["in"] == "query");
+    let name_of = |parameter: &Value| parameter["name"].as_str().unwrap().to_owned();
+    let described: BTreeSet<String> = parameters.clone().map(name_of).collect();
+    let required: BTreeSet<String> =
+        parameters.filter(|parameter| parameter["required"] == true).map(name_of).collect();
     if described.is_empty() {
         return;
     }
+    // What has to be there is, as in the good call, but for what is asked wrongly.
     let call = async |query: &str| {
-        let reply = world.call(operation.method.clone(), &format!("{path}?{query}"), "").await;
+        let (asked, _) = query.split_once('=').unwrap();
+        let name = |pair: &&str| pair.split('=').next().unwrap_or_default().to_owned();
+        let others = given.split('&').filter(|pair| required.contains(&name(pair)));
+        let asked: Vec<&str> =
+            [query].into_iter().chain(others.filter(|pair| name(pair) != asked)).collect();
+        let path = format!("{path}?{}", asked.join("&"));
+        let reply = operation.call_as(world, &world.us.token, &path, "").await;
         contract.check(operation, &reply);
         reply
     };

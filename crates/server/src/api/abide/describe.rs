@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::problem::ProblemKind;
 
+/// How JSON Lines are called.
+const LINES: &str = "application/x-ndjson";
+
 /// A JSON Schema.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Schema(pub(crate) Value);
@@ -41,6 +44,8 @@ pub(crate) struct Operation {
     pub(crate) query: Vec<Field>,
     /// The body that it takes.
     pub(crate) body: Option<Schema>,
+    /// How that is written.
+    pub(crate) body_media: &'static str,
     /// The status of success.
     pub(crate) status: StatusCode,
     /// What success answers.
@@ -67,6 +72,7 @@ impl Operation {
             scope: None,
             query: Vec::new(),
             body: None,
+            body_media: "application/json",
             status: StatusCode::OK,
             answer,
             media: "application/json",
@@ -87,6 +93,11 @@ impl Operation {
     /// The fields of the body that it takes.
     pub(crate) fn takes(self, fields: Vec<Field>) -> Self {
         Self { body: Some(object(fields)), ..self }
+    }
+
+    /// That the body is JSON Lines: each line has this schema.
+    pub(crate) fn takes_lines(self, line: Schema) -> Self {
+        Self { body: Some(line), body_media: LINES, ..self }
     }
 
     /// Parameters of its query.
@@ -125,7 +136,7 @@ impl Operation {
 
     /// That success is JSON Lines: each line has the answer's schema.
     pub(crate) fn answers_lines(self) -> Self {
-        Self { media: "application/x-ndjson", ..self }
+        Self { media: LINES, ..self }
     }
 
     /// Problems beside those that follow from the rest: that the state stands against it, that a cursor is gone.

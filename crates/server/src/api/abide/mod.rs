@@ -21,6 +21,7 @@ pub(crate) mod endpoints;
 mod event_kinds;
 mod events;
 mod export;
+mod import;
 mod jobs;
 mod keys;
 pub(crate) mod openapi;
@@ -117,6 +118,7 @@ pub(crate) fn routes() -> Vec<Route> {
             organization::restore::about,
         ),
         get("/abide/v1/export", export::get::handler, export::get::about),
+        post("/abide/v1/import", import::post::handler, import::post::about),
         post(
             "/abide/v1/organizations",
             organizations::create::handler,

@@ -100,7 +100,7 @@ fn operation(route: &Route, schemas: &mut BTreeMap<String, Value>) -> Value {
     });
     if let (Some(body), Some(operation)) = (&about.body, operation.as_object_mut()) {
         let schema = lift(body.0.clone(), schemas);
-        let content = json!({"application/json": {"schema": schema}});
+        let content = Map::from_iter([(about.body_media.to_owned(), json!({"schema": schema}))]);
         operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
     }
     operation

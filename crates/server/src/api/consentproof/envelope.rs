@@ -274,6 +274,7 @@ impl From<Rejected> for ApiError {
             Rejected::NotFound(what) => Self::not_found(what),
             Rejected::NoSuchPath => Self::no_such_path(),
             Rejected::MethodNotAllowed => Self::method_not_allowed(),
+            Rejected::Storage(error) => error.into(),
             Rejected::Broken(failure) => Self::internal(failure),
         }
     }
@@ -317,6 +318,10 @@ impl From<Unread> for ApiError {
             Unread::NotJson => Self::validation(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "Send JSON, with `Content-Type: application/json`.",
+            ),
+            Unread::NotLines => Self::validation(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Send JSON Lines, with `Content-Type: application/x-ndjson`.",
             ),
             Unread::TooLarge(limit) => Self::validation(
                 StatusCode::PAYLOAD_TOO_LARGE,

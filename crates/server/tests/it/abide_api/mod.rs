@@ -4,6 +4,7 @@ mod anything;
 mod deletion;
 mod export;
 mod feeds;
+mod import;
 mod keys;
 mod organizations;
 mod pages;

@@ -85,7 +85,11 @@ impl Repeatable for Created {
     }
 }
 
-fn endpoint(fields: &mut Fields<'_>, app: &App) -> Option<(NewEndpoint, &'static dyn Dialect)> {
+/// The endpoint that some fields describe, with its secret or a new one.
+pub(super) fn endpoint(
+    fields: &mut Fields<'_>,
+    app: &App,
+) -> Option<(NewEndpoint, &'static dyn Dialect)> {
     let url = fields.required(URL);
     let url = input::url(fields, app.endpoints.as_ref(), url);
     let dialect = dialect(fields);

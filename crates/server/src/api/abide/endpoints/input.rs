@@ -27,7 +27,7 @@ pub(super) const RETRY_DELAYS: Name = Name(&["retry_delays"]);
 pub(super) const DEADLINE_SECONDS: Name = Name(&["deadline_seconds"]);
 
 /// The fields that creating and changing have in common, as they are described; `url` is not among them.
-pub(super) fn described() -> Vec<Field> {
+pub(in crate::api::abide) fn described() -> Vec<Field> {
     use abide_core::endpoint::{MAX_DEADLINE, MAX_RETRY_DELAY};
     let delays = or_null(list(number(1, u64::from(MAX_RETRY_DELAY))));
     vec![

@@ -1,6 +1,7 @@
 //! Endpoints of any dialect: created, read, changed, stopped, tested. A secret is shown in the answer that made it and
 //! never again (I12).
 
+mod brought;
 pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -23,6 +24,9 @@ use super::answer::{Answer, ok};
 use crate::App;
 use crate::problem::Problem;
 use view::EndpointObject;
+
+pub(super) use brought::brought;
+pub(super) use input::described;
 
 const GROUP: &str = "Endpoints";
 

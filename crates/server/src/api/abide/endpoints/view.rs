@@ -3,6 +3,7 @@
 use abide_core::endpoint::{EndpointState, Failing, ShownAuth};
 use abide_core::event::EventKind;
 use abide_core::ids::{Endpoint, EndpointId};
+use abide_core::original::OriginalId;
 use abide_dialects::all;
 use abide_storage::endpoints::EndpointView;
 use serde::Serialize;
@@ -20,6 +21,7 @@ use crate::public_keys::PublicKeys;
 #[derive(Serialize)]
 pub(crate) struct EndpointObject<'a> {
     id: EndpointId,
+    original_id: Option<&'a OriginalId>,
     url: &'a str,
     dialect: &'a str,
     events: ShownEvents<'a>,
@@ -101,6 +103,7 @@ impl<'a> From<&'a EndpointView> for EndpointObject<'a> {
     fn from(endpoint: &'a EndpointView) -> Self {
         Self {
             id: endpoint.id,
+            original_id: endpoint.original.as_ref(),
             url: &endpoint.url,
             dialect: &endpoint.dialect,
             events: ShownEvents(&endpoint.events),
@@ -140,7 +143,7 @@ impl<'a> WithPublicKeys<'a> {
 }
 
 /// The names of the dialects.
-pub(super) fn dialects() -> Schema {
+pub(in crate::api::abide) fn dialects() -> Schema {
     one_of(all().iter().map(|dialect| dialect.name()))
 }
 
@@ -170,6 +173,11 @@ fn fields() -> Vec<Field> {
     ];
     vec![
         field("id", id::<Endpoint>(), "Its id."),
+        field(
+            "original_id",
+            or_null(text_of(1, 100)),
+            "The id it had before it was brought along.",
+        ),
         field("url", text(), "Where events are sent."),
         field("dialect", dialects(), "The wire contract that is spoken there."),
         field(

@@ -55,26 +55,38 @@ impl Repeatable for Recorded {
 /// The decision that some fields describe; `None` when one that is needed is not there. This API knows no basis but
 /// consent.
 pub(super) fn decision(fields: &mut Fields<'_>) -> Option<NewDecision> {
+    let new = decision_as(fields, |fields| {
+        Some((LawfulBasis::Consent, state(fields.required(GRANTED)?)))
+    });
+    refuse_ledger_fields(fields);
+    new
+}
+
+/// The decision that some fields describe, where `stance` reads what was decided on which basis.
+pub(super) fn decision_as<'a>(
+    fields: &mut Fields<'a>,
+    stance: impl FnOnce(&mut Fields<'a>) -> Option<(LawfulBasis, PermissionState)>,
+) -> Option<NewDecision> {
     let reference = fields.required(SUBJECT_ID);
     let email = fields.optional(SUBJECT_EMAIL);
     let policy = fields.optional(POLICY_ID);
     let purpose = fields.required(CONSENT_TYPE);
-    let granted = fields.required(GRANTED);
+    let stance = stance(fields);
     let metadata: Option<Metadata> = fields.optional(METADATA);
     let ip_address = fields.optional(IP_ADDRESS);
     let user_agent = fields.optional(USER_AGENT);
     let obtained_at: Option<Timestamp> = fields.optional(OBTAINED_AT);
     let from = fields.optional(VALID_FROM);
     let until = fields.optional(VALID_UNTIL);
-    refuse_ledger_fields(fields);
 
     let told = circumstances(fields, metadata, ip_address, user_agent);
     let (Text(reference), Text(purpose)) = (reference?, purpose?);
+    let (basis, state) = stance?;
     Some(NewDecision {
         subject: SubjectInput { reference, email: email.map(|Text(email)| email) },
         purpose,
-        basis: LawfulBasis::Consent,
-        state: state(granted?),
+        basis,
+        state,
         policy,
         metadata: told.metadata,
         ip_address: told.ip_address,
@@ -83,7 +95,7 @@ pub(super) fn decision(fields: &mut Fields<'_>) -> Option<NewDecision> {
     })
 }
 
-fn state(granted: bool) -> PermissionState {
+pub(super) fn state(granted: bool) -> PermissionState {
     if granted { PermissionState::Granted } else { PermissionState::Denied }
 }
 

@@ -3,6 +3,7 @@
 //! Address and browser of the person have fields of their own in requests and none in answers: there, and in events,
 //! they stand in `metadata`. So whoever holds an answer has everything that `consent_hash` was made of (P35).
 
+mod brought;
 pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod create_batch;
@@ -15,6 +16,8 @@ pub(crate) mod withdraw;
 use std::net::IpAddr;
 
 use abide_core::json::JsonObject;
+
+pub(crate) use brought::brought;
 
 use crate::input::{Address, Fields, Metadata, Name, Text, with_text};
 
@@ -30,14 +33,17 @@ const USER_AGENT: Name = Name(&["user_agent", "userAgent"]);
 const OBTAINED_AT: Name = Name(&["obtained_at", "obtainedAt"]);
 const VALID_FROM: Name = Name(&["valid_from", "validFrom"]);
 const VALID_UNTIL: Name = Name(&["valid_until", "validUntil"]);
+const LAWFUL_BASIS: Name = Name(&["lawful_basis", "lawfulBasis"]);
+const STATE: Name = Name(&["state"]);
+const CONSENT_HASH: Name = Name(&["consent_hash", "consentHash"]);
 
 /// What the ledger knows of a decision and this API does not take: to ignore it would record something else than the
 /// caller meant.
 fn refuse_ledger_fields(fields: &mut Fields<'_>) {
     const BASIS: &str = "cannot be set: every record made through this API rests on consent";
-    fields.fixed(Name(&["lawful_basis", "lawfulBasis"]), BASIS);
+    fields.fixed(LAWFUL_BASIS, BASIS);
     fields.fixed(Name(&["basis"]), BASIS);
-    fields.fixed(Name(&["state"]), "cannot be set: say it with `granted`, or withdraw the consent");
+    fields.fixed(STATE, "cannot be set: say it with `granted`, or withdraw the consent");
     fields.fixed(
         Name(&["validity"]),
         "cannot be set as a whole: record a decision with `valid_from` and `valid_until`",

@@ -4,20 +4,23 @@
 //! A `consent_hash` is held against what was recorded, the hash computed again: whether the record ever said so, and
 //! whether that is what it says now.
 
+use abide_core::consent::hash::spelled_usually;
 use abide_core::consent::verdict::{HashFinding, Verdict, verdict};
+use abide_core::policy::text_problem;
 use abide_dialects::consentproof::ConsentObject;
 use abide_storage::consent_search::ConsentQuestion;
 use axum::extract::State;
 use http::Uri;
 use serde::Serialize;
 
-use super::{CONSENT_TYPE, POLICY_ID, SUBJECT_ID};
+use super::{CONSENT_HASH, CONSENT_TYPE, POLICY_ID, SUBJECT_ID};
 use crate::api::consentproof::envelope::{Answer, ok};
 use crate::caller::{By, ConsentRead};
-use crate::input::{Name, Params};
+use crate::input::Params;
 use crate::router::Shared;
 
-const CONSENT_HASH: Name = Name(&["consent_hash", "consentHash"]);
+/// Longest hash, in characters.
+const HASH_LIMIT: usize = 200;
 
 #[derive(Serialize)]
 struct Verified<'a> {
@@ -75,11 +78,13 @@ fn question(params: &mut Params) -> ConsentQuestion {
     ConsentQuestion { reference: reference.unwrap_or_default(), purpose, policy, hash }
 }
 
-/// With its prefix or without: both are shown around.
+/// With its prefix or without: both are shown around. What was brought along may have a hash of another form.
 fn hash(text: &str) -> Result<String, String> {
-    let hex = text.strip_prefix("sha256:").unwrap_or(text);
-    if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(format!("sha256:{}", hex.to_ascii_lowercase()));
+    let usual = spelled_usually(text);
+    // A hash of the usual form that was cut short or mistyped is told as such.
+    let is_cut = text.starts_with("sha256:") && text.len() != "sha256:".len() + 64;
+    if is_cut {
+        return Err("must be `sha256:` and 64 hexadecimal digits".to_owned());
     }
-    Err("must be `sha256:` and 64 hexadecimal digits".to_owned())
+    text_problem(text, HASH_LIMIT).map_or_else(|| Ok(usual.into_owned()), Err)
 }

@@ -19,7 +19,7 @@ pub(crate) async fn handler(
     JsonBody(body, _share): JsonBody<SINGLE>,
 ) -> Answer {
     let mut fields = Fields::parse(&body)?;
-    let new = version(&mut fields);
+    let new = creation(&mut fields);
     let new = fields.finish(new)?;
     let app = &shared.app;
     let by = by.once::<Created>(&body);
@@ -41,16 +41,22 @@ impl Repeatable for Created {
     }
 }
 
-fn version(fields: &mut Fields<'_>) -> Option<NewPolicy> {
+fn creation(fields: &mut Fields<'_>) -> Option<NewPolicy> {
+    let new = version(fields);
+    if fields.optional(IS_ACTIVE) == Some(false) {
+        fields
+            .problem(IS_ACTIVE.0[0], "cannot be false at first; change it once the version exists");
+    }
+    new
+}
+
+/// What a version is made of.
+pub(super) fn version(fields: &mut Fields<'_>) -> Option<NewPolicy> {
     let policy_type = fields.required(POLICY_TYPE);
     let version = fields.required(VERSION);
     let title = fields.required(TITLE);
     let content: Option<Text> = fields.required(CONTENT);
     let effective_date = fields.optional(EFFECTIVE_DATE);
-    if fields.optional(IS_ACTIVE) == Some(false) {
-        fields
-            .problem(IS_ACTIVE.0[0], "cannot be false at first; change it once the version exists");
-    }
     if content.as_ref().is_some_and(|Text(text)| text.contains('\0')) {
         fields.problem(CONTENT.0[0], "must not hold a NUL character");
     }
@@ -67,6 +73,7 @@ fn version(fields: &mut Fields<'_>) -> Option<NewPolicy> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::Invalid;
 
     /// P36: the vendor's spelling, with a day for a date.
     #[test]
@@ -74,7 +81,7 @@ mod tests {
         let body = br#"{"policyType":"privacy_policy","version":"1.0","title":"Privacy","content":"We ...",
             "effectiveDate":"2024-01-15","isActive":true}"#;
         let mut fields = Fields::parse(body).unwrap();
-        let new = version(&mut fields);
+        let new = creation(&mut fields);
         let new = fields.finish(new).unwrap();
         assert_eq!(new.effective_date.unwrap().to_seconds_text(), "2024-01-15T00:00:00Z");
     }
@@ -83,7 +90,9 @@ mod tests {
     fn a_wish_that_cannot_be_met_is_refused() {
         let body = br#"{"policy_type":"custom","version":"1","title":"T","content":"a\u0000b","is_active":false}"#;
         let mut fields = Fields::parse(body).unwrap();
-        let new = version(&mut fields);
-        assert!(fields.finish(new).is_err());
+        let new = creation(&mut fields);
+        let Err(Invalid::Fields(problems)) = fields.finish(new) else { panic!() };
+        let named: Vec<_> = problems.iter().map(|found| found.field.as_str()).collect();
+        assert_eq!(named, ["content", "is_active"]);
     }
 }

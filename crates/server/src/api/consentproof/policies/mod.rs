@@ -1,5 +1,6 @@
 //! Policies: the versions of the texts that people are shown (P36).
 
+mod brought;
 pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -7,6 +8,8 @@ pub(crate) mod get;
 pub(crate) mod list;
 
 use crate::input::Name;
+
+pub(crate) use brought::brought;
 
 const POLICY_TYPE: Name = Name(&["policy_type", "policyType"]);
 const VERSION: Name = Name(&["version"]);
