@@ -13,12 +13,17 @@ use serde_json::Value;
 use crate::exit::Unavailable;
 use crate::outgoing;
 
+pub(crate) use problem::FieldProblem;
 pub(crate) use settings::ApiSettings;
 
 /// Longer than the server takes for anything.
 const PATIENCE: Duration = Duration::from_secs(45);
 /// Longer than any answer takes that comes piece by piece.
 const LONG: Duration = Duration::from_hours(24);
+/// How often lines are sent again to a server that says when it will take them.
+const AGAIN: u32 = 10;
+/// Longest wait that a server is believed.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Where the API is on the server.
 const BASE: &str = "/abide/v1/";
 
@@ -58,6 +63,41 @@ impl Api {
         self.call(Method::DELETE, path, &[], None).await
     }
 
+    /// Sends JSON Lines that may be sent again: where the server has no time or room now, once it says it has.
+    pub(crate) async fn post_lines(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        lines: &[u8],
+    ) -> anyhow::Result<Judged> {
+        let url = self.url(path, query)?;
+        let lost = |error: reqwest::Error| self.no_answer(&error, Wish::Repeat);
+        let mut tries = 0;
+        loop {
+            let request = self.client.post(url.clone()).bearer_auth(&self.key);
+            let request = request
+                .header(http::header::CONTENT_TYPE, "application/x-ndjson")
+                .body(lines.to_vec());
+            let answer = request.send().await.map_err(lost)?;
+            let (status, wait) = (answer.status(), wait_of(&answer));
+            let bytes = answer.bytes().await.map_err(lost)?;
+            if status.is_success() {
+                return self.read(&bytes).map(Judged::Taken);
+            }
+            if let Some(wait) = wait.filter(|_| tries < AGAIN) {
+                tries += 1;
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            let fields = problem::fields(&bytes);
+            let about_lines = |field: &FieldProblem| field.field.starts_with("lines[");
+            if fields.iter().any(about_lines) {
+                return Ok(Judged::Wrong(fields));
+            }
+            return Err(problem::of(status, &bytes, &self.server));
+        }
+    }
+
     /// Begins to read something long: it may take as long as it wishes, while something comes.
     pub(crate) async fn open(&self, path: &[&str]) -> anyhow::Result<Long> {
         let lost = |error: reqwest::Error| self.no_answer(&error, Wish::Read);
@@ -94,11 +134,15 @@ impl Api {
             return Ok(Value::Null);
         }
         if status.is_success() {
-            return serde_json::from_slice(&bytes).with_context(|| {
-                format!("{} does not answer as Abide does: is --url right?", self.server)
-            });
+            return self.read(&bytes);
         }
         Err(problem::of(status, &bytes, &self.server))
+    }
+
+    fn read(&self, answer: &[u8]) -> anyhow::Result<Value> {
+        serde_json::from_slice(answer).with_context(|| {
+            format!("{} does not answer as Abide does: is --url right?", self.server)
+        })
     }
 
     /// Segment by segment, so that nothing in an id leads to another path.
@@ -122,7 +166,10 @@ impl Api {
             Wish::Change if !error.is_connect() => format!(
                 "the answer from {server} was lost: {why}. It may have been done: look before you ask again"
             ),
-            Wish::Read | Wish::Change => format!(
+            Wish::Repeat if !error.is_connect() => format!(
+                "the answer from {server} was lost: {why}. Ask again: what was done stays as it is"
+            ),
+            Wish::Read | Wish::Change | Wish::Repeat => format!(
                 "no answer from {server}: {why}. Is the server running there? Say with --url where it is"
             ),
         })
@@ -153,4 +200,22 @@ impl Long {
 enum Wish {
     Read,
     Change,
+    /// A change that is the same when it is asked for twice.
+    Repeat,
+}
+
+/// What a server says of lines.
+pub(crate) enum Judged {
+    /// They were taken, or would be.
+    Taken(Value),
+    /// Nothing was: these fields of them are wrong, `lines[0]` the first.
+    Wrong(Vec<FieldProblem>),
+}
+
+/// When a server will take what it did not take now, where it says so.
+fn wait_of(answer: &reqwest::Response) -> Option<Duration> {
+    let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+    let seconds = answer.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    let wait = Duration::from_secs(seconds);
+    (later.contains(&answer.status()) && wait <= LONGEST_WAIT).then_some(wait)
 }

@@ -16,11 +16,17 @@ struct Document {
     request_id: String,
 }
 
+/// A field that a server refuses, and why.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct FieldProblem {
-    field: String,
-    problem: String,
+pub(crate) struct FieldProblem {
+    pub(crate) field: String,
+    pub(crate) problem: String,
+}
+
+/// The fields that an answer names which is no success.
+pub(super) fn fields(body: &[u8]) -> Vec<FieldProblem> {
+    serde_json::from_slice::<Document>(body).unwrap_or_default().errors
 }
 
 /// What an answer that is no success means.

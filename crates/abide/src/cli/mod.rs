@@ -9,6 +9,7 @@ mod endpoints;
 mod events;
 mod export;
 mod format;
+mod import;
 mod jobs;
 mod keys;
 mod listen;
@@ -72,6 +73,8 @@ enum Command {
     MasterKey(master_key::Command),
     /// Export an organization of a running server into a file
     Export(export::Options),
+    /// Bring endpoints, policies and consents along to a running server, with their ids and hashes
+    Import(import::Options),
     /// The organizations of this installation
     #[command(subcommand)]
     Organizations(organizations::Command),
@@ -104,6 +107,7 @@ impl Cli {
             Command::MasterKey(command) => quietly(master_key::run(command)).await,
             Command::Organizations(command) => quietly(organizations::run(command)).await,
             Command::Export(options) => quietly(export::run(options)).await,
+            Command::Import(options) => quietly(import::run(options)).await,
             Command::Subjects(command) => quietly(subjects::run(command)).await,
             Command::Users(command) => quietly(users::run(command)).await,
         }

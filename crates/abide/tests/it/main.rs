@@ -13,6 +13,7 @@ mod events;
 mod exporting;
 mod first_start;
 mod http;
+mod importing;
 mod keys;
 mod listening;
 mod logs;

@@ -29,6 +29,8 @@ pub(crate) struct Arrival {
     pub(crate) event_type: String,
     /// `data.id`: the consent's.
     pub(crate) object: String,
+    /// `X-Webhook-ID`.
+    pub(crate) webhook: String,
 }
 
 /// Answers wait while it is shut.
@@ -88,6 +90,7 @@ fn serve(stream: TcpStream, sender: &mpsc::Sender<Arrival>, gate: &Gate) {
             event_id: verified.event_id,
             event_type: verified.event_type,
             object: body["data"]["id"].as_str().unwrap_or_default().to_owned(),
+            webhook: received.header("x-webhook-id").unwrap_or_default().to_owned(),
         };
         if sender.send(arrival).is_err() {
             return;
