@@ -77,7 +77,7 @@ async fn p28_p29_all_problems_at_once() {
     let world = World::start().await;
     let before = world.facts().await;
     let body =
-        json!({"userReference": 5, "subject_email": [], "granted": "yes", "policy_id": "evt_1"});
+        json!({"userReference": 5, "subject_email": [], "granted": "yes", "policy_id": "evt 1"});
     let reply = world.post("/v1/consent", &body).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (400, "VALIDATION_ERROR"));
     assert_eq!(
