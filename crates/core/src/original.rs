@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for OriginalId {
 }
 
 /// What something is called outside: its original id where it has one, Abide's own otherwise. [`fmt::Display`] gives that,
-/// and [`serialize_shown`]; the fields are for what is stored. As it is stored it is the plain id, or both.
+/// and [`PublicId::shown`] writes it; the fields are for what is stored. As it is stored it is the plain id, or both.
 #[derive(Deserialize)]
 #[serde(from = "Stored<K>", bound = "")]
 pub struct PublicId<K: Kind> {
@@ -89,22 +89,30 @@ impl<K: Kind> Serialize for PublicId<K> {
     }
 }
 
-/// Writes an id as it is shown, for `serialize_with`.
-pub fn serialize_shown<T: fmt::Display, S: Serializer>(
-    id: &T,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
+/// An id as it is shown, where it is written.
+pub struct Shown<'a, K: Kind>(&'a PublicId<K>);
+
+impl<K: Kind> PublicId<K> {
+    /// The id as it is shown.
+    pub fn shown(&self) -> Shown<'_, K> {
+        Shown(self)
+    }
 }
 
-/// [`serialize_shown`] for what may be absent, which is null.
-pub fn serialize_maybe_shown<T: fmt::Display, S: Serializer>(
-    id: &Option<T>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match id {
-        Some(id) => serializer.collect_str(id),
-        None => serializer.serialize_none(),
+impl<K: Kind> Clone for Shown<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<K: Kind> Copy for Shown<'_, K> {}
+impl<K: Kind> fmt::Debug for Shown<'_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0, f)
+    }
+}
+impl<K: Kind> Serialize for Shown<'_, K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
     }
 }
 

@@ -15,7 +15,7 @@ use abide_core::consent::{ConsentView, LawfulBasis, PermissionState};
 use abide_core::event::{BatchView, Event, EventBody};
 use abide_core::ids::{BatchId, Consent, Policy as PolicyKind, SubjectId};
 use abide_core::json::JsonObject;
-use abide_core::original::{PublicId, serialize_maybe_shown, serialize_shown};
+use abide_core::original::{PublicId, Shown};
 use abide_core::policy::{Policy, PolicyType};
 use serde::{Serialize, Serializer};
 
@@ -44,8 +44,7 @@ impl<'a> From<&'a Event> for EventData<'a> {
 /// A consent record: the decision in force, or the last one when none is.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ConsentData<'a> {
-    #[serde(serialize_with = "serialize_shown")]
-    id: &'a PublicId<Consent>,
+    id: Shown<'a, Consent>,
     /// How many decisions the record has: a receiver that keeps the highest is not misled by a late delivery.
     version: u32,
     subject: SubjectData<'a>,
@@ -53,8 +52,7 @@ pub struct ConsentData<'a> {
     purpose: &'a str,
     lawful_basis: LawfulBasis,
     state: Option<PermissionState>,
-    #[serde(serialize_with = "serialize_maybe_shown")]
-    policy: Option<&'a PublicId<PolicyKind>>,
+    policy: Option<Shown<'a, PolicyKind>>,
     obtained_at: Millis,
     recorded_at: Millis,
     valid_from: Option<Millis>,
@@ -75,14 +73,14 @@ pub struct SubjectData<'a> {
 impl<'a> From<&'a ConsentView> for ConsentData<'a> {
     fn from(consent: &'a ConsentView) -> Self {
         Self {
-            id: &consent.id,
+            id: consent.id.shown(),
             version: consent.version,
             subject: SubjectData { id: consent.subject, reference: &consent.reference },
             email: consent.email.as_deref(),
             purpose: &consent.purpose,
             lawful_basis: consent.basis,
             state: consent.state,
-            policy: consent.policy.as_ref(),
+            policy: consent.policy.as_ref().map(PublicId::shown),
             obtained_at: Millis(consent.obtained_at),
             recorded_at: Millis(consent.recorded_at),
             valid_from: consent.validity.from.map(Millis),
@@ -119,8 +117,7 @@ impl Serialize for Consents<'_> {
 /// A policy version: [`PolicyData::told`] in events, [`PolicyData::read`] where the text is asked for.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PolicyData<'a> {
-    #[serde(serialize_with = "serialize_shown")]
-    id: &'a PublicId<PolicyKind>,
+    id: Shown<'a, PolicyKind>,
     policy_type: PolicyType,
     version: &'a str,
     title: &'a str,
@@ -143,7 +140,7 @@ impl<'a> PolicyData<'a> {
     /// With the text, where it was loaded.
     pub fn read(policy: &'a Policy) -> Self {
         Self {
-            id: &policy.id,
+            id: policy.id.shown(),
             policy_type: policy.policy_type,
             version: &policy.version,
             title: &policy.title,

@@ -461,6 +461,11 @@ impl Came {
     }
 }
 
+/// What a new decision decides.
+fn state_of(new: &ConsentView) -> StorageResult<PermissionState> {
+    new.state.ok_or_else(|| damaged("decisions.state"))
+}
+
 /// Takes a new decision, described by `new`, into its record: writes it, its place in the feed, and the record.
 pub(crate) fn take(
     tx: &mut Tx<'_, '_>,
@@ -471,7 +476,7 @@ pub(crate) fn take(
     came: Came,
     now: Timestamp,
 ) -> StorageResult<Taken> {
-    let state = new.state.ok_or_else(|| damaged("decisions.state"))?;
+    let state = state_of(&new)?;
     let candidate = Candidate {
         decision: new.decision,
         state,
@@ -480,7 +485,7 @@ pub(crate) fn take(
     };
     let (change, chain) = judge(tx, &row, candidate, now)?;
     let change = came.change(&row.standing, change, &new);
-    insert_decision(tx, by, key, &row, &chain, &new, state, came)?;
+    insert_decision(tx, by, key, &row, &chain, &new, came)?;
     let next = ConsentRow {
         version: row.version + 1,
         latest: Some(new.decision),
@@ -672,9 +677,9 @@ fn insert_decision(
     row: &ConsentRow,
     chain: &Chain,
     new: &ConsentView,
-    state: PermissionState,
     came: Came,
 ) -> StorageResult<()> {
+    let state = state_of(new)?;
     let recorded_by = actor_text(by.actor);
     let canonical = Canonical {
         decision: new.decision,

@@ -54,8 +54,8 @@ use std::sync::Arc;
 
 use abide_storage::{
     Accounts, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
-    Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases, Metrics, Policies,
-    Purposes, Room, Storage, StorageResult, Subjects, Users,
+    Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases, Metrics,
+    Policies, Purposes, Room, Storage, StorageResult, Subjects, Users,
 };
 use rusqlite::Connection;
 

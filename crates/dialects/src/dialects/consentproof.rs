@@ -37,7 +37,7 @@ use abide_core::endpoint::{DeliveryRules, Source};
 use abide_core::event::{BatchView, Event, EventBody, EventKind};
 use abide_core::ids::{BatchId, Consent, EventId, Policy as PolicyKind};
 use abide_core::json::JsonObject;
-use abide_core::original::{PublicId, serialize_maybe_shown, serialize_shown};
+use abide_core::original::{PublicId, Shown};
 use abide_core::policy::{Policy, PolicyType};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -170,12 +170,10 @@ impl Dialect for ConsentProof {
 /// (P14); `withdrawn_at` is there as long as a withdrawal stands (P15).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ConsentObject<'a> {
-    #[serde(serialize_with = "serialize_shown")]
-    id: &'a PublicId<Consent>,
+    id: Shown<'a, Consent>,
     subject_id: &'a str,
     subject_email: Option<&'a str>,
-    #[serde(serialize_with = "serialize_maybe_shown")]
-    policy_id: Option<&'a PublicId<PolicyKind>>,
+    policy_id: Option<Shown<'a, PolicyKind>>,
     consent_type: &'a str,
     granted: bool,
     consent_hash: &'a str,
@@ -188,10 +186,10 @@ pub struct ConsentObject<'a> {
 impl<'a> From<&'a ConsentView> for ConsentObject<'a> {
     fn from(consent: &'a ConsentView) -> Self {
         Self {
-            id: &consent.id,
+            id: consent.id.shown(),
             subject_id: &consent.reference,
             subject_email: consent.email.as_deref(),
-            policy_id: consent.policy.as_ref(),
+            policy_id: consent.policy.as_ref().map(PublicId::shown),
             consent_type: &consent.purpose,
             granted: consent.granted(),
             consent_hash: &consent.consent_hash,
@@ -206,8 +204,7 @@ impl<'a> From<&'a ConsentView> for ConsentObject<'a> {
 /// answers of the API.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct PolicyObject<'a> {
-    #[serde(serialize_with = "serialize_shown")]
-    id: &'a PublicId<PolicyKind>,
+    id: Shown<'a, PolicyKind>,
     policy_type: PolicyType,
     version: &'a str,
     title: &'a str,
@@ -232,7 +229,7 @@ impl<'a> PolicyObject<'a> {
     /// For an answer of the API: with the text, where it was loaded, and the time of the last change.
     pub fn read(policy: &'a Policy) -> Self {
         Self {
-            id: &policy.id,
+            id: policy.id.shown(),
             policy_type: policy.policy_type,
             version: &policy.version,
             title: &policy.title,

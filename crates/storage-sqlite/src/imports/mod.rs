@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
             match done {
                 Ok(one) => brought.push(one),
                 Err(StorageError::Refused(refusal)) => {
-                    misfits.push(Misfit { line: place, refusal })
+                    misfits.push(Misfit { line: place, refusal });
                 }
                 Err(other) => return Err(other),
             }

@@ -25,8 +25,8 @@ fn original(text: &str) -> OriginalId {
     OriginalId::parse(text).expect("an original id")
 }
 
-fn named(text: &str) -> Option<Reference<Policy>> {
-    Some(Reference::Original(original(text)))
+fn named(text: &str) -> Reference<Policy> {
+    Reference::Original(original(text))
 }
 
 fn endpoint(id: &str) -> ImportedEndpoint {
@@ -114,7 +114,7 @@ async fn told(world: &World<'_>) -> Vec<Event> {
 
 fn some_of_each() -> Vec<Imported> {
     let shown = |said: ImportedConsent| ImportedConsent {
-        new: NewDecision { policy: named("pol_7"), ..said.new },
+        new: NewDecision { policy: Some(named("pol_7")), ..said.new },
         ..said
     };
     vec![
@@ -130,8 +130,10 @@ fn some_of_each() -> Vec<Imported> {
 pub async fn what_is_brought_keeps_its_ids_and_times(store: &dyn Storage) {
     let world = World::new(store).await;
     let lines = brought(&world, some_of_each(), Telling::Nothing).await;
-    use Outcome::{Appended, Created};
-    assert_eq!(outcomes(&lines), [Created, Created, Created, Appended, Created]);
+    assert_eq!(
+        outcomes(&lines),
+        [Outcome::Created, Outcome::Created, Outcome::Created, Outcome::Appended, Outcome::Created]
+    );
     assert_eq!(lines[2].id, lines[3].id);
 
     let of = [
@@ -186,7 +188,7 @@ pub async fn all_lines_or_none(store: &dyn Storage) {
     let world = World::new(store).await;
     let before = world.everything().await;
     let of_no_policy = ImportedConsent {
-        new: NewDecision { policy: named("pol_none"), ..grant("cy", "marketing") },
+        new: NewDecision { policy: Some(named("pol_none")), ..grant("cy", "marketing") },
         ..consent("con_3", "cy", 1)
     };
     let mut lines = some_of_each();
@@ -204,7 +206,7 @@ pub async fn all_lines_or_none(store: &dyn Storage) {
         assert_eq!(ok(found), None, "{text}");
     }
     // Not even its memory: the policy is not taken for one that is there, and no number of the feed is missing.
-    let named = NewDecision { policy: named("pol_7"), ..grant("ada", "marketing") };
+    let named = NewDecision { policy: Some(named("pol_7")), ..grant("ada", "marketing") };
     assert!(refusal(store.consents().record(&world.by, named, at(NOW)).await).contains("policy"));
     world.record(grant("ada", "marketing"), at(NOW)).await;
     assert_eq!(world.kinds().await, [EventKind::ConsentCreated]);
@@ -244,9 +246,9 @@ pub async fn an_original_id_names_one_thing(store: &dyn Storage) {
     let world = World::new(store).await;
     brought(&world, some_of_each(), Telling::Nothing).await;
     let mut moved = endpoint("whk_5");
-    moved.new.url = "https://example.com/other".to_owned();
+    "https://example.com/other".clone_into(&mut moved.new.url);
     let mut text = policy("pol_7", "1.0");
-    text.new.content = "Something else.".to_owned();
+    "Something else.".clone_into(&mut text.new.content);
     let hashed = |hash: &str, said| ImportedConsent { consent_hash: Some(hash.to_owned()), ..said };
     for (line, expected) in [
         (Imported::Endpoint(moved), "0 `url`"),
@@ -331,11 +333,11 @@ pub async fn p37_life_goes_on_under_the_original_ids(store: &dyn Storage) {
     assert_eq!(world.events().await, []);
     let [ada, bob] = [id(&lines[2]), id(&lines[4])];
     ok(store.consents().withdraw(&world.by, bob, None, at(NOW + 1)).await);
-    let again = NewDecision { policy: named("pol_7"), ..grant("ada", "marketing") };
+    let again = NewDecision { policy: Some(named("pol_7")), ..grant("ada", "marketing") };
     let again = world.record(again, at(NOW + 2)).await;
     assert_eq!((again.id.id, again.id.to_string().as_str()), (ada, "con_xyz789"));
     // A record that is born here, under a policy that came along: its hash is over the policy's original id.
-    let born = NewDecision { policy: named("pol_7"), ..grant("di", "marketing") };
+    let born = NewDecision { policy: Some(named("pol_7")), ..grant("di", "marketing") };
     let born = world.record(born, at(NOW + 3)).await;
     assert_eq!(born.policy.as_ref().expect("it").to_string(), "pol_7");
     let hashed =
@@ -350,8 +352,10 @@ pub async fn p37_life_goes_on_under_the_original_ids(store: &dyn Storage) {
     assert_eq!(born.consent_hash, hashed);
     let told = told(&world).await;
     let kinds: Vec<_> = told.iter().map(|event| event.kind).collect();
-    use EventKind::{ConsentCreated, ConsentUpdated, ConsentWithdrawn};
-    assert_eq!(kinds, [ConsentWithdrawn, ConsentUpdated, ConsentCreated]);
+    assert_eq!(
+        kinds,
+        [EventKind::ConsentWithdrawn, EventKind::ConsentUpdated, EventKind::ConsentCreated]
+    );
     for (event, name) in told.iter().zip(["con_2", "con_xyz789", &born.id.to_string()]) {
         let EventBody::Consent(shown) = &event.body else { panic!("{:?}", event.kind) };
         assert_eq!(shown.id.to_string(), name);
@@ -397,7 +401,7 @@ pub async fn i13_original_ids_are_an_organizations_own(store: &dyn Storage) {
         let found = store.imports().own_key(strangers.organization, of, original(text)).await;
         assert_eq!(ok(found), None, "{text}");
     }
-    let named = NewDecision { policy: named("pol_7"), ..grant("ada", "marketing") };
+    let named = NewDecision { policy: Some(named("pol_7")), ..grant("ada", "marketing") };
     refusal(store.consents().record(&strangers.by, named, at(NOW)).await);
 }
 

@@ -3,8 +3,7 @@
 
 use abide_core::Timestamp;
 use abide_core::endpoint::EndpointState;
-use abide_core::ids::Endpoint;
-use abide_core::original::{PublicId, serialize_shown};
+use abide_core::original::PublicId;
 use abide_storage::counts::Totals;
 use abide_storage::endpoints::EndpointView;
 use serde::{Serialize, Serializer};
@@ -13,8 +12,7 @@ use crate::input::ShownEvents;
 
 #[derive(Serialize)]
 pub(crate) struct WebhookObject<'a> {
-    #[serde(serialize_with = "serialize_shown")]
-    id: PublicId<Endpoint>,
+    id: String,
     url: &'a str,
     events: ShownEvents<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +64,7 @@ impl<'a> WebhookObject<'a> {
 impl<'a> From<&'a EndpointView> for WebhookObject<'a> {
     fn from(endpoint: &'a EndpointView) -> Self {
         Self {
-            id: PublicId { id: endpoint.id, original: endpoint.original.clone() },
+            id: PublicId { id: endpoint.id, original: endpoint.original.clone() }.to_string(),
             url: &endpoint.url,
             events: ShownEvents(&endpoint.events),
             secret: None,
