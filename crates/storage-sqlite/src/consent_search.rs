@@ -24,6 +24,7 @@ use crate::ledger::{self, ConsentRow};
 use crate::originals;
 use crate::people;
 use crate::rows::{damaged, database, id, maybe_id};
+use crate::said;
 use crate::shared::Shared;
 
 /// How far a list goes.
@@ -364,14 +365,14 @@ fn find_hash(
     hash: &str,
 ) -> StorageResult<HashFinding> {
     let shown = row.shown()?;
-    let (current, _) = ledger::hash_again(connection, key, shown)?;
+    let (current, _) = said::hash_again(connection, key, shown)?;
     if current == hash {
         return Ok(HashFinding::Current);
     }
     let mut next = row.latest;
     for _ in 0..HASHES {
         let Some(decision) = next else { break };
-        let (found, previous) = ledger::hash_again(connection, key, decision)?;
+        let (found, previous) = said::hash_again(connection, key, decision)?;
         if found == hash {
             return Ok(HashFinding::Other);
         }

@@ -33,6 +33,7 @@ use crate::people;
 use crate::publish::{self, publish};
 use crate::purposes;
 use crate::rows::database;
+use crate::said;
 use crate::tx::Tx;
 use crate::writer::refused;
 
@@ -289,7 +290,7 @@ fn write_decision(
         Some(at) => at,
         None => not_before(tx, &row, now)?,
     };
-    let original = ledger::original_of(tx.connection(), &person.key, &row)?;
+    let original = said::original_of(tx.connection(), &person.key, &row)?;
     let view = ConsentView {
         decision: tx.id::<Decision>(now),
         obtained_at,

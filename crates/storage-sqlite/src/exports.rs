@@ -17,7 +17,7 @@ use crate::keys::organization_keys;
 use crate::organizations::by_id;
 use crate::policies::policy_of;
 use crate::rows::{database, id, maybe_at, maybe_id, maybe_named};
-use crate::{SqliteStore, ledger, people};
+use crate::{SqliteStore, people, said};
 
 /// About how many sealed bytes one page of decisions holds; it ends with the decision that passes this (I9).
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -112,7 +112,7 @@ fn decisions(
         if let Some(key) = people::key_of(connection, keys, told.subject)? {
             let sealed: Vec<u8> = row.get("sealed").map_err(database)?;
             bytes += sealed.len();
-            let (names, with_it) = ledger::said_in(&key, told.id, &sealed)?;
+            let (names, with_it) = said::said_in(&key, told.id, &sealed)?;
             names.give(&mut told);
             said = Some(with_it);
         }

@@ -18,7 +18,7 @@ use crate::SqliteStore;
 use crate::keys::organization_keys;
 use crate::publish::{Stored, load_event, size_of_body};
 use crate::rows::{at, database, id, maybe_at, maybe_id, named};
-use crate::{ledger, people};
+use crate::{people, said};
 
 /// About how many bytes of bodies one page of events holds; it ends with the event that passes this (I9).
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -180,7 +180,7 @@ fn decisions_after(
         let mut told = decision_of(row).map_err(database)?;
         if let Some(key) = people::key_of(connection, keys, told.subject)? {
             let sealed: Vec<u8> = row.get("sealed").map_err(database)?;
-            ledger::names_in(&key, told.id, &sealed)?.give(&mut told);
+            said::names_in(&key, told.id, &sealed)?.give(&mut told);
         }
         page.entries.push(told);
     }

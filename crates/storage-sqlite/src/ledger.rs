@@ -1,26 +1,22 @@
 //! Rows of the ledger: reading a consent record, taking a decision into it, judging it anew when its time comes.
 
 use abide_core::access::Caller;
-use abide_core::consent::hash::{HashedFields, commitment, consent_hash, spelled_usually};
 use abide_core::consent::{
-    Candidate, Change, ConsentView, LawfulBasis, MAX_CANDIDATES, Needed, PermissionState, Standing,
-    Validity, decide,
+    Candidate, Change, ConsentView, MAX_CANDIDATES, Needed, PermissionState, Standing, Validity,
+    decide,
 };
 use abide_core::event::EventKind;
-use abide_core::ids::{ConsentId, DecisionId, OrganizationId, PolicyId, PurposeId, SubjectId};
-use abide_core::json::JsonObject;
-use abide_core::original::{OriginalId, PublicId};
+use abide_core::ids::{ConsentId, DecisionId, OrganizationId, PurposeId, SubjectId};
+use abide_core::original::PublicId;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::StorageResult;
-use abide_storage::exports::SaidWithDecision;
-use abide_storage::feeds::ToldDecision;
 use abide_storage::imports::Telling;
-use abide_storage::sealing::{OrganizationKeys, Place, SealingKey};
+use abide_storage::sealing::{OrganizationKeys, SealingKey};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
-use serde::{Deserialize, Serialize};
 
 use crate::people;
 use crate::rows::{actor_text, at, damaged, database, id, maybe_at, maybe_id, maybe_named, named};
+use crate::said::{Canonical, canonical, opened};
 use crate::tx::Tx;
 use crate::writer::refused;
 
@@ -49,38 +45,6 @@ pub(crate) struct Taken {
     /// The event to tell, if any.
     pub(crate) event: Option<EventKind>,
 }
-
-/// A decision's canonical bytes: what is sealed, and what the commitment is made over. Field order is part of it.
-#[derive(Serialize, Deserialize)]
-struct Canonical<'a> {
-    decision: DecisionId,
-    consent: ConsentId,
-    #[serde(borrow)]
-    reference: std::borrow::Cow<'a, str>,
-    email: Option<std::borrow::Cow<'a, str>>,
-    purpose: std::borrow::Cow<'a, str>,
-    policy: Option<PolicyId>,
-    basis: LawfulBasis,
-    state: PermissionState,
-    obtained_at: Timestamp,
-    recorded_at: Timestamp,
-    validity: Validity,
-    recorded_by: std::borrow::Cow<'a, str>,
-    consent_hash: std::borrow::Cow<'a, str>,
-    metadata: Option<JsonObject>,
-    ip_address: Option<std::borrow::Cow<'a, str>>,
-    /// What the record was called where it was brought from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    original: Option<OriginalId>,
-    /// What the policy was called there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    policy_original: Option<OriginalId>,
-    /// When it was brought along; `recorded_at` is when it was recorded elsewhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    imported_at: Option<Timestamp>,
-}
-
-const SALT: usize = 16;
 
 /// Places of columns in the table of consents.
 mod column {
@@ -340,73 +304,6 @@ pub(crate) fn decided(tx: &Tx<'_, '_>, decision: DecisionId) -> StorageResult<Pe
         .map_err(database)
 }
 
-fn opened(key: &SealingKey, decision: DecisionId, sealed: &[u8]) -> StorageResult<Vec<u8>> {
-    key.open(&decision_place(decision), sealed).map_err(|_| damaged("decisions.sealed"))
-}
-
-/// How a decision, as it was recorded, names its person, its record and its policy.
-pub(crate) struct Names {
-    reference: String,
-    original: Option<OriginalId>,
-    policy_original: Option<OriginalId>,
-}
-
-impl Names {
-    fn of(canonical: &Canonical<'_>) -> Self {
-        Self {
-            reference: canonical.reference.clone().into_owned(),
-            original: canonical.original.clone(),
-            policy_original: canonical.policy_original.clone(),
-        }
-    }
-
-    /// Gives them to the decision that is told.
-    pub(crate) fn give(self, told: &mut ToldDecision) {
-        told.reference = Some(self.reference);
-        told.original = self.original;
-        told.policy_original = self.policy_original;
-    }
-}
-
-/// The names in a decision and what was said with it; with its person's key in hand.
-pub(crate) fn said_in(
-    key: &SealingKey,
-    decision: DecisionId,
-    sealed: &[u8],
-) -> StorageResult<(Names, SaidWithDecision)> {
-    let opened = opened(key, decision, sealed)?;
-    let canonical = canonical(&opened)?;
-    let names = Names::of(&canonical);
-    let said = SaidWithDecision {
-        email: canonical.email.map(std::borrow::Cow::into_owned),
-        metadata: canonical.metadata,
-        ip_address: canonical.ip_address.map(std::borrow::Cow::into_owned),
-        consent_hash: canonical.consent_hash.into_owned(),
-    };
-    Ok((names, said))
-}
-
-/// The names in a decision, with its person's key in hand.
-pub(crate) fn names_in(
-    key: &SealingKey,
-    decision: DecisionId,
-    sealed: &[u8],
-) -> StorageResult<Names> {
-    let opened = opened(key, decision, sealed)?;
-    Ok(Names::of(&canonical(&opened)?))
-}
-
-fn canonical(opened: &[u8]) -> StorageResult<Canonical<'_>> {
-    opened
-        .get(SALT..)
-        .and_then(|text| serde_json::from_slice(text).ok())
-        .ok_or_else(|| damaged("decisions.sealed"))
-}
-
-fn decision_place(decision: DecisionId) -> Place {
-    Place { table: "decisions", column: "sealed", row: decision.key() }
-}
-
 /// How a decision came here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Came {
@@ -508,21 +405,6 @@ pub(crate) fn take(
     Ok(Taken { view, event: change.event })
 }
 
-/// What a record that was brought along was called, with its person's key in hand.
-pub(crate) fn original_of(
-    connection: &Connection,
-    key: &SealingKey,
-    row: &ConsentRow,
-) -> StorageResult<Option<OriginalId>> {
-    let Some(latest) = row.latest.filter(|_| row.has_original) else { return Ok(None) };
-    let sealed: Vec<u8> = connection
-        .prepare_cached("SELECT sealed FROM decisions WHERE decision = ?")
-        .and_then(|mut statement| statement.query_row([latest.key()], |row| row.get(0)))
-        .map_err(database)?;
-    let opened = opened(key, latest, &sealed)?;
-    Ok(canonical(&opened)?.original)
-}
-
 /// When each of a record's decisions was recorded, newest first.
 pub(crate) fn recorded_times(
     connection: &Connection,
@@ -543,20 +425,6 @@ pub(crate) fn recorded_times(
         next = previous;
     }
     Ok(times)
-}
-
-/// The hash that was recorded with a decision.
-pub(crate) fn recorded_hash(
-    connection: &Connection,
-    key: &SealingKey,
-    decision: DecisionId,
-) -> StorageResult<String> {
-    let sealed: Vec<u8> = connection
-        .prepare_cached("SELECT sealed FROM decisions WHERE decision = ?")
-        .and_then(|mut statement| statement.query_row([decision.key()], |row| row.get(0)))
-        .map_err(database)?;
-    let opened = opened(key, decision, &sealed)?;
-    Ok(canonical(&opened)?.consent_hash.into_owned())
 }
 
 /// A record's candidates once a decision is taken: the first, and what follows the new one.
@@ -638,38 +506,6 @@ pub(crate) fn standing_at(
     Ok(ConsentRow { standing: decide(&row.standing, &candidates, now).standing, ..row })
 }
 
-/// A decision's P35 hash, computed again from what it says, and the decision before it. What was brought along may have
-/// been hashed in another way: there the hash that came with it counts.
-pub(crate) fn hash_again(
-    connection: &Connection,
-    key: &SealingKey,
-    decision: DecisionId,
-) -> StorageResult<(String, Option<DecisionId>)> {
-    let (sealed, previous): (Vec<u8>, _) = connection
-        .prepare_cached("SELECT sealed, previous FROM decisions WHERE decision = ?")
-        .and_then(|mut statement| {
-            statement
-                .query_row([decision.key()], |row| Ok((row.get(0)?, maybe_id(row, "previous")?)))
-        })
-        .map_err(database)?;
-    let opened = opened(key, decision, &sealed)?;
-    let said = canonical(&opened)?;
-    if said.imported_at.is_some() {
-        return Ok((spelled_usually(&said.consent_hash).into_owned(), previous));
-    }
-    let policy = said.policy.map(|id| PublicId { id, original: said.policy_original });
-    let policy = policy.map(|policy| policy.to_string());
-    let hash = consent_hash(&HashedFields {
-        reference: &said.reference,
-        email: said.email.as_deref(),
-        policy: policy.as_deref(),
-        granted: said.state == PermissionState::Granted,
-        recorded_at: said.recorded_at,
-        ip_address: said.ip_address.as_deref(),
-    });
-    Ok((hash, previous))
-}
-
 fn insert_decision(
     tx: &mut Tx<'_, '_>,
     by: &Caller,
@@ -701,12 +537,7 @@ fn insert_decision(
         policy_original: new.policy.as_ref().and_then(|policy| policy.original.clone()),
         imported_at: came.imported_at(),
     };
-    let salt: [u8; SALT] = tx.draw();
-    let mut salted = Vec::with_capacity(768);
-    salted.extend_from_slice(&salt);
-    serde_json::to_writer(&mut salted, &canonical).map_err(|_| damaged("decisions.sealed"))?;
-    let commitment = commitment(&salt, &salted[SALT..]);
-    let sealed = key.seal(&decision_place(new.decision), &salted);
+    let (sealed, commitment) = canonical.seal(tx, key)?;
     let log_index = tx.next_decision_index(row.organization)?;
     tx.sql(
         "INSERT INTO decisions (decision, organization, consent, subject, policy, basis, state, obtained_at, \

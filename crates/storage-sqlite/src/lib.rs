@@ -41,6 +41,7 @@ mod publish;
 mod purposes;
 mod readers;
 mod rows;
+mod said;
 mod sessions;
 mod shared;
 mod statements;

@@ -27,7 +27,7 @@ async fn p6_a_webhook_is_made_in_the_dashboard() {
         ("event", "policy.deleted"),
         ("note", "The shop"),
     ];
-    let made = browser.post("/endpoints", &form).await;
+    let made = browser.post_through("/endpoints", &form).await;
     assert_eq!(made.status, 200);
     let (_, rest) = made.text.split_once("<code data-copy>whsec_").unwrap();
     let secret = rest.split('<').next().unwrap().to_owned();

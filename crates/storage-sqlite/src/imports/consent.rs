@@ -18,7 +18,7 @@ use crate::ledger::{self, Came, ConsentRow};
 use crate::rows::database;
 use crate::tx::{Person, Tx};
 use crate::writer::refused;
-use crate::{originals, people, purposes};
+use crate::{originals, people, purposes, said};
 
 /// A record that is here, and its person.
 struct Known {
@@ -166,7 +166,7 @@ impl Run<'_> {
             if *at == line.recorded_at {
                 is_taken = true;
                 let key = &known.person.key;
-                if ledger::recorded_hash(tx.connection(), key, *decision)? == hash {
+                if said::recorded_hash(tx.connection(), key, *decision)? == hash {
                     return Ok(true);
                 }
             }
