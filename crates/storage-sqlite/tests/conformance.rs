@@ -76,6 +76,7 @@ conforms! {
         p24_deliveries_are_listed_by_page,
         p24_few_deliveries_are_found_beside_many,
         p24_a_stop_shows_in_lists_at_once,
+        p24_what_is_being_sent_is_listed,
         p24_a_delivery_is_shown_whole;
     deletions:
         i13_a_deletion_is_asked_for_and_taken_back,
@@ -163,6 +164,7 @@ conforms! {
         i2_what_waits_is_given_up,
         sw_19_a_job_is_stopped,
         sw_19_a_page_of_a_job_is_short,
+        sw_19_a_retry_leaves_what_moved_on_and_tests,
         sw_19_a_job_stands_still_during_a_deletion,
         i13_jobs_keep_to_their_organization,
         sw_13_a_gone_endpoints_deliveries_end;

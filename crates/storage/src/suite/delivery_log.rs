@@ -168,6 +168,20 @@ pub async fn p24_few_deliveries_are_found_beside_many(store: &dyn Storage) {
     assert_eq!(all_of(&theirs, &DeliveryFilter::default(), 100).await.len(), 1_600);
 }
 
+/// P24: what an engine has in hand is listed, by its state too.
+pub async fn p24_what_is_being_sent_is_listed(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(HOLD).await;
+    let engine = world.engine(at(1)).await;
+    world.record(grant("ada", "news"), at(2)).await;
+    let hot: Vec<_> = engine.taken().iter().map(|hot| hot.id).collect();
+    assert_eq!(hot.len(), 1);
+    for states in [Vec::new(), vec![DeliveryState::Hot]] {
+        let filter = DeliveryFilter { states, ..DeliveryFilter::default() };
+        assert_eq!(ids(&all_of(&world, &filter, 9).await), hot, "{filter:?}");
+    }
+}
+
 /// P24: what a stop holds or cancels is listed as held or cancelled at once, and not as what its row says still.
 pub async fn p24_a_stop_shows_in_lists_at_once(store: &dyn Storage) {
     let world = World::new(store).await;

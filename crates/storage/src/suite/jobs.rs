@@ -5,12 +5,13 @@ use std::sync::Arc;
 use abide_core::Timestamp;
 use abide_core::delivery::{DeliveryState, Outcome, Reason, Run};
 use abide_core::endpoint::{DeliveryRules, EventFilter, Source};
-use abide_core::event::EventKind;
+use abide_core::event::{EventKind, sample};
 use abide_core::ids::{EndpointId, JobId, LeaseId};
 use abide_core::job::{JobKind, JobState, Plan, Progress, Wish};
 
-use super::world::{HOLD, SKIP, World, at, grant, ok, refusal};
+use super::world::{HOLD, SKIP, World, at, finished, grant, ok, refusal};
 use crate::Storage;
+use crate::deliveries::{Fresh, Opening};
 use crate::endpoints::EndpointPatch;
 use crate::history::DeliveryView;
 use crate::jobs::{Asked, GONE_HELD_MILLIS, JobView, MOST_RUNNING, Page};
@@ -411,6 +412,46 @@ pub async fn sw_19_a_job_stands_still_during_a_deletion(store: &dyn Storage) {
     assert_eq!(ok(store.jobs().running(JobId::from_key(0), 9).await), [of_ours]);
     let ended = finish(&ours, of_ours, at(61_000)).await;
     assert_eq!((ended.state, ended.progress.done), (JobState::Done, 3));
+}
+
+/// SW-19: a retry leaves alone what somebody asked for since it was created, though it failed again; and failed tests.
+pub async fn sw_19_a_retry_leaves_what_moved_on_and_tests(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let endpoint = world.endpoint(HOLD).await;
+    let lease = world.lease(at(0)).await;
+    let made = world.delivery("ada", at(1)).await;
+    send_all(&world, lease, Outcome::Failed, at(2)).await;
+    let job = create(&world, wish(JobKind::RetryFailed, None), at(20)).await;
+    ok(store.history().retry(&world.by, made.id, Run::Single, at(25)).await);
+    send_all(&world, lease, Outcome::Failed, at(26)).await;
+    let progress = finish(&world, job.id, at(30)).await.progress;
+    assert_eq!((progress.done, progress.moved_on), (0, 1), "{progress:?}");
+    World::expect_state(&world.look_at(&made).await, DeliveryState::Failed);
+
+    let later = create(&world, wish(JobKind::RetryFailed, None), at(20_000)).await;
+    assert_eq!(finish(&world, later.id, at(21_000)).await.progress.done, 1, "and not for ever");
+    send_all(&world, lease, Outcome::Delivered, at(22_000)).await;
+    let engine = world.engine(at(23_000)).await;
+    let (kind, body) = (EventKind::ConsentCreated, sample(EventKind::ConsentCreated).body);
+    let sent = ok(store.endpoints().test(&world.by, endpoint, kind, body, at(24_000)).await);
+    let hot = engine.taken().remove(0);
+    let opening = Opening {
+        endpoint,
+        event: hot.event,
+        fresh: Fresh::Snapshot,
+        number: 1,
+        number_in_run: 1,
+        run: Run::Test,
+        signed_at: None,
+        object_version: 0,
+        first_sha256: None,
+    };
+    let report = finished(hot.id, engine.lease, &opening, Outcome::Failed, at(24_000));
+    world.report(report, at(24_000)).await;
+    let tests = create(&world, wish(JobKind::RetryFailed, None), at(25_000)).await;
+    assert_eq!(finish(&world, tests.id, at(26_000)).await.progress.done, 0);
+    let row = &ok(store.history().deliveries_of(world.organization, sent.event).await)[0];
+    assert_eq!((row.id, row.state), (sent.delivery, DeliveryState::Failed));
 }
 
 /// I13: a job sees nothing of another organization, and none sees it; nor do too many run at once.
