@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use abide_core::Timestamp;
 use abide_core::consent::hash::{HashedFields, commitment, consent_hash, spelled_usually};
-use abide_core::consent::{LawfulBasis, PermissionState, Validity};
+use abide_core::consent::{ConsentView, LawfulBasis, PermissionState, Validity};
 use abide_core::ids::{ConsentId, DecisionId, PolicyId};
 use abide_core::json::JsonObject;
 use abide_core::original::{OriginalId, PublicId};
@@ -155,18 +155,53 @@ pub(crate) fn original_of(
     Ok(canonical(&opened)?.original)
 }
 
-/// The hash that was recorded with a decision.
-pub(crate) fn recorded_hash(
+/// Whether a decision says what `other` does.
+pub(crate) enum Likeness {
+    /// It does, in every part.
+    Same,
+    /// It has the same hash and says something else in that field.
+    Differs(&'static str),
+    /// It has another hash.
+    Another,
+}
+
+/// Holds a decision against what is said elsewhere. Equal hashes are not enough: not everything goes into one, and one that
+/// was brought along may be of anything.
+pub(crate) fn likeness(
     connection: &Connection,
     key: &SealingKey,
     decision: DecisionId,
-) -> StorageResult<String> {
+    other: &ConsentView,
+) -> StorageResult<Likeness> {
     let sealed: Vec<u8> = connection
         .prepare_cached("SELECT sealed FROM decisions WHERE decision = ?")
         .and_then(|mut statement| statement.query_row([decision.key()], |row| row.get(0)))
         .map_err(database)?;
     let opened = opened(key, decision, &sealed)?;
-    Ok(canonical(&opened)?.consent_hash.into_owned())
+    let said = canonical(&opened)?;
+    if said.consent_hash != other.consent_hash {
+        return Ok(Likeness::Another);
+    }
+    let parts = [
+        (said.basis == other.basis, "lawful_basis"),
+        (Some(said.state) == other.state, "granted"),
+        (said.email.as_deref() == other.email.as_deref(), "subject_email"),
+        (said.policy == other.policy.as_ref().map(|policy| policy.id), "policy_id"),
+        (said.ip_address.as_deref() == other.ip_address.as_deref(), "ip_address"),
+        (is_same_json(said.metadata.as_ref(), other.metadata.as_ref()), "metadata"),
+        (said.obtained_at == other.obtained_at, "obtained_at"),
+        (said.validity.from == other.validity.from, "valid_from"),
+        (said.validity.until == other.validity.until, "valid_until"),
+    ];
+    let differing = parts.into_iter().find(|(is_same, _)| !is_same);
+    Ok(differing.map_or(Likeness::Same, |(_, field)| Likeness::Differs(field)))
+}
+
+/// Whether two objects hold the same, however they are written.
+fn is_same_json(one: Option<&JsonObject>, other: Option<&JsonObject>) -> bool {
+    let value =
+        |object: &JsonObject| serde_json::from_str::<serde_json::Value>(object.as_str()).ok();
+    one == other || one.zip(other).is_some_and(|(one, other)| value(one) == value(other))
 }
 
 /// A decision's P35 hash, computed again from what it says, and the decision before it. What was brought along may have

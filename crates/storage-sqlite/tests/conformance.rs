@@ -141,6 +141,17 @@ conforms! {
         keys_of_organizations_are_apart,
         a_call_is_remembered_for_a_day,
         erasing_a_person_erases_answers;
+    import_lines:
+        what_was_tried_is_forgotten,
+        the_same_id_and_time_is_not_yet_the_same,
+        a_withdrawal_keeps_its_time,
+        what_begins_later_is_told_as_a_change,
+        an_endpoint_comes_as_it_was,
+        an_endpoint_hears_of_what_follows_it,
+        a_policy_comes_as_it_was,
+        i13_a_line_names_no_others_policy,
+        what_the_organization_forbids_is_refused,
+        what_was_born_here_keeps_its_id;
     imports:
         what_is_brought_keeps_its_ids_and_times,
         an_import_can_be_run_again,

@@ -16,6 +16,7 @@ use super::{Run, hash_to_keep, is_foreign};
 use crate::consents::{described, purpose_is_allowed};
 use crate::ledger::{self, Came, ConsentRow};
 use crate::rows::database;
+use crate::said::Likeness;
 use crate::tx::{Person, Tx};
 use crate::writer::refused;
 use crate::{originals, people, purposes, said};
@@ -52,8 +53,9 @@ impl Run<'_> {
         let said = described(&row, line.original.clone(), &line.new, policy, line.recorded_at);
         let (computed, came) = (said.consent_hash.clone(), line.consent_hash.as_deref());
         let (consent_hash, hash) = hash_to_keep("consent_hash", came, computed)?;
+        let said = ConsentView { consent_hash, ..said };
         if let Some(known) = &known
-            && self.is_here(tx, known, line, &consent_hash)?
+            && self.is_here(tx, known, line, &said)?
         {
             let id = known.row.id.to_string();
             return Ok(Brought { outcome: Outcome::Unchanged, id, hash: Some(hash) });
@@ -71,7 +73,7 @@ impl Run<'_> {
                 (fresh(id, person.id, purpose), Outcome::Created)
             }
         };
-        self.take(tx, &person, row, ConsentView { consent_hash, ..said }, line)?;
+        self.take(tx, &person, row, said, line)?;
         Ok(Brought { outcome, id: row.id.to_string(), hash: Some(hash) })
     }
 
@@ -155,21 +157,27 @@ impl Run<'_> {
         tx: &Tx<'_, '_>,
         known: &Known,
         line: &ImportedConsent,
-        hash: &str,
+        said: &ConsentView,
     ) -> StorageResult<bool> {
         let recorded = match self.recorded.entry(known.row.id) {
             Entry::Occupied(met) => met.into_mut(),
             Entry::Vacant(new) => new.insert(ledger::recorded_times(tx.connection(), &known.row)?),
         };
-        let mut is_taken = false;
+        let (mut is_taken, mut differs) = (false, None);
         for (at, decision) in recorded.iter() {
             if *at == line.recorded_at {
                 is_taken = true;
-                let key = &known.person.key;
-                if said::recorded_hash(tx.connection(), key, *decision)? == hash {
-                    return Ok(true);
+                match said::likeness(tx.connection(), &known.person.key, *decision, said)? {
+                    Likeness::Same => return Ok(true),
+                    Likeness::Differs(field) => differs = Some(field),
+                    Likeness::Another => {}
                 }
             }
+        }
+        if let Some(field) = differs {
+            let problem =
+                "is not that of this consent's decision which was recorded at `recorded_at`";
+            return refused(Refusal::field(field, problem));
         }
         if is_taken {
             let (field, problem) = match line.consent_hash {

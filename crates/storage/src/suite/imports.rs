@@ -19,17 +19,17 @@ use crate::sealing::Secret;
 use crate::{Room as _, Storage};
 
 /// When the imports of these cases happen, long after what they bring.
-const NOW: i64 = 1_000_000;
+pub(super) const NOW: i64 = 1_000_000;
 
-fn original(text: &str) -> OriginalId {
+pub(super) fn original(text: &str) -> OriginalId {
     OriginalId::parse(text).expect("an original id")
 }
 
-fn named(text: &str) -> Reference<Policy> {
+pub(super) fn named(text: &str) -> Reference<Policy> {
     Reference::Original(original(text))
 }
 
-fn endpoint(id: &str) -> ImportedEndpoint {
+pub(super) fn endpoint(id: &str) -> ImportedEndpoint {
     ImportedEndpoint {
         original: original(id),
         new: NewEndpoint {
@@ -47,7 +47,7 @@ fn endpoint(id: &str) -> ImportedEndpoint {
     }
 }
 
-fn policy(id: &str, version: &str) -> ImportedPolicy {
+pub(super) fn policy(id: &str, version: &str) -> ImportedPolicy {
     ImportedPolicy {
         original: Some(original(id)),
         new: NewPolicy {
@@ -63,7 +63,7 @@ fn policy(id: &str, version: &str) -> ImportedPolicy {
     }
 }
 
-fn consent(id: &str, reference: &str, recorded_at: i64) -> ImportedConsent {
+pub(super) fn consent(id: &str, reference: &str, recorded_at: i64) -> ImportedConsent {
     ImportedConsent {
         original: Some(original(id)),
         new: grant(reference, "marketing"),
@@ -73,38 +73,42 @@ fn consent(id: &str, reference: &str, recorded_at: i64) -> ImportedConsent {
     }
 }
 
-fn denial(id: &str, reference: &str, recorded_at: i64) -> ImportedConsent {
+pub(super) fn denial(id: &str, reference: &str, recorded_at: i64) -> ImportedConsent {
     let said = consent(id, reference, recorded_at);
     let new = NewDecision { state: PermissionState::Denied, ..said.new };
     ImportedConsent { new, ..said }
 }
 
-type Done = Result<Vec<Brought>, Vec<Misfit>>;
+pub(super) type Done = Result<Vec<Brought>, Vec<Misfit>>;
 
-async fn import(world: &World<'_>, lines: Vec<Imported>, telling: Telling) -> Done {
+pub(super) async fn import(world: &World<'_>, lines: Vec<Imported>, telling: Telling) -> Done {
     let (store, now) = (world.store, at(NOW));
     ok(store.imports().import(&world.by, lines, telling, Earnest::Real, now).await)
 }
 
-async fn brought(world: &World<'_>, lines: Vec<Imported>, telling: Telling) -> Vec<Brought> {
+pub(super) async fn brought(
+    world: &World<'_>,
+    lines: Vec<Imported>,
+    telling: Telling,
+) -> Vec<Brought> {
     import(world, lines, telling).await.expect("every line fits")
 }
 
 /// The misfits of lines that must not be taken, as `line field: problem`.
-async fn misfits(world: &World<'_>, lines: Vec<Imported>) -> Vec<String> {
+pub(super) async fn misfits(world: &World<'_>, lines: Vec<Imported>) -> Vec<String> {
     let misfits = import(world, lines, Telling::Nothing).await.expect_err("a line does not fit");
     misfits.into_iter().map(|misfit| format!("{} {}", misfit.line, misfit.refusal)).collect()
 }
 
-fn outcomes(brought: &[Brought]) -> Vec<Outcome> {
+pub(super) fn outcomes(brought: &[Brought]) -> Vec<Outcome> {
     brought.iter().map(|one| one.outcome).collect()
 }
 
-fn id<K: abide_core::ids::Kind>(one: &Brought) -> Id<K> {
+pub(super) fn id<K: abide_core::ids::Kind>(one: &Brought) -> Id<K> {
     Id::parse(&one.id).expect("an id of Abide's")
 }
 
-async fn told(world: &World<'_>) -> Vec<Event> {
+pub(super) async fn told(world: &World<'_>) -> Vec<Event> {
     let mut told = Vec::new();
     for event in world.events().await {
         told.push(world.event(event).await.expect("an event"));

@@ -16,6 +16,7 @@ pub mod exports;
 pub mod failing;
 pub mod feeds;
 pub mod idempotency;
+pub mod import_lines;
 pub mod imports;
 pub mod isolation;
 pub mod jobs;

@@ -217,6 +217,10 @@ async fn an_idempotency_key_answers_the_same_again() {
     // A dry run does not use a key up.
     let tried = world.import_as(&token, "webhooks=none&dry_run=true", body.as_str(), &key).await;
     assert_eq!(counts(&tried), [2, 0, 0]);
+    // Nor does one that was refused.
+    let unfit = lines(&[consent("con_1", "ada")]);
+    let refused = world.import_as(&token, SILENT, unfit, &key).await;
+    assert_eq!(refused.wrong(), ["lines[0].policy_id"]);
     let first = world.import_as(&token, SILENT, body.as_str(), &key).await;
     assert_eq!(counts(&first), [2, 0, 0]);
     let again = world.import_as(&token, SILENT, body.as_str(), &key).await;
