@@ -25,10 +25,16 @@ pub(crate) fn address(
         if !is_trusted(&address) {
             break;
         }
-        let Ok(next) = hop.trim().parse::<IpAddr>() else { break };
+        let Some(next) = read(hop.trim()) else { break };
         address = next.to_canonical();
     }
     Some(address)
+}
+
+/// An address as proxies write it: some add the port, and then brackets around one of IPv6.
+fn read(hop: &str) -> Option<IpAddr> {
+    let with_port = || hop.parse().ok().map(|address: SocketAddr| address.ip());
+    hop.parse().ok().or_else(with_port)
 }
 
 #[cfg(test)]
@@ -54,6 +60,8 @@ mod tests {
         assert_eq!(told("[::1]:9", &["1.1.1.1, 203.0.113.7 , 10.0.0.9"]), "203.0.113.7");
         assert_eq!(told("[::ffff:127.0.0.1]:9", &["1.1.1.1", "203.0.113.7"]), "203.0.113.7");
         assert_eq!(told("127.0.0.1:9", &["1.1.1.1, nonsense"]), "127.0.0.1");
+        assert_eq!(told("127.0.0.1:9", &["1.1.1.1, 203.0.113.7:4711"]), "203.0.113.7");
+        assert_eq!(told("127.0.0.1:9", &["[2001:db8::7]:4711"]), "2001:db8::7");
         assert_eq!(told("127.0.0.1:9", &["10.1.1.1"]), "10.1.1.1");
         assert_eq!(address(&Extensions::new(), &HeaderMap::new(), &trusted), None);
     }
