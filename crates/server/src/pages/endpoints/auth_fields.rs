@@ -104,8 +104,8 @@ impl TypedAuth {
             client_id: plain(form, "auth.oauth2.client_id"),
             scope: plain(form, "auth.oauth2.scope"),
             audience: plain(form, "auth.oauth2.audience"),
-            chain: plain(form, "auth.client_certificate.chain"),
-            roots: plain(form, "auth.trusted_roots"),
+            chain: without_keys(&plain(form, "auth.client_certificate.chain")),
+            roots: without_keys(&plain(form, "auth.trusted_roots")),
             posts: form.text("auth.oauth2.client_auth") == "post",
         }
     }
@@ -196,6 +196,18 @@ fn plain(form: &Form, name: &str) -> String {
     form.text(name).trim().replace("\r\n", "\n")
 }
 
+/// PEM as it may come back: many keep a certificate and its key in one file, and put the whole of it in one field.
+fn without_keys(pem: &str) -> String {
+    let mut inside = false;
+    let kept = pem.lines().filter(|line| {
+        inside |= line.contains("PRIVATE KEY");
+        let is_kept = !inside;
+        inside &= !line.contains("-----END");
+        is_kept
+    });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
 fn header_lines(form: &Form) -> impl Iterator<Item = &str> {
     form.text("auth.headers").lines().map(str::trim).filter(|line| !line.is_empty())
 }
@@ -270,4 +282,24 @@ pub(super) fn nothing_given(problems: &mut Problems) {
         "auth.kind",
         "choose something to send; to send nothing beside the signature, use the button below",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I12: a private key that was put beside its certificate does not come back with it.
+    #[test]
+    fn i12_no_private_key_comes_back() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
+        for kind in ["PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"] {
+            let key = format!("-----BEGIN {kind}-----\nhidden-marker\n-----END {kind}-----");
+            let all = format!("{certificate}\n{key}\n{certificate}");
+            assert_eq!(without_keys(&all), format!("{certificate}\n{certificate}"));
+            let cut_short = key.split_once("\n-----END").unwrap().0;
+            assert_eq!(without_keys(&format!("{certificate}\n{cut_short}")), certificate);
+        }
+        assert_eq!(without_keys("typed"), "typed");
+        assert_eq!(without_keys(""), "");
+    }
 }
