@@ -15,7 +15,8 @@ use crate::ids::{Id, IdProblem, Kind};
 pub const ORIGINAL_ID_LIMIT: usize = 100;
 
 /// The id that something had where it was brought from: 1 to [`ORIGINAL_ID_LIMIT`] visible ASCII characters without `/`,
-/// `?`, `#` and `%`, so that it can stand in a path, a header and a line of a log.
+/// `?`, `#` and `%`, so that it can stand in a path, a header and a line of a log. Not `.` nor `..`, which lead elsewhere in
+/// a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OriginalId(Arc<str>);
 
@@ -23,7 +24,8 @@ impl OriginalId {
     /// Reads one; `None` where the text has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=ORIGINAL_ID_LIMIT).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#%".contains(&byte));
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#%".contains(&byte))
+            && ![".", ".."].contains(&text);
         fits.then(|| Self(text.into()))
     }
 
@@ -215,10 +217,10 @@ mod tests {
 
     #[test]
     fn what_stands_in_a_path_and_a_header_is_an_original_id() {
-        for good in ["con_xyz789", "42", "a:b.c~d", &"x".repeat(100)] {
+        for good in ["con_xyz789", "42", "a:b.c~d", "...", &"x".repeat(100)] {
             assert_eq!(OriginalId::parse(good).unwrap().as_str(), good);
         }
-        for bad in ["", " ", "a b", "a/b", "a%20b", "é", "a\nb", &"x".repeat(101)] {
+        for bad in ["", " ", ".", "..", "a b", "a/b", "a%20b", "é", "a\nb", &"x".repeat(101)] {
             assert_eq!(OriginalId::parse(bad), None, "{bad:?}");
         }
     }

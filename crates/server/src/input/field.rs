@@ -93,7 +93,7 @@ impl FromField for OriginalId {
     fn read(raw: &RawValue) -> Result<Self, String> {
         Self::parse(&text(raw)?).ok_or_else(|| {
             format!(
-                "must be 1 to {ORIGINAL_ID_LIMIT} visible ASCII characters without `/`, `?`, `#` and `%`"
+                "must be 1 to {ORIGINAL_ID_LIMIT} visible ASCII characters without `/`, `?`, `#` and `%`, not `.` nor `..`"
             )
         })
     }
