@@ -111,13 +111,19 @@ pub(crate) fn policy_named_in(
     Ok(policy)
 }
 
-/// What is said of an original id that no policy had: the same as of any text that is no id of a policy here.
+/// What is said of a text that names no policy. Nobody knows whether it was meant for an original id that was never brought
+/// along or for one of Abide's, so both are told.
 fn unknown_policy(original: &OriginalId) -> Refusal {
-    Refusal::field("policy_id", no_such::<Policy>(original).to_string())
+    let otherwise = match no_such::<Policy>(original) {
+        IdProblem::Prefix { prefix, .. } => format!("ids made here begin with `{prefix}_`"),
+        IdProblem::Damaged { .. } => "an id made here would be mistyped or cut short".to_owned(),
+    };
+    let problem = format!("names no policy of this organization; {otherwise}");
+    Refusal::field("policy_id", problem)
 }
 
 /// Why a text is no id of Abide's.
-pub(crate) fn no_such<K: Kind>(original: &OriginalId) -> IdProblem {
+fn no_such<K: Kind>(original: &OriginalId) -> IdProblem {
     match Id::<K>::parse(original.as_str()) {
         Err(problem) => problem,
         // A reference is only taken for an original where it is none of Abide's.

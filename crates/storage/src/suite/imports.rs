@@ -211,7 +211,11 @@ pub async fn all_lines_or_none(store: &dyn Storage) {
     }
     // Not even its memory: the policy is not taken for one that is there, and no number of the feed is missing.
     let named = NewDecision { policy: Some(named("pol_7")), ..grant("ada", "marketing") };
-    assert!(refusal(store.consents().record(&world.by, named, at(NOW)).await).contains("policy"));
+    let told = refusal(store.consents().record(&world.by, named, at(NOW)).await);
+    assert!(told.contains("names no policy of this organization; an id made here would"), "{told}");
+    let other = NewDecision { policy: Some(self::named("terms-1")), ..grant("ada", "marketing") };
+    let told = refusal(store.consents().record(&world.by, other, at(NOW)).await);
+    assert!(told.contains("names no policy of this organization; ids made here begin"), "{told}");
     world.record(grant("ada", "marketing"), at(NOW)).await;
     assert_eq!(world.kinds().await, [EventKind::ConsentCreated]);
     let lines =
