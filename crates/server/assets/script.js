@@ -98,7 +98,8 @@ addEventListener("submit", (event) => {
     if (!found || !replace(form.dataset.part, found.page)) {
       // Whatever it is, the page itself says it.
       HTMLFormElement.prototype.submit.call(form);
-      return;
+      // In another tab, where the browser lets it: this page stays.
+      if (!form.target) return;
     }
     button.textContent = label;
     ready(form);

@@ -88,6 +88,9 @@ async fn i12_an_endpoint_is_made_and_its_secret_shown_once() {
     assert_eq!(reply.status, 200);
     let secret = secret_in(&reply.text);
     assert_eq!(reply.text.matches(&secret).count(), 4, "alone, and in three programs");
+    let test = format!("action=\"/endpoints/{}/test\"", made.id);
+    let elsewhere = format!("{test} target=\"_blank\"");
+    assert!(reply.text.contains(&elsewhere), "a test leads away from no secret: {}", reply.text);
     let wanted = abide_storage::endpoints::EndpointView {
         description: Some("The shop".to_owned()),
         url: "https://example.com/hook".to_owned(),
@@ -99,7 +102,8 @@ async fn i12_an_endpoint_is_made_and_its_secret_shown_once() {
     assert!(!reloaded.text.contains(&secret) && reloaded.text.contains("is not shown again"));
     let all = world.store.endpoints().before(world.us.id, None, None, 9).await.unwrap();
     assert_eq!(all.len(), 1, "reloading made nothing");
-    assert!(!browser.get(&format!("/endpoints/{}", made.id)).await.text.contains(&secret));
+    let one = browser.get(&format!("/endpoints/{}", made.id)).await.text;
+    assert!(!one.contains(&secret) && one.contains(&test) && !one.contains(&elsewhere));
     let rotate = format!("/endpoints/{}/rotate", made.id);
     let rotated = browser.post_through(&rotate, &[("overlap", "3600")]).await;
     assert!(rotated.text.contains("The new secret") && !rotated.text.contains(&secret));

@@ -15,7 +15,7 @@ use super::fields::{EventsField, Typed};
 use super::receivers::Receivers;
 use super::schedule_fields::{ScheduleFields, TypedSchedule};
 use super::secret_fields::SecretFields;
-use super::test::{self, TestPart};
+use super::test::{self, Answered, TestPart};
 use super::{dialect_of, find, host, path, short};
 use crate::caller::{WebhooksRead, WebhooksWrite};
 use crate::pages::cursor::asked;
@@ -177,7 +177,7 @@ pub(super) async fn show(
         note_field: typed.note_field(&problems),
         confirm: Field::text("confirm", "Type the endpoint's host to confirm", "")
             .judged(&problems),
-        test: TestPart::new(who, endpoint, dialect, test),
+        test: TestPart::new(who, endpoint, dialect, Answered::Here, test),
         receivers: Receivers::of(dialect.name(), &endpoint.url, None),
         goes_on: latest.next.is_some(),
         deliveries: latest.items.iter().map(|line| Row::of(line, None, now)).collect(),

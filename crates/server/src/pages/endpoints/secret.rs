@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 
 use super::receivers::Receivers;
-use super::test::TestPart;
+use super::test::{Answered, TestPart};
 use super::{dialect_of, find, path};
 use crate::caller::WebhooksWrite;
 use crate::pages::layout::{Layout, Section};
@@ -77,7 +77,7 @@ pub(crate) async fn page(
         dialect: dialect.label(),
         is_new,
         receivers: Receivers::of(dialect.name(), &endpoint.url, Some(verifies)),
-        test: TestPart::new(&who, &endpoint, dialect, None),
+        test: TestPart::new(&who, &endpoint, dialect, Answered::InAnotherTab, None),
         secret: secret.reveal().to_owned(),
         public_key,
     };

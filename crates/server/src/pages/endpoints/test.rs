@@ -19,6 +19,15 @@ use crate::pages::{Answer, see_other, when};
 use crate::router::{Inner, Shared};
 use crate::test_send::send_test;
 
+/// Where the answer to a test is shown, in a browser without the script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// On the endpoint's page, in place of this one.
+    Here,
+    /// On the endpoint's page in another tab: what this one shows is shown once.
+    InAnotherTab,
+}
+
 /// The form that sends a test, and what the last one showed. Written into a template as `{{ test }}`.
 #[derive(Debug, Template)]
 #[template(path = "endpoint_test.html")]
@@ -26,6 +35,7 @@ pub(super) struct TestPart {
     id: String,
     form_token: String,
     kinds: Vec<&'static str>,
+    in_another_tab: bool,
     result: Option<TestResult>,
 }
 
@@ -47,6 +57,7 @@ impl TestPart {
         who: &SignedIn,
         endpoint: &EndpointView,
         dialect: &dyn Dialect,
+        answered: Answered,
         result: Option<TestResult>,
     ) -> Self {
         let wanted = match &endpoint.events {
@@ -58,6 +69,7 @@ impl TestPart {
             id: endpoint.id.to_string(),
             form_token: who.form_token.clone(),
             kinds: kinds.map(EventKind::as_str).collect(),
+            in_another_tab: answered == Answered::InAnotherTab,
             result,
         }
     }
