@@ -203,7 +203,7 @@ fn overrides_of(row: &Row<'_>) -> rusqlite::Result<Overrides> {
     })
 }
 
-fn view_of(row: &Row<'_>) -> rusqlite::Result<EndpointView> {
+pub(crate) fn view_of(row: &Row<'_>) -> rusqlite::Result<EndpointView> {
     Ok(EndpointView {
         id: id(row, "endpoint")?,
         original: originals::of_row(row)?,

@@ -5,13 +5,14 @@ use abide_core::access::{Actor, Caller};
 use abide_core::endpoint::failing::{LOOK_BACK_MILLIS, Showed, judge};
 use abide_core::endpoint::{EndpointState, Failing};
 use abide_core::ids::{EndpointId, OrganizationId};
+use abide_storage::endpoints::EndpointView;
 use abide_storage::failing::{Judged, Looked, Patience};
 use abide_storage::{FailingEndpoints, StorageResult};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::SqliteStore;
-use crate::endpoints::{changed, set_state};
+use crate::endpoints::{changed, set_state, view_of};
 use crate::rows::{at, database, id, maybe_at, named};
 use crate::tx::Tx;
 
@@ -67,7 +68,7 @@ impl Candidate {
                     None
                 }
             });
-        let judged = judge(rule.stops_after, self.judged_from, now, stretches);
+        let judged = judge(rule.stops_after, self.noted, self.judged_from, now, stretches);
         match failed {
             Some(error) => Err(error),
             None => Ok((judged != self.noted).then_some(News(judged))),
@@ -155,6 +156,25 @@ impl FailingEndpoints for SqliteStore {
             }
             let is_full = page.len() as u32 == limit;
             Ok(Looked { changed, next: page.last().filter(|_| is_full).map(|last| last.id) })
+        })
+        .await
+    }
+
+    async fn troubled(
+        &self,
+        organization: OrganizationId,
+        limit: u32,
+    ) -> StorageResult<Vec<EndpointView>> {
+        self.read(move |connection, _| {
+            connection
+                .prepare_cached(
+                    "SELECT * FROM endpoints WHERE organization = ? \
+                     AND (failing_since IS NOT NULL OR state = 'gone') ORDER BY endpoint DESC LIMIT ?",
+                )
+                .and_then(|mut statement| {
+                    statement.query_map(params![organization.key(), limit], view_of)?.collect()
+                })
+                .map_err(database)
         })
         .await
     }

@@ -111,7 +111,8 @@ conforms! {
         a_test_that_is_cut_off_is_over;
     failing:
         sw_18_what_fails_for_long_is_warned_of_and_stopped,
-        sw_18_only_what_failed_itself_is_stopped;
+        sw_18_only_what_failed_itself_is_stopped,
+        sw_18_what_needs_somebody_is_found;
     endpoints:
         a_pause_cancels_and_skips,
         a_pause_ends_what_is_under_way,

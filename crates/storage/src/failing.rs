@@ -8,6 +8,7 @@ use abide_core::ids::{EndpointId, OrganizationId};
 use async_trait::async_trait;
 
 use crate::StorageResult;
+use crate::endpoints::EndpointView;
 
 /// How long the endpoints of a dialect may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,14 @@ pub trait FailingEndpoints: Send + Sync {
         patience: &[Patience],
         now: Timestamp,
     ) -> StorageResult<Looked>;
+
+    /// For their owner: the organization's endpoints that need somebody, the newest first: of which it is noted that they
+    /// fail for long or were stopped for it, and those whose receiver answered 410.
+    async fn troubled(
+        &self,
+        organization: OrganizationId,
+        limit: u32,
+    ) -> StorageResult<Vec<EndpointView>>;
 
     /// For the engine: judges one endpoint, and notes it. One that failed for too long is stopped as if paused, audited as
     /// the system's deed; what waits is held or cancelled by its rules. `None` where nothing has changed.

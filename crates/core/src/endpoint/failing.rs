@@ -14,6 +14,9 @@ use crate::Timestamp;
 /// The longest time between two failed attempts, in milliseconds, that counts as one failure: a day, which is the longest
 /// wish of a receiver that is heard, and some room for what delays an attempt.
 pub const LONGEST_SILENCE_MILLIS: i64 = 26 * 3600 * 1000;
+/// How long a warning stands at least before a stop, in milliseconds: a day. It matters where a failure was not seen from
+/// its beginning, as after an upgrade: whoever was not warned is not stopped.
+pub const NOTICE_MILLIS: i64 = 24 * 3600 * 1000;
 /// How far back is looked, in milliseconds: 30 days. What was before is not held against an endpoint.
 pub const LOOK_BACK_MILLIS: i64 = 30 * 24 * 3600 * 1000;
 
@@ -59,9 +62,10 @@ pub enum Showed {
 
 /// Judges an endpoint that is sent to. `stretches` are when stretches of time began and what they showed, newest first;
 /// those that began before `from`, or more than [`LOOK_BACK_MILLIS`] ago, count nothing. It is stopped after `patience` of
-/// failing.
+/// failing, and never before the time of which its owner was told: `noted` is what was found before.
 pub fn judge(
     patience: Duration,
+    noted: Option<Failing>,
     from: Timestamp,
     now: Timestamp,
     stretches: impl IntoIterator<Item = (Timestamp, Showed)>,
@@ -86,7 +90,15 @@ pub fn judge(
     }
     let newest = newest?;
     if failing >= patience {
-        Some(Failing::Stopped { since, stopped_at: now })
+        let told = match noted {
+            Some(Failing::Warned { stops_at, .. }) => stops_at,
+            Some(Failing::Stopped { .. }) | None => now.plus_millis(NOTICE_MILLIS),
+        };
+        if told <= now {
+            Some(Failing::Stopped { since, stopped_at: now })
+        } else {
+            Some(Failing::Warned { since, stops_at: told })
+        }
     } else if failing >= patience / 2 {
         Some(Failing::Warned { since, stops_at: newest.plus_millis(patience - failing) })
     } else {
@@ -124,6 +136,15 @@ mod tests {
         stretches.push((at(hour * HOUR), showed));
         stretches.sort_by_key(|(start, _)| std::cmp::Reverse(*start));
         stretches
+    }
+
+    /// Judges one that was warned, and is to be stopped by now if it fails for long enough.
+    fn judge_warned(
+        from: Timestamp,
+        now: Timestamp,
+        stretches: Vec<(Timestamp, Showed)>,
+    ) -> Option<Failing> {
+        judge(PATIENCE, Some(Failing::Warned { since: from, stops_at: now }), from, now, stretches)
     }
 
     /// SW-18: what is stopped, what is warned of, and what is left alone.
@@ -175,8 +196,25 @@ mod tests {
             ),
         ];
         for (case, stretches, from, expected) in cases {
-            assert_eq!(judge(PATIENCE, at(from * HOUR), now, stretches), expected, "{case}");
+            assert_eq!(judge_warned(at(from * HOUR), now, stretches), expected, "{case}");
         }
+    }
+
+    /// SW-18: an endpoint whose failure is noticed late, as after an upgrade, has a day in which its owner can mend it.
+    #[test]
+    fn sw_18_nobody_is_stopped_unwarned() {
+        let judged = |noted, hour: i64| {
+            let failed = failures(0..=hour);
+            judge(PATIENCE, noted, at(0), at(hour * HOUR), failed)
+        };
+        let warned = Some(Failing::Warned { since: at(0), stops_at: at(224 * HOUR) });
+        assert_eq!(judged(None, 200), warned);
+        assert_eq!(judged(warned, 201), warned, "what was told stands");
+        assert_eq!(judged(warned, 223), warned);
+        let stopped = Some(Failing::Stopped { since: at(0), stopped_at: at(224 * HOUR) });
+        assert_eq!(judged(warned, 224), stopped);
+        let mended = with(failures(0..=210), 211, Showed::Success);
+        assert_eq!(judge(PATIENCE, warned, at(0), at(224 * HOUR), mended), None);
     }
 
     fn stretches() -> impl Strategy<Value = Vec<(Timestamp, Showed)>> {
@@ -207,7 +245,7 @@ mod tests {
         #[test]
         fn sw_18_nobody_is_stopped_too_soon(all in stretches(), from in 0..60 * DAY) {
             let now = all.first().map_or(at(0), |(start, _)| *start);
-            let judged = judge(PATIENCE, at(from), now, all.clone());
+            let judged = judge_warned(at(from), now, all.clone());
             if let Some(failing) = judged {
                 let since = failing.since();
                 prop_assert!(since >= at(from));
@@ -224,19 +262,19 @@ mod tests {
             let now = all.first().map_or(at(0), |(start, _)| *start);
             let mut mended = all.clone();
             mended.insert(0, (now, Showed::Success));
-            prop_assert_eq!(judge(PATIENCE, at(0), now, mended), None);
-            prop_assert_eq!(judge(PATIENCE, now, now, all), None);
+            prop_assert_eq!(judge_warned(at(0), now, mended), None);
+            prop_assert_eq!(judge_warned(now, now, all), None);
         }
 
         /// SW-18: time that passes without attempts stops nobody.
         #[test]
         fn sw_18_silence_stops_nobody(all in stretches(), silence in LONGEST_SILENCE_MILLIS + 1..90 * DAY) {
             let newest = all.first().map_or(at(0), |(start, _)| *start);
-            let before = judge(PATIENCE, at(0), newest, all.clone());
+            let before = judge_warned(at(0), newest, all.clone());
             let later = newest.plus_millis(silence);
             let mut more = all.clone();
             more.insert(0, (later, Showed::Failure));
-            for judged in [all, more].map(|all| judge(PATIENCE, at(0), later, all)) {
+            for judged in [all, more].map(|all| judge_warned(at(0), later, all)) {
                 prop_assert!(is_stopped(before) || !is_stopped(judged));
             }
         }

@@ -18,7 +18,7 @@ use super::words::{self, Badge, FailingTold};
 use super::{Answer, page as answer};
 use crate::router::{Inner, Shared};
 
-/// Endpoints that are looked at one by one.
+/// Endpoints that are looked at one by one, the newest.
 const LOOKED_AT: u32 = 100;
 /// How many waiting deliveries of an endpoint are counted.
 const COUNTED: u32 = 1_000;
@@ -41,8 +41,10 @@ struct Webhooks {
     hour: Counted,
     day: Counted,
     waiting: String,
-    active: usize,
-    stopped: usize,
+    active: String,
+    stopped: String,
+    /// Whether there are more endpoints than were counted.
+    goes_on: bool,
     attention: Vec<Attention>,
     chart: Chart,
 }
@@ -85,14 +87,23 @@ async fn webhooks(shared: &Inner, who: &SignedIn) -> StorageResult<Webhooks> {
     let counts = storage.counts();
     let points = counts.series(organization, None, Step::Bucket, span, BUCKETS).await?;
     let hour_ago = now.plus_millis(-Step::Hour.millis());
-    let endpoints = storage.endpoints().before(organization, None, None, LOOKED_AT).await?;
-    let (mut waits, mut at_least, mut attention) = (0, false, Vec::new());
+    let mut endpoints = storage.endpoints().before(organization, None, None, LOOKED_AT + 1).await?;
+    let goes_on = endpoints.len() > LOOKED_AT as usize;
+    endpoints.truncate(LOOKED_AT as usize);
+    let (mut waits, mut at_least, mut attention) = (0, goes_on, Vec::new());
     for endpoint in &endpoints {
         let waiting = counts.waiting(organization, endpoint.id, COUNTED).await?;
         waits += waiting.pending + waiting.parked + waiting.held;
         at_least |= waiting.at_least;
         attention.extend(needs(shared, organization, endpoint, (hour_ago, span.1)).await?);
     }
+    // What the store knows of by itself is told of however many there are.
+    let troubled = storage.failing_endpoints().troubled(organization, LOOKED_AT).await?;
+    let looked_at = |one: &EndpointView| endpoints.iter().any(|endpoint| endpoint.id == one.id);
+    for endpoint in troubled.iter().filter(|one| !looked_at(one)) {
+        attention.extend(needs(shared, organization, endpoint, (hour_ago, span.1)).await?);
+    }
+    let counted = |count: usize| if goes_on { format!("{count}+") } else { count.to_string() };
     let is_active = |endpoint: &&EndpointView| endpoint.state == EndpointState::Active;
     let active = endpoints.iter().filter(is_active).count();
     Ok(Webhooks {
@@ -101,8 +112,9 @@ async fn webhooks(shared: &Inner, who: &SignedIn) -> StorageResult<Webhooks> {
         hour: since(&points, hour_ago),
         day: since(&points, day_ago),
         waiting: if at_least { format!("{waits}+") } else { waits.to_string() },
-        active,
-        stopped: endpoints.len() - active,
+        active: counted(active),
+        stopped: counted(endpoints.len() - active),
+        goes_on,
         attention,
         chart: Chart::of(&points, now),
     })

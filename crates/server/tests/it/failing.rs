@@ -105,9 +105,33 @@ async fn sw_18_owners_hear_of_an_endpoint_that_is_stopped() {
 async fn sw_18_a_stopped_webhook_is_not_active() {
     let world = World::start().await;
     let id = world.endpoint("consentproof").await;
-    fail(&world, 0..11).await;
+    fail(&world, 0..6).await;
     let path = format!("/v1/webhooks/{id}");
+    assert_eq!(world.get(&path).await.data()["is_active"], true);
+    fail(&world, 6..11).await;
     assert_eq!(world.get(&path).await.data()["is_active"], false);
     let resumed = world.patch(&path, &json!({"is_active": true})).await.data();
     assert_eq!(resumed["is_active"], true);
+}
+
+/// SW-18: the overview tells of one that fails for long however many newer ones there are, and says what it did not count.
+#[tokio::test]
+async fn sw_18_the_overview_tells_of_old_endpoints_too() {
+    let world = World::start().await;
+    let id = world.endpoint("standard_webhooks").await;
+    fail(&world, 0..6).await;
+    let link = format!("href=\"/endpoints/{id}\"");
+    for _ in 0..99 {
+        world.endpoint("standard_webhooks").await;
+    }
+    let mut browser = world.browser_of("ada@example.org", Role::Developer).await;
+    let overview = browser.get("/").await.text;
+    assert_eq!(overview.matches(&link).count(), 1, "{overview}");
+    assert!(overview.contains("<dd>100 <span>active"), "{overview}");
+    world.endpoint("standard_webhooks").await;
+    let overview = browser.get("/").await.text;
+    assert_eq!(overview.matches(&link).count(), 1, "{overview}");
+    for part in ["<dd>100+ <span>active", "over the newest 100 endpoints"] {
+        assert!(overview.contains(part), "{part}: {overview}");
+    }
 }

@@ -157,12 +157,39 @@ pub async fn sw_18_only_what_failed_itself_is_stopped(store: &dyn Storage) {
     let patch = EndpointPatch { url, ..EndpointPatch::default() };
     ok(store.endpoints().change(&world.by, endpoint, patch, hour(601)).await);
     assert_eq!(judge(&world, endpoint, hour(602)).await, (EndpointState::Active, None));
-    work(&world, lease, Outcome::Failed, (612, 732)).await;
-    let waiting = world.delivery("ada", hour(732)).await;
-    let (state, failing) = judge(&world, endpoint, hour(733)).await;
-    assert_eq!(state, EndpointState::Paused);
-    assert_eq!(failing.map(Failing::since), Some(hour(612)));
+    work(&world, lease, Outcome::Failed, (612, 744)).await;
+    let waiting = world.delivery("ada", hour(744)).await;
+    let warned = Some(Failing::Warned { since: hour(612), stops_at: hour(769) });
+    assert_eq!(judge(&world, endpoint, hour(745)).await, (EndpointState::Active, warned), "first");
+    assert_eq!(judge(&world, endpoint, hour(768)).await, (EndpointState::Active, warned));
+    let stopped = Some(Failing::Stopped { since: hour(612), stopped_at: hour(769) });
+    assert_eq!(judge(&world, endpoint, hour(769)).await, (EndpointState::Paused, stopped));
     World::expect_state(&world.look_at(&waiting).await, DeliveryState::Cancelled);
-    ok(store.endpoints().delete(&world.by, endpoint, hour(734)).await);
-    assert_eq!(ok(store.failing_endpoints().judge(endpoint, PATIENCE, hour(735)).await), None);
+    ok(store.endpoints().delete(&world.by, endpoint, hour(770)).await);
+    assert_eq!(ok(store.failing_endpoints().judge(endpoint, PATIENCE, hour(771)).await), None);
+}
+
+/// SW-18, I13: those that need somebody are found among however many, and nobody else's.
+pub async fn sw_18_what_needs_somebody_is_found(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let lease = world.lease(at(0)).await;
+    let gone = world.endpoint(HOLD).await;
+    ok(store.endpoints().gone(gone, at(0)).await);
+    let warned = world.endpoint(HOLD).await;
+    work(&world, lease, Outcome::Failed, (1, 61)).await;
+    let now = at(61 * HOUR);
+    judge(&world, warned, now).await;
+    let sound = world.endpoint(HOLD).await;
+    let paused = world.endpoint(HOLD).await;
+    world.set_active(paused, false, now).await;
+    let found = async |world: &World<'_>, limit| {
+        let found = ok(world.store.failing_endpoints().troubled(world.organization, limit).await);
+        found.iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&world, 9).await, [warned, gone], "not {sound}");
+    assert_eq!(found(&world, 1).await, [warned]);
+    assert!(found(&World::named(store, "elsewhere").await, 9).await.is_empty());
+    ok(store.endpoints().delete(&world.by, warned, now).await);
+    ok(store.endpoints().delete(&world.by, gone, now).await);
+    assert!(found(&world, 9).await.is_empty());
 }
