@@ -80,6 +80,10 @@ const KINDS: &[Kind] = &[
         remove: &["DELETE FROM erasures WHERE erasure = ?1"],
     },
     Kind {
+        find: "SELECT suppression FROM suppressions WHERE organization = ? LIMIT ?",
+        remove: &["DELETE FROM suppressions WHERE suppression = ?1"],
+    },
+    Kind {
         find: "SELECT call FROM idempotency WHERE organization = ? LIMIT ?",
         remove: &[
             "DELETE FROM idempotency_about WHERE call = ?1",

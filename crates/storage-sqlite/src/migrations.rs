@@ -16,6 +16,7 @@ pub(crate) const EACH: &[(&str, &str)] = &[
     ("0009_originals.sql", include_str!("../migrations/0009_originals.sql")),
     ("0010_failing_endpoints.sql", include_str!("../migrations/0010_failing_endpoints.sql")),
     ("0011_stretches.sql", include_str!("../migrations/0011_stretches.sql")),
+    ("0012_suppressions.sql", include_str!("../migrations/0012_suppressions.sql")),
 ];
 
 /// Why a store cannot be brought to this version.

@@ -2,7 +2,7 @@
 
 use abide_core::access::Caller;
 use abide_core::delivery::Reason;
-use abide_core::ids::{AuditEntry, Id, SubjectId};
+use abide_core::ids::{AuditEntry, Id, OrganizationId, SubjectId};
 use abide_core::{Refusal, Timestamp};
 use abide_storage::subjects::Erased;
 use abide_storage::{StorageError, StorageResult, Subjects};
@@ -12,7 +12,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::SqliteStore;
 use crate::idempotency;
 use crate::people::REFERENCE;
-use crate::rows::{database, id, newest, news};
+use crate::rows::{at, database, id, newest, news};
 use crate::shared::Shared;
 use crate::tx::Tx;
 use crate::writer::After;
@@ -82,9 +82,44 @@ fn erase(
     tx.sql("INSERT INTO erasures (erasure, organization, subject, erased_at) VALUES (?, ?, ?, ?)")?
         .execute([erasure.key(), by.organization.key(), subject.key(), now.as_millis()])
         .map_err(database)?;
+    suppress(tx, by.organization, reference, erasure, now)?;
     tx.audit(by, "subject.erase", &subject.to_string(), now)?;
     tx.caches.people.remove(&(by.organization, blind));
     tx.after(After::Ring);
     tx.after(After::Do(Box::new(Shared::key_wiped)));
     Ok(Erased { subject, deliveries: deliveries as u32 })
+}
+
+/// What the reference of an erased person is hashed as: a kind of its own, so that no identifier is found by it.
+const SUPPRESSED: &str = "suppressed.reference";
+
+/// Notes whom no import brings back.
+fn suppress(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    reference: &str,
+    erasure: Id<AuditEntry>,
+    now: Timestamp,
+) -> StorageResult<()> {
+    let blind = tx.keys(organization)?.index_key.blind(SUPPRESSED, reference).0;
+    tx.sql(
+        "INSERT INTO suppressions (suppression, organization, blind, erased_at) VALUES (?, ?, ?, ?) \
+         ON CONFLICT (organization, blind) DO UPDATE SET erased_at = excluded.erased_at",
+    )?
+    .execute(params![erasure.key(), organization.key(), blind, now.as_millis()])
+    .map_err(database)?;
+    Ok(())
+}
+
+/// When the person of that reference was erased last, if they were.
+pub(crate) fn erased_at(
+    tx: &mut Tx<'_, '_>,
+    organization: OrganizationId,
+    reference: &str,
+) -> StorageResult<Option<Timestamp>> {
+    let blind = tx.keys(organization)?.index_key.blind(SUPPRESSED, reference).0;
+    tx.sql("SELECT erased_at FROM suppressions WHERE organization = ? AND blind = ?")?
+        .query_row(params![organization.key(), blind], |row| at(row, "erased_at"))
+        .optional()
+        .map_err(database)
 }

@@ -164,6 +164,7 @@ conforms! {
         p37_life_goes_on_under_the_original_ids,
         what_is_over_is_not_told,
         i13_original_ids_are_an_organizations_own,
+        i11_an_erased_person_is_not_brought_back,
         i11_an_erased_persons_original_ids_are_gone;
     isolation:
         i13_no_id_opens_anothers_rows;

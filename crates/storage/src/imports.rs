@@ -98,6 +98,8 @@ pub enum Outcome {
     Appended,
     /// It was here already, just so: an import can be run again.
     Unchanged,
+    /// It is about somebody who was erased here since it was recorded, whom no import brings back.
+    LeftOut,
 }
 
 /// Whether a hash that came along is what Abide computes from the same facts (P35).
@@ -117,9 +119,9 @@ pub enum HashCheck {
 pub struct Brought {
     /// What became of it.
     pub outcome: Outcome,
-    /// Abide's own id of it.
-    pub id: String,
-    /// About its hash; `None` for an endpoint.
+    /// Abide's own id of it; `None` for what was left out.
+    pub id: Option<String>,
+    /// About its hash; `None` for an endpoint and for what was left out.
     pub hash: Option<HashCheck>,
 }
 

@@ -137,6 +137,7 @@ struct Told {
     created: u64,
     appended: u64,
     unchanged: u64,
+    left_out: u64,
     hashes: Hashes,
 }
 
@@ -157,6 +158,7 @@ impl Told {
             match field(line, &["outcome"]).as_str() {
                 "created" => self.created += 1,
                 "appended" => self.appended += 1,
+                "left_out" => self.left_out += 1,
                 _ => self.unchanged += 1,
             }
             let hashes = &mut self.hashes;
@@ -185,11 +187,14 @@ impl Told {
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dry_run, lines, created, appended, unchanged, hashes } = self;
+        let Self { dry_run, lines, created, appended, unchanged, left_out, hashes } = self;
         if *dry_run {
             f.write_str("Nothing was changed. It would be: ")?;
         }
         write!(f, "{lines} lines, {created} created, {appended} appended, {unchanged} unchanged")?;
+        if *left_out > 0 {
+            write!(f, ", {left_out} left out: their people were erased here since")?;
+        }
         let Hashes { matches, differs, computed, differs_in_lines } = hashes;
         write!(f, "\nhashes: {matches} match, {differs} differ, {computed} computed")?;
         if !differs_in_lines.is_empty() {

@@ -19,7 +19,7 @@ use crate::rows::database;
 use crate::said::Likeness;
 use crate::tx::{Person, Tx};
 use crate::writer::refused;
-use crate::{originals, people, purposes, said};
+use crate::{originals, people, purposes, said, subjects};
 
 /// A record that is here, and its person.
 struct Known {
@@ -35,6 +35,10 @@ impl Run<'_> {
     ) -> StorageResult<Brought> {
         let organization = self.by.organization;
         self.check(line)?;
+        let erased_at = subjects::erased_at(tx, organization, &line.new.subject.reference)?;
+        if erased_at.is_some_and(|at| line.recorded_at <= at) {
+            return Ok(Brought { outcome: Outcome::LeftOut, id: None, hash: None });
+        }
         purpose_is_allowed(tx, organization, &line.new.purpose)?;
         let policy = match &line.new.policy {
             Some(named) => Some(self.policy_here(tx, named)?),
@@ -58,7 +62,7 @@ impl Run<'_> {
             && self.is_here(tx, known, line, &said)?
         {
             let id = known.row.id.to_string();
-            return Ok(Brought { outcome: Outcome::Unchanged, id, hash: Some(hash) });
+            return Ok(Brought { outcome: Outcome::Unchanged, id: Some(id), hash: Some(hash) });
         }
         let person = people::find_or_create(tx, organization, &line.new.subject, self.now)?.person;
         let purpose = purposes::find_or_create(tx, self.by, &line.new.purpose, self.now)?;
@@ -74,7 +78,7 @@ impl Run<'_> {
             }
         };
         self.take(tx, &person, row, said, line)?;
-        Ok(Brought { outcome, id: row.id.to_string(), hash: Some(hash) })
+        Ok(Brought { outcome, id: Some(row.id.to_string()), hash: Some(hash) })
     }
 
     /// Refuses what no record can say.

@@ -67,5 +67,5 @@ impl Run<'_> {
 }
 
 fn brought(id: EndpointId, outcome: Outcome) -> Brought {
-    Brought { outcome, id: id.to_string(), hash: None }
+    Brought { outcome, id: Some(id.to_string()), hash: None }
 }

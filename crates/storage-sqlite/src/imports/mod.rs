@@ -162,7 +162,7 @@ fn counted(lines: &[Imported], brought: &[Brought]) -> Option<String> {
             Imported::Policy(_) => &mut policies,
             Imported::Consent(_) => &mut decisions,
         };
-        *count += u32::from(one.outcome != Outcome::Unchanged);
+        *count += u32::from(matches!(one.outcome, Outcome::Created | Outcome::Appended));
     }
     (endpoints + policies + decisions > 0)
         .then(|| format!("webhooks={endpoints},policies={policies},decisions={decisions}"))

@@ -28,7 +28,7 @@ impl Run<'_> {
         let (content_hash, hash) =
             hash_to_keep("content_hash", line.content_hash.as_deref(), computed)?;
         let brought =
-            |id: PolicyId, outcome| Brought { outcome, id: id.to_string(), hash: Some(hash) };
+            |id: PolicyId, outcome| Brought { outcome, id: Some(id.to_string()), hash: Some(hash) };
         if let Some(known) = self.known_policy(tx, line)? {
             for (is_same, field) in [
                 (known.policy_type == new.policy_type, "policy_type"),

@@ -105,7 +105,7 @@ pub(super) fn outcomes(brought: &[Brought]) -> Vec<Outcome> {
 }
 
 pub(super) fn id<K: abide_core::ids::Kind>(one: &Brought) -> Id<K> {
-    Id::parse(&one.id).expect("an id of Abide's")
+    Id::parse(one.id.as_deref().expect("an id")).expect("an id of Abide's")
 }
 
 pub(super) async fn told(world: &World<'_>) -> Vec<Event> {
@@ -425,4 +425,31 @@ pub async fn i11_an_erased_persons_original_ids_are_gone(store: &dyn Storage) {
     assert_eq!(find("con_2").await, Some(id::<abide_core::ids::Consent>(&lines[4]).key()));
     let gone = ok(store.consents().get(world.organization, id(&lines[2])).await);
     assert_eq!(gone, None);
+}
+
+/// I11: an import brings nobody back who was erased here since; what was recorded later, anew, comes.
+pub async fn i11_an_erased_person_is_not_brought_back(store: &dyn Storage) {
+    let (world, others) = (World::new(store).await, World::named(store, "others").await);
+    brought(&world, some_of_each(), Telling::Nothing).await;
+    ok(store.subjects().erase(&world.by, "ada", at(NOW - 10)).await);
+    let before = world.everything().await;
+    let again = brought(&world, some_of_each(), Telling::Events).await;
+    let expected = [
+        Outcome::Unchanged,
+        Outcome::Unchanged,
+        Outcome::LeftOut,
+        Outcome::LeftOut,
+        Outcome::Unchanged,
+    ];
+    assert_eq!(outcomes(&again), expected);
+    assert_eq!((&again[2].id, again[2].hash), (&None, None));
+    assert_eq!(world.everything().await, before);
+    // Who came back by themselves is there again, and what they said before stays away.
+    let anew = vec![Imported::Consent(consent("con_new", "ada", NOW - 5))];
+    assert_eq!(outcomes(&brought(&world, anew, Telling::Nothing).await), [Outcome::Created]);
+    let older = vec![Imported::Consent(consent("con_old", "ada", NOW - 10))];
+    assert_eq!(outcomes(&brought(&world, older, Telling::Nothing).await), [Outcome::LeftOut]);
+    // Elsewhere nobody was erased.
+    let elsewhere = vec![Imported::Consent(consent("con_1", "ada", 1_000))];
+    assert_eq!(outcomes(&brought(&others, elsewhere, Telling::Nothing).await), [Outcome::Created]);
 }

@@ -115,6 +115,7 @@ struct Answered<'a> {
     created: usize,
     appended: usize,
     unchanged: usize,
+    left_out: usize,
     lines: Vec<Became<'a>>,
 }
 
@@ -139,8 +140,9 @@ impl<'a> Answered<'a> {
             outcome: brought.outcome,
             id: match (earnest, brought.outcome) {
                 (Earnest::DryRun, Outcome::Created) => None,
-                (Earnest::Real, _) | (Earnest::DryRun, Outcome::Appended | Outcome::Unchanged) => {
-                    Some(&brought.id)
+                (Earnest::Real, _)
+                | (Earnest::DryRun, Outcome::Appended | Outcome::Unchanged | Outcome::LeftOut) => {
+                    brought.id.as_deref()
                 }
             },
             original_id: told.original.as_ref().map(OriginalId::as_str),
@@ -151,6 +153,7 @@ impl<'a> Answered<'a> {
             created: count(Outcome::Created),
             appended: count(Outcome::Appended),
             unchanged: count(Outcome::Unchanged),
+            left_out: count(Outcome::LeftOut),
             lines: told.iter().zip(brought).map(line).collect(),
         }
     }

@@ -116,16 +116,21 @@ pub(super) fn answer() -> Schema {
         field("type", one_of(Kind::ALL.map(|(_, name)| name)), "What it brought along."),
         field(
             "outcome",
-            one_of(["created", "appended", "unchanged"]),
-            "`created`; `appended`: a further decision of a record that was there; `unchanged`: it was there, just so.",
+            one_of(["created", "appended", "unchanged", "left_out"]),
+            "`created`; `appended`: a further decision of a record that was there; `unchanged`: it was there, just so; \
+             `left_out`: it is about somebody who was erased here since it was recorded, whom no import brings back.",
         ),
-        field("id", or_null(text()), "Abide's own id; null where a dry run would create it."),
+        field(
+            "id",
+            or_null(text()),
+            "Abide's own id; null where a dry run would create it, and for what is left out.",
+        ),
         field("original_id", or_null(text()), "The id it had."),
         field(
             "hash",
             or_null(one_of(["matches", "differs", "computed"])),
             "`matches` what Abide computes from the same facts; `differs` and is kept as it came; `computed` where none \
-             came along; null for an endpoint.",
+             came along; null for an endpoint and for what is left out.",
         ),
     ]);
     named(
@@ -139,6 +144,7 @@ pub(super) fn answer() -> Schema {
                 "Lines that are further decisions of records that were there.",
             ),
             field("unchanged", count(), "Lines that were there already."),
+            field("left_out", count(), "Lines about people who were erased here since."),
             field("lines", list(line), "What became of each line, in their order."),
         ]),
     )
