@@ -92,13 +92,18 @@ test('the receiver in Python runs as it was copied, without JavaScript in the br
   await world.signIn(page);
   await createEndpoint(page, 'In Python');
   const receiver = await world.receiver('python3 python.py', 'python.py', await program(page, 'Python'));
-  await page.getByRole('button', { name: 'Send test' }).click();
-  await result(page).getByText('The receiver took it: it answered 204.').waitFor();
+  const secret = await page.locator('code[data-copy]').first().textContent();
+  const [answer] = await Promise.all([
+    page.context().waitForEvent('page'),
+    page.getByRole('button', { name: 'Send test' }).click(),
+  ]);
+  await result(answer).getByText('The receiver took it: it answered 204.').waitFor();
   await receiver.says(/verified/);
-  await page.getByRole('link', { name: 'See the delivery' }).click();
-  await page.getByRole('heading', { name: 'consent.created' }).waitFor();
+  await answer.getByRole('link', { name: 'See the delivery' }).click();
+  await answer.getByRole('heading', { name: 'consent.created' }).waitFor();
   // A test is not sent again under its id: another one is sent.
-  assert.equal(await page.getByRole('button', { name: 'Send again' }).count(), 0);
+  assert.equal(await answer.getByRole('button', { name: 'Send again' }).count(), 0);
+  assert.equal(await page.locator('code[data-copy]').first().textContent(), secret, 'still there');
   await world.record('grace');
   await receiver.says(/verified[^]*verified/);
 });
