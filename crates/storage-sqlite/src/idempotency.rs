@@ -55,14 +55,7 @@ impl SqliteStore {
         F: FnMut(&mut Tx<'_, '_>, &Caller) -> StorageResult<T> + Send + 'static,
     {
         let by = *by;
-        self.write(bytes, move |tx| {
-            let Some(once) = &by.once else { return work(tx, &by) };
-            recall(tx, by.organization, once, now)?;
-            let result = work(tx, &by)?;
-            keep(tx, by.organization, once, &result, now)?;
-            Ok(result)
-        })
-        .await
+        self.write(bytes, move |tx| carry_out(tx, &by, now, |_| true, &mut work)).await
     }
 
     /// [`SqliteStore::act`] for what can end well with nothing done: only what `is_done` of is remembered under the
@@ -82,19 +75,27 @@ impl SqliteStore {
         let by = *by;
         self.write(bytes, move |tx| {
             tx.must_be_active(by.organization)?;
-            if let Some(once) = &by.once {
-                recall(tx, by.organization, once, now)?;
-            }
-            let result = work(tx, &by)?;
-            if let Some(once) = &by.once
-                && is_done(&result)
-            {
-                keep(tx, by.organization, once, &result, now)?;
-            }
-            Ok(result)
+            carry_out(tx, &by, now, &is_done, &mut work)
         })
         .await
     }
+}
+
+/// Does the work, or answers what it was answered with before; what `is_done` of is remembered under the caller's key.
+fn carry_out<T: 'static>(
+    tx: &mut Tx<'_, '_>,
+    by: &Caller,
+    now: Timestamp,
+    is_done: impl FnOnce(&T) -> bool,
+    work: &mut impl FnMut(&mut Tx<'_, '_>, &Caller) -> StorageResult<T>,
+) -> StorageResult<T> {
+    let Some(once) = &by.once else { return work(tx, by) };
+    recall(tx, by.organization, once, now)?;
+    let result = work(tx, by)?;
+    if is_done(&result) {
+        keep(tx, by.organization, once, &result, now)?;
+    }
+    Ok(result)
 }
 
 fn place(row: i64) -> Place {

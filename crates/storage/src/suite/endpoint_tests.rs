@@ -6,8 +6,8 @@ use abide_core::delivery::{DeliveryState, Outcome, Reason, Run};
 use abide_core::event::{BatchView, EventBody, EventKind};
 use abide_core::ids::{BatchId, DeliveryId};
 
-use super::world::{RETRY, SKIP, World, at, finished, grant, ok, refusal};
-use crate::deliveries::{Fresh, Opening, Sent};
+use super::world::{RETRY, SKIP, TEST, World, at, finished_unopened, grant, ok, refusal};
+use crate::deliveries::Sent;
 use crate::{Storage, StorageError};
 
 /// P25: a test is one hot delivery to one endpoint, also to one that is stopped; it stands in no feed, and its content
@@ -73,19 +73,9 @@ pub async fn a_test_is_one_attempt_whatever_it_shows(store: &dyn Storage) {
         let body = EventBody::Consent(consent.clone());
         let kind = EventKind::ConsentCreated;
         let sent = ok(store.endpoints().test(&world.by, endpoint, kind, body, at(4)).await);
-        let hot = engine.taken().remove(0);
-        let opening = Opening {
-            endpoint,
-            event: hot.event,
-            fresh: Fresh::Snapshot,
-            number: 1,
-            number_in_run: 1,
-            run: Run::Test,
-            signed_at: None,
-            object_version: 0,
-            first_sha256: None,
-        };
-        let report = finished(hot.id, engine.lease, &opening, outcome, at(5));
+        assert_eq!(engine.taken().remove(0).id, sent.delivery);
+        let report =
+            finished_unopened((sent.delivery, endpoint), engine.lease, TEST, outcome, at(5));
         world.report(report, at(5)).await;
         let row = &ok(store.history().deliveries_of(world.organization, sent.event).await)[0];
         assert_eq!((row.state, row.attempts.len()), (state, 1));

@@ -9,9 +9,8 @@ use abide_core::event::{EventKind, sample};
 use abide_core::ids::{EndpointId, JobId, LeaseId};
 use abide_core::job::{JobKind, JobState, Plan, Progress, Wish};
 
-use super::world::{HOLD, SKIP, World, at, finished, grant, ok, refusal};
+use super::world::{HOLD, SKIP, TEST, World, at, finished_unopened, grant, ok, refusal};
 use crate::Storage;
-use crate::deliveries::{Fresh, Opening};
 use crate::endpoints::EndpointPatch;
 use crate::history::DeliveryView;
 use crate::jobs::{Asked, GONE_HELD_MILLIS, JobView, MOST_RUNNING, Page};
@@ -434,19 +433,9 @@ pub async fn sw_19_a_retry_leaves_what_moved_on_and_tests(store: &dyn Storage) {
     let engine = world.engine(at(23_000)).await;
     let (kind, body) = (EventKind::ConsentCreated, sample(EventKind::ConsentCreated).body);
     let sent = ok(store.endpoints().test(&world.by, endpoint, kind, body, at(24_000)).await);
-    let hot = engine.taken().remove(0);
-    let opening = Opening {
-        endpoint,
-        event: hot.event,
-        fresh: Fresh::Snapshot,
-        number: 1,
-        number_in_run: 1,
-        run: Run::Test,
-        signed_at: None,
-        object_version: 0,
-        first_sha256: None,
-    };
-    let report = finished(hot.id, engine.lease, &opening, Outcome::Failed, at(24_000));
+    assert_eq!(engine.taken().remove(0).id, sent.delivery);
+    let test = (sent.delivery, endpoint);
+    let report = finished_unopened(test, engine.lease, TEST, Outcome::Failed, at(24_000));
     world.report(report, at(24_000)).await;
     let tests = create(&world, wish(JobKind::RetryFailed, None), at(25_000)).await;
     assert_eq!(finish(&world, tests.id, at(26_000)).await.progress.done, 0);

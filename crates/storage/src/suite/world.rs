@@ -454,3 +454,5 @@ pub(crate) fn finished_unopened(
 
 /// The first attempt of a hot delivery.
 pub(crate) const FIRST: (u32, u32, Run) = (1, 1, Run::First);
+/// The one attempt of a test.
+pub(crate) const TEST: (u32, u32, Run) = (1, 1, Run::Test);

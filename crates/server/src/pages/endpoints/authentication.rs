@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 
 use super::auth_fields::{self, AuthFields, TypedAuth};
+use super::deeds;
 use super::one::{auth, changed, refused_here};
 use super::{find, short};
 use crate::caller::WebhooksWrite;
@@ -99,11 +100,6 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     _form: Form,
 ) -> Answer {
-    let app = &shared.app;
-    let endpoint = find(&shared, &who, &id).await?;
     let patch = EndpointPatch { auth: Some(EndpointAuth::default()), ..EndpointPatch::default() };
-    match app.storage.endpoints().change(&who.caller(), endpoint.id, patch, app.clock.now()).await {
-        Ok(_) => Ok(changed(&shared, &endpoint, "The authentication was removed.")),
-        Err(error) => refused_here(&shared, &who, &endpoint, error).await,
-    }
+    deeds::change(&shared, &who, &id, patch, "The authentication was removed.").await
 }

@@ -44,7 +44,8 @@ pub(crate) async fn resume(
     change(&shared, &who, &id, patch, "The endpoint is active again.").await
 }
 
-async fn change(
+/// Changes an endpoint as a button says, and shows it with the notice.
+pub(super) async fn change(
     shared: &Shared,
     who: &Allowed<WebhooksWrite>,
     id: &str,
