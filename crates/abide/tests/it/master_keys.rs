@@ -97,7 +97,8 @@ fn killed_once(
     command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
     let mut process = command.spawn().unwrap();
     let until = Instant::now() + PATIENCE;
-    while !seen() {
+    // Progress may be over before it was looked for: then the command has ended.
+    while !seen() && process.try_wait().unwrap().is_none() {
         assert!(Instant::now() < until, "{args:?} shows no progress");
         std::hint::spin_loop();
     }

@@ -145,7 +145,7 @@ impl Attempt<'_> {
             self.reused = true;
             match self.exchange(&mut connection, request).await {
                 Ok(answer) => return Ok(self.finish(connection, answer).await),
-                Err(Failed::Unsent(unsent)) => request = *unsent,
+                Err(Failed::Unsent(unsent, _)) => request = *unsent,
                 Err(Failed::Final(why)) => return Err(why),
             }
             self.reused = false;
@@ -155,8 +155,7 @@ impl Attempt<'_> {
         let mut connection = connecting.await?;
         match self.exchange(&mut connection, request).await {
             Ok(answer) => Ok(self.finish(connection, answer).await),
-            Err(Failed::Unsent(_)) => Err(SendError::Reset(Arrival::NotArrived)),
-            Err(Failed::Final(why)) => Err(why),
+            Err(Failed::Unsent(_, why) | Failed::Final(why)) => Err(why),
         }
     }
 
@@ -177,7 +176,7 @@ impl Attempt<'_> {
                 return Err(match why.take_message() {
                     Some(unsent) => {
                         self.arrival = Arrival::NotArrived;
-                        Failed::Unsent(Box::new(unsent))
+                        Failed::Unsent(Box::new(unsent), SendError::from_unsent(why.error()))
                     }
                     None => Failed::Final(SendError::from_exchange(why.error())),
                 });
@@ -197,8 +196,8 @@ impl Attempt<'_> {
 }
 
 enum Failed {
-    /// hyper gave the request back: no byte of it was written.
-    Unsent(Box<Request<Full<Bytes>>>),
+    /// hyper gave the request back: no byte of it was written. With what closed the connection.
+    Unsent(Box<Request<Full<Bytes>>>, SendError),
     Final(SendError),
 }
 

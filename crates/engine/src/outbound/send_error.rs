@@ -95,6 +95,15 @@ impl SendError {
         SendError::Tls(fault, Arrival::NotArrived)
     }
 
+    /// A connection that was closed before it began to write the request. Under TLS 1.3 a receiver judges the certificate
+    /// that it is shown when the handshake is over on this side.
+    pub(super) fn from_unsent(error: &hyper::Error) -> SendError {
+        match tls_cause(error) {
+            Some(cause) => SendError::Tls(tls::fault(cause), Arrival::NotArrived),
+            None => SendError::Reset(Arrival::NotArrived),
+        }
+    }
+
     /// A failure after the request was handed to the connection.
     pub(super) fn from_exchange(error: &hyper::Error) -> SendError {
         if let Some(cause) = tls_cause(error) {
