@@ -14,7 +14,7 @@ use abide_storage::accounts::NewKey;
 use abide_storage::endpoints::NewEndpoint;
 use abide_storage::sealing::{MasterKeys, Secret};
 use abide_storage::{KeySecret, Storage as _};
-use abide_storage_sqlite::{SqliteOptions, SqliteStore};
+use abide_storage_sqlite::SqliteOptions;
 use anyhow::{Context as _, anyhow};
 use aws_lc_rs::rand;
 use rusqlite::{Connection, params};
@@ -43,7 +43,7 @@ pub(crate) async fn make_organizations(
         chance: Arc::clone(&chance),
         commit_delay: None,
     };
-    let store = SqliteStore::open(options)?;
+    let store = abide_storage_sqlite::open(options)?;
     let mut tokens = Vec::new();
     for (number, url) in urls.iter().enumerate() {
         let now = Timestamp::from_millis((now_nanos() / 1_000_000) as i64);

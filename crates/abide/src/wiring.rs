@@ -12,7 +12,7 @@ use abide_server::{App, Cookies, Dashboard, EndpointPolicy, Readiness};
 use abide_storage::Storage;
 use abide_storage::sealing::MasterKeys;
 pub(crate) use abide_storage_sqlite::{Examined, Integrity};
-use abide_storage_sqlite::{OpenError, SqliteOptions, SqliteStore};
+use abide_storage_sqlite::{OpenError, SqliteOptions};
 use axum::Router;
 
 use crate::clock::{OsChance, SystemClock};
@@ -71,7 +71,12 @@ async fn open(
     let (data, for_store) = (place.data.clone(), Arc::clone(&chance));
     // On a thread of its own: migrations and the recovery of a long log take their time.
     let storage = tokio::task::spawn_blocking(move || {
-        SqliteStore::open(SqliteOptions { data: &data, keys, chance: for_store, commit_delay })
+        abide_storage_sqlite::open(SqliteOptions {
+            data: &data,
+            keys,
+            chance: for_store,
+            commit_delay,
+        })
     });
     let storage = storage.await??;
     Ok(Ground {

@@ -9,11 +9,13 @@ use std::time::Duration;
 use abide_core::Timestamp;
 use abide_core::ids::EventId;
 use abide_storage::sealing::MasterKeys;
+use abide_storage_sql::keys;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::driver::View;
+use crate::migrations;
 use crate::migrations::Standing;
 use crate::open::{DATABASE, OpenError, broken, highest_key};
-use crate::{keys, migrations};
 
 /// What was seen.
 #[derive(Debug)]
@@ -71,7 +73,7 @@ pub fn examine(
     let newest = (is_ours && is_readable).then(|| highest_key(&connection)).transpose()?;
     let newest = newest.map(|key| EventId::from_key(key).drawn_at());
     let keys = is_readable.then(|| {
-        let compared = keys::compare_masters(&connection, masters);
+        let compared = keys::compare_masters(&View(&connection), masters);
         compared.map(drop).map_err(|problem| problem.to_string())
     });
     Ok(Examined { bytes, applied, known, altered, newest, keys, integrity })

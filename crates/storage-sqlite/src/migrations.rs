@@ -17,6 +17,7 @@ pub(crate) const EACH: &[(&str, &str)] = &[
     ("0010_failing_endpoints.sql", include_str!("../migrations/0010_failing_endpoints.sql")),
     ("0011_stretches.sql", include_str!("../migrations/0011_stretches.sql")),
     ("0012_suppressions.sql", include_str!("../migrations/0012_suppressions.sql")),
+    ("0013_numbered.sql", include_str!("../migrations/0013_numbered.sql")),
 ];
 
 /// Why a store cannot be brought to this version.

@@ -1,6 +1,5 @@
 //! Opening a store: the folder, the lock, the key check, the migrations.
 
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -8,21 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use abide_core::shell::{Chance, draw};
+use abide_core::shell::Chance;
 use abide_storage::sealing::MasterKeys;
-use abide_storage::{Doorbell, IdSource, Metrics, StorageError};
-use arc_swap::ArcSwapOption;
-use parking_lot::RwLock;
+use abide_storage::{IdSource, StorageError};
+use abide_storage_sql::shared::{Numbering, Opening, Shared};
+use abide_storage_sql::{feeds, keys};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::checkpoint::Checkpoints;
+use crate::driver::{View, database};
 use crate::migrations::Unfit;
 use crate::readers::Readers;
-use crate::rows::database;
-use crate::shared::Shared;
 use crate::writer::Writer;
-use crate::{SqliteStore, keys, migrations};
+use crate::{Sqlite, SqliteStore, migrations};
 
 const READERS: usize = 4;
 pub(crate) const DATABASE: &str = "abide.db";
@@ -72,51 +70,49 @@ pub enum OpenError {
     Storage(#[from] StorageError),
 }
 
-impl SqliteStore {
-    /// Opens the store in a data folder, creating it where there is none.
-    pub fn open(options: SqliteOptions<'_>) -> Result<Arc<Self>, OpenError> {
-        let data = options.data;
-        let lock = lock_folder(data)?;
-        let file = data.join(DATABASE);
-        let mut connection = connect(&file)?;
-        prepare(&mut connection, &options.keys)?;
-        let readers = (0..READERS).map(|_| connect(&file)).collect::<Result<Vec<_>, _>>()?;
-        for reader in &readers {
-            reader.pragma_update(None, "query_only", true).map_err(broken)?;
-        }
-        let mut log = file.clone().into_os_string();
-        log.push("-wal");
-        // True at first: the last process may have ended between wiping a key and cutting the log.
-        let wiped = Arc::new(AtomicBool::new(true));
-        let log = PathBuf::from(log);
-        let checkpoints = Checkpoints::start(connect(&file)?, log, Arc::clone(&wiped))
-            .map_err(broken)?
-            .map_err(|source| OpenError::Io { path: data.to_owned(), source })?;
-        let beside = Beside {
-            readers: Some(Readers::new(readers)),
-            checkpoints: Some(checkpoints),
-            wiped,
-            lock: Some(lock),
-        };
-        start(connection, options.keys, options.chance, options.commit_delay, beside)
+/// Opens the store in a data folder, creating it where there is none.
+pub fn open(options: SqliteOptions<'_>) -> Result<Arc<SqliteStore>, OpenError> {
+    let data = options.data;
+    let lock = lock_folder(data)?;
+    let file = data.join(DATABASE);
+    let mut connection = connect(&file)?;
+    prepare(&mut connection, &options.keys)?;
+    let readers = (0..READERS).map(|_| connect(&file)).collect::<Result<Vec<_>, _>>()?;
+    for reader in &readers {
+        reader.pragma_update(None, "query_only", true).map_err(broken)?;
     }
+    let mut log = file.clone().into_os_string();
+    log.push("-wal");
+    // True at first: the last process may have ended between wiping a key and cutting the log.
+    let wiped = Arc::new(AtomicBool::new(true));
+    let log = PathBuf::from(log);
+    let checkpoints = Checkpoints::start(connect(&file)?, log, Arc::clone(&wiped))
+        .map_err(broken)?
+        .map_err(|source| OpenError::Io { path: data.to_owned(), source })?;
+    let beside = Beside {
+        readers: Some(Readers::new(readers)),
+        checkpoints: Some(checkpoints),
+        wiped,
+        lock: Some(lock),
+    };
+    start(connection, options.keys, options.chance, options.commit_delay, beside)
+}
 
-    /// A store in memory, gone when dropped: the fake for other crates' tests.
-    pub fn open_in_memory(
-        keys: MasterKeys,
-        chance: Arc<dyn Chance>,
-    ) -> Result<Arc<Self>, OpenError> {
-        let mut connection = Connection::open_in_memory().map_err(broken)?;
-        configure(&connection)?;
-        prepare(&mut connection, &keys)?;
-        start(
-            connection,
-            keys,
-            chance,
-            None,
-            Beside { readers: None, checkpoints: None, wiped: Arc::default(), lock: None },
-        )
-    }
+/// A store in memory, gone when dropped: the fake for other crates' tests.
+pub fn open_in_memory(
+    keys: MasterKeys,
+    chance: Arc<dyn Chance>,
+) -> Result<Arc<SqliteStore>, OpenError> {
+    let mut connection = Connection::open_in_memory().map_err(broken)?;
+    configure(&connection)?;
+    prepare(&mut connection, &keys)?;
+    start(
+        connection,
+        keys,
+        chance,
+        None,
+        Beside { readers: None, checkpoints: None, wiped: Arc::default(), lock: None },
+    )
 }
 
 struct Beside {
@@ -133,33 +129,20 @@ fn start(
     commit_delay: Option<Duration>,
     beside: Beside,
 ) -> Result<Arc<SqliteStore>, OpenError> {
-    let holder = i64::from_be_bytes(draw(&*chance)) & i64::MAX;
-    let epoch = crate::feeds::epoch(&connection, &*chance).map_err(broken)?;
-    let shared = Arc::new(Shared {
-        epoch,
-        ids: IdSource::after(highest_key(&connection)?),
-        chance,
-        masters: RwLock::new(keys),
-        organization_keys: RwLock::new(HashMap::new()),
-        api_keys: RwLock::new(HashMap::new()),
-        revocations: std::sync::atomic::AtomicU64::new(0),
-        doorbell: Doorbell::default(),
-        metrics: Arc::new(Metrics::default()),
-        engine: ArcSwapOption::empty(),
-        wiped: beside.wiped,
-        commit_delay,
-        passed_by: parking_lot::Mutex::default(),
-    });
-    let writer = Writer::start(connection, Arc::clone(&shared))
+    let epoch = feeds::epoch(&View(&connection), &*chance)?;
+    let ids = IdSource::after(highest_key(&connection)?);
+    let opening = Opening { ids, chance, masters: keys, epoch, numbering: Numbering::AtOnce };
+    let shared = Arc::new(Shared::new(opening, beside.wiped));
+    let writer = Writer::start(connection, Arc::clone(&shared), commit_delay)
         .map_err(|source| OpenError::Io { path: PathBuf::from("writer thread"), source })?;
-    Ok(Arc::new(SqliteStore {
-        shared,
+    let database = Sqlite {
+        shared: Arc::clone(&shared),
         writer: Arc::new(writer),
         readers: beside.readers,
-        holder,
         _checkpoints: beside.checkpoints,
         _lock: beside.lock,
-    }))
+    };
+    Ok(Arc::new(SqliteStore::new(shared, database)))
 }
 
 fn lock_folder(data: &Path) -> Result<File, OpenError> {
@@ -236,7 +219,7 @@ fn prepare(connection: &mut Connection, masters: &MasterKeys) -> Result<(), Open
         Unfit::TooNew(found) => OpenError::TooNew(found),
         Unfit::Altered(name) => OpenError::Altered(name),
     })?;
-    keys::check_masters(connection, masters)?;
+    keys::check_masters(&View(connection), masters)?;
     Ok(())
 }
 

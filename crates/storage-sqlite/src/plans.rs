@@ -2,41 +2,42 @@
 
 use rusqlite::Connection;
 
+use crate::driver::in_sqlite;
 use crate::migrations;
 
 const SOURCES: &[&str] = &[
-    include_str!("accounts.rs"),
-    include_str!("attempts.rs"),
-    include_str!("consent_search.rs"),
-    include_str!("consents.rs"),
-    include_str!("counts.rs"),
-    include_str!("deletions.rs"),
-    include_str!("deliveries.rs"),
-    include_str!("endpoint_secrets.rs"),
-    include_str!("delivery_list.rs"),
-    include_str!("delivery_log.rs"),
-    include_str!("endpoints.rs"),
-    include_str!("exports.rs"),
-    include_str!("failing.rs"),
-    include_str!("feeds.rs"),
-    include_str!("history.rs"),
-    include_str!("idempotency.rs"),
-    include_str!("job_walk.rs"),
-    include_str!("jobs.rs"),
-    include_str!("keys.rs"),
-    include_str!("lanes.rs"),
-    include_str!("leases.rs"),
-    include_str!("ledger.rs"),
-    include_str!("organizations.rs"),
-    include_str!("people.rs"),
-    include_str!("policies.rs"),
-    include_str!("publish.rs"),
-    include_str!("purposes.rs"),
-    include_str!("sessions.rs"),
-    include_str!("stretches.rs"),
-    include_str!("subjects.rs"),
-    include_str!("tx.rs"),
-    include_str!("users.rs"),
+    include_str!("../../storage-sql/src/accounts.rs"),
+    include_str!("../../storage-sql/src/attempts.rs"),
+    include_str!("../../storage-sql/src/consent_search.rs"),
+    include_str!("../../storage-sql/src/consents.rs"),
+    include_str!("../../storage-sql/src/counts.rs"),
+    include_str!("../../storage-sql/src/deletions.rs"),
+    include_str!("../../storage-sql/src/deliveries.rs"),
+    include_str!("../../storage-sql/src/endpoint_secrets.rs"),
+    include_str!("../../storage-sql/src/delivery_list.rs"),
+    include_str!("../../storage-sql/src/delivery_log.rs"),
+    include_str!("../../storage-sql/src/endpoints.rs"),
+    include_str!("../../storage-sql/src/exports.rs"),
+    include_str!("../../storage-sql/src/failing.rs"),
+    include_str!("../../storage-sql/src/feeds.rs"),
+    include_str!("../../storage-sql/src/history.rs"),
+    include_str!("../../storage-sql/src/idempotency.rs"),
+    include_str!("../../storage-sql/src/job_walk.rs"),
+    include_str!("../../storage-sql/src/jobs.rs"),
+    include_str!("../../storage-sql/src/keys.rs"),
+    include_str!("../../storage-sql/src/lanes.rs"),
+    include_str!("../../storage-sql/src/leases.rs"),
+    include_str!("../../storage-sql/src/ledger.rs"),
+    include_str!("../../storage-sql/src/organizations.rs"),
+    include_str!("../../storage-sql/src/people.rs"),
+    include_str!("../../storage-sql/src/policies.rs"),
+    include_str!("../../storage-sql/src/publish.rs"),
+    include_str!("../../storage-sql/src/purposes.rs"),
+    include_str!("../../storage-sql/src/sessions.rs"),
+    include_str!("../../storage-sql/src/stretches.rs"),
+    include_str!("../../storage-sql/src/subjects.rs"),
+    include_str!("../../storage-sql/src/tx.rs"),
+    include_str!("../../storage-sql/src/users.rs"),
 ];
 
 /// Tables that are read whole: few rows, or none but those of the answer.
@@ -47,6 +48,7 @@ const SMALL: &[&str] = &[
     "sqlite_schema",
     "leases",
     "walk",
+    "few",
     "json_each",
 ];
 
@@ -57,6 +59,7 @@ fn statements() -> Vec<String> {
         for literal in source.split('"').skip(1) {
             let text = literal.replace("\\\n", " ");
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let text = in_sqlite(&text).into_owned();
             let reads = ["SELECT ", "UPDATE ", "DELETE ", "WITH "];
             if reads.iter().any(|word| text.starts_with(word)) {
                 found.push(text.replace("{state}", "pending"));
@@ -126,24 +129,27 @@ fn i8_work_is_found_by_its_index() {
             "deliveries_reasoned (endpoint=? AND state=? AND rowid>? AND rowid<?)",
         ),
         ("SELECT * FROM counts WHERE owner = ? ORDER", "PRIMARY KEY (owner=?)"),
-        ("SELECT bucket, attempts_successful", "PRIMARY KEY (owner=? AND bucket>?)"),
+        ("SELECT bucket, attempts_successful", "PRIMARY KEY (owner=? AND bucket>"),
         ("SELECT * FROM endpoints WHERE endpoint > ?", "INTEGER PRIMARY KEY (rowid>?)"),
         ("UPDATE deliveries SET state = 'erased'", "deliveries_waiting_for (subject=?)"),
         (
-            "SELECT consents.* FROM decisions",
+            "SELECT consents.* FROM numbered_decisions",
             "decisions_feed (organization=? AND log_index>? AND log_index<?)",
         ),
         ("SELECT changed AS place", "endpoints_changed (changed>?)"),
         ("SELECT max(changed)", "endpoints_changed"),
         ("SELECT erasure AS place", "INTEGER PRIMARY KEY (rowid>?)"),
         ("SELECT * FROM consents WHERE next_change_at", "consents_changing (next_change_at<?)"),
-        ("SELECT log_index, event FROM events", "events_feed (organization=? AND log_index>?)"),
         (
-            "SELECT log_index, decision FROM decisions",
+            "SELECT log_index, event FROM numbered_events",
+            "events_feed (organization=? AND log_index>?)",
+        ),
+        (
+            "SELECT log_index, decision FROM numbered_decisions",
             "decisions_feed (organization=? AND log_index>?)",
         ),
         (
-            "SELECT log_index, event, kind, created_at FROM events WHERE organization",
+            "SELECT log_index, event, kind, created_at FROM numbered_events WHERE organization",
             "events_feed (organization=? AND log_index>?)",
         ),
         ("SELECT decisions.*, consents.purpose", "decisions_feed (organization=? AND log_index>?"),

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abide_storage::{StorageError, StorageResult};
+use abide_storage_sql::shared::Shared;
+use abide_storage_sql::sql::Sql;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::shared::Shared;
+use crate::driver::View;
 
 /// A small pool; a read takes a connection for as long as it runs on a blocking thread.
 pub(crate) struct Readers {
@@ -33,7 +35,7 @@ impl Readers {
     pub(crate) async fn search<T, F>(&self, shared: Arc<Shared>, work: F) -> StorageResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Shared) -> StorageResult<T> + Send + 'static,
+        F: FnOnce(&dyn Sql, &Shared) -> StorageResult<T> + Send + 'static,
     {
         let turn = timeout(PATIENCE, self.long_turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(StorageError::Busy)?;
@@ -43,7 +45,7 @@ impl Readers {
     pub(crate) async fn read<T, F>(&self, shared: Arc<Shared>, work: F) -> StorageResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Shared) -> StorageResult<T> + Send + 'static,
+        F: FnOnce(&dyn Sql, &Shared) -> StorageResult<T> + Send + 'static,
     {
         let lost = |_| StorageError::Unavailable("a read was given up".to_owned());
         let turn = Arc::clone(&self.turns)
@@ -57,7 +59,7 @@ impl Readers {
             };
             let connection = Returned { connection: Some(connection), idle };
             let result = match &connection.connection {
-                Some(connection) => work(connection, &shared),
+                Some(connection) => work(&View(connection), &shared),
                 None => Err(StorageError::Unavailable("no read connection is left".to_owned())),
             };
             drop(connection);

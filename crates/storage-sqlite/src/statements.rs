@@ -11,6 +11,8 @@ use std::ops::{Deref, DerefMut};
 
 use rusqlite::{Connection, PrepFlags, Statement};
 
+use crate::driver::in_sqlite;
+
 /// Statements prepared on a connection, but for those in use.
 pub(crate) struct Statements<'c> {
     connection: &'c Connection,
@@ -43,9 +45,9 @@ impl<'c> Statements<'c> {
         let idle = self.idle.borrow_mut().remove(&place);
         let statement = match idle {
             Some(statement) => statement,
-            None => {
-                self.connection.prepare_with_flags(text, PrepFlags::SQLITE_PREPARE_PERSISTENT)?
-            }
+            None => self
+                .connection
+                .prepare_with_flags(&in_sqlite(text), PrepFlags::SQLITE_PREPARE_PERSISTENT)?,
         };
         Ok(Kept { statement: Some(statement), place, home: self })
     }

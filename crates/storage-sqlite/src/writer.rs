@@ -21,16 +21,17 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use abide_core::Refusal;
-use abide_storage::{HotDelivery, Slot, StorageError, StorageResult};
+use abide_storage::{StorageError, StorageResult};
+use abide_storage_sql::after::{After, follow};
+use abide_storage_sql::shared::Shared;
+use abide_storage_sql::tx::{Caches, Tx};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::{Connection, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::shared::Shared;
+use crate::driver::Transaction;
 use crate::statements::Statements;
-use crate::tx::{Caches, Tx};
 
 /// Calls that may wait.
 const QUEUE_CALLS: usize = 8_192;
@@ -45,31 +46,10 @@ const WORTH_COMMITTING: usize = 64;
 const WINDOW_PER_CALL: Duration = Duration::from_micros(10);
 const LONGEST_WINDOW: Duration = Duration::from_millis(3);
 
-/// What a call wants done once it is committed.
-pub(crate) enum After {
-    /// Give hot deliveries to the engine.
-    Take(Slot, Vec<HotDelivery>),
-    /// Wake whoever listens.
-    Ring,
-    /// Count something that happened.
-    Count(Counted),
-    /// Run this; for caches outside the writer.
-    Do(Box<dyn FnOnce(&Shared) + Send>),
-}
-
-/// What the store counts, once it is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
-    Accepted,
-    Delivered,
-    Failed,
-    Retried,
-}
-
 /// A call in the queue.
 trait Call: Send {
     /// Runs it within the transaction.
-    fn run(&mut self, tx: &mut Tx<'_, '_>) -> Ran;
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ran;
     /// Answers it: with its result, or with why there is none.
     fn settle(self: Box<Self>, failure: Option<StorageError>);
     /// The runtime that its caller waits in.
@@ -99,9 +79,9 @@ struct Work<T, F> {
 impl<T, F> Call for Work<T, F>
 where
     T: Send,
-    F: FnMut(&mut Tx<'_, '_>) -> StorageResult<T> + Send,
+    F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send,
 {
-    fn run(&mut self, tx: &mut Tx<'_, '_>) -> Ran {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
         let result = catch_unwind(AssertUnwindSafe(|| (self.run)(tx)))
             .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())));
         let ran = match &result {
@@ -140,7 +120,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread on a connection that nothing else writes through.
-    pub(crate) fn start(connection: Connection, shared: Arc<Shared>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        connection: Connection,
+        shared: Arc<Shared>,
+        commit_delay: Option<Duration>,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = bounded(QUEUE_CALLS);
         let commits = Arc::new(AtomicI64::new(0));
         let counted = Arc::clone(&commits);
@@ -156,6 +140,7 @@ impl Writer {
                 caches,
                 commits: counted,
                 health: told,
+                commit_delay,
             };
             of.run(&receiver);
         })?;
@@ -172,7 +157,7 @@ impl Writer {
     pub(crate) async fn call<T, F>(&self, bytes: usize, work: F) -> StorageResult<T>
     where
         T: Send + 'static,
-        F: FnMut(&mut Tx<'_, '_>) -> StorageResult<T> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
     {
         if self.queued.fetch_add(bytes, Ordering::Relaxed) > QUEUE_BYTES {
             self.queued.fetch_sub(bytes, Ordering::Relaxed);
@@ -268,6 +253,7 @@ struct Loop<'s, 'c> {
     caches: Caches,
     commits: Arc<AtomicI64>,
     health: Arc<Health>,
+    commit_delay: Option<Duration>,
 }
 
 impl Loop<'_, '_> {
@@ -361,7 +347,8 @@ impl Loop<'_, '_> {
         for call in batch.iter_mut() {
             let before = self.connection.total_changes();
             let noted = after.len();
-            let mut tx = Tx::new(self.statements, &self.shared, &mut self.caches, &mut after);
+            let sql = Transaction(self.statements);
+            let mut tx = Tx::new(&sql, &self.shared, &mut self.caches, &mut after);
             let ran = call.run(&mut tx);
             self.health.ran(ran);
             if ran != Ran::Well {
@@ -372,7 +359,7 @@ impl Loop<'_, '_> {
                 after.truncate(noted);
             }
         }
-        if let Some(delay) = self.shared.commit_delay {
+        if let Some(delay) = self.commit_delay {
             injected_delay(delay);
         }
         match self.run_alone("COMMIT") {
@@ -396,36 +383,11 @@ fn finish(shared: &Arc<Shared>, after: Vec<After>, batch: Vec<Box<dyn Call>>) {
     let Some(caller) = batch.first().map(|call| call.caller().clone()) else { return };
     let shared = Arc::clone(shared);
     caller.spawn(async move {
-        let mut ring = false;
-        for step in after {
-            match step {
-                After::Take(slot, deliveries) => {
-                    if let Some(engine) = &*shared.engine.load() {
-                        engine.1.take(slot, deliveries);
-                    }
-                }
-                After::Ring => ring = true,
-                After::Count(counted) => count(&shared, counted),
-                After::Do(step) => step(&shared),
-            }
-        }
-        if ring {
-            shared.doorbell.ring();
-        }
+        follow(&shared, after);
         for call in batch {
             call.settle(None);
         }
     });
-}
-
-fn count(shared: &Shared, counted: Counted) {
-    let metrics = &shared.metrics;
-    match counted {
-        Counted::Accepted => metrics.accepted.inc(),
-        Counted::Delivered => metrics.delivered.inc(),
-        Counted::Failed => metrics.failed.inc(),
-        Counted::Retried => metrics.retries.inc(),
-    };
 }
 
 #[expect(
@@ -471,11 +433,6 @@ impl Undone {
     fn as_error(&self) -> StorageError {
         StorageError::Unavailable(self.to_string())
     }
-}
-
-/// A refusal as a storage error.
-pub(crate) fn refused<T>(refusal: Refusal) -> StorageResult<T> {
-    Err(StorageError::Refused(refusal))
 }
 
 #[cfg(test)]

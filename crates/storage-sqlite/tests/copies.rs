@@ -23,7 +23,7 @@ use rusqlite::{Connection, params};
 fn open(data: &Path) -> Arc<SqliteStore> {
     let chance = Arc::new(Dice::default());
     let options = SqliteOptions { data, keys: masters(), chance, commit_delay: None };
-    SqliteStore::open(options).expect("a store")
+    abide_storage_sqlite::open(options).expect("a store")
 }
 
 fn beside(data: &Path) -> Connection {

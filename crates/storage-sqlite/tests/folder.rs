@@ -25,7 +25,7 @@ fn open(data: &Path, seed: u64) -> Result<Arc<SqliteStore>, OpenError> {
 }
 
 fn open_under(keys: MasterKeys, data: &Path, seed: u64) -> Result<Arc<SqliteStore>, OpenError> {
-    SqliteStore::open(SqliteOptions {
+    abide_storage_sqlite::open(SqliteOptions {
         data,
         keys,
         chance: Arc::new(Dice::seeded(seed)),

@@ -16,7 +16,7 @@ struct Rule {
 }
 
 /// A folder that is not listed, such as a new crate's, may know no crate of ours until it is.
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         folder: "crates/core",
         ours: &[],
@@ -49,13 +49,18 @@ const RULES: [Rule; 7] = [
         never: &["axum", "hyper", "hyper-util", "rusqlite", "tokio-postgres"],
     },
     Rule {
-        folder: "crates/storage-sqlite",
+        folder: "crates/storage-sql",
         ours: &["abide-core", "abide-storage"],
+        never: &["axum", "hyper", "hyper-util", "rusqlite", "tokio-postgres"],
+    },
+    Rule {
+        folder: "crates/storage-sqlite",
+        ours: &["abide-core", "abide-storage", "abide-storage-sql"],
         never: &["axum", "hyper", "hyper-util", "tokio-postgres"],
     },
     Rule {
         folder: "crates/storage-postgres",
-        ours: &["abide-core", "abide-storage"],
+        ours: &["abide-core", "abide-storage", "abide-storage-sql"],
         never: &["axum", "hyper", "hyper-util", "rusqlite"],
     },
     Rule {

@@ -40,7 +40,7 @@ async fn i1_a_store_that_stopped_writing_is_not_ready() {
     let place = Place { data: folder.path().join("data"), key_file: folder.path().join("keys") };
     let keys = folder::prepare(&place, &OsChance).unwrap();
     let luck = Arc::new(BadLuck::default());
-    let storage: Arc<dyn Storage> = SqliteStore::open(SqliteOptions {
+    let storage: Arc<dyn Storage> = abide_storage_sqlite::open(SqliteOptions {
         data: &place.data,
         keys,
         chance: Arc::clone(&luck) as _,

@@ -58,7 +58,7 @@ impl World {
 
     pub(crate) async fn guarded_by(guard: Guard) -> Self {
         let keys = MasterKeys::generate(&mut |bytes: &mut [u8]| Dice.fill(bytes));
-        let store = SqliteStore::open_in_memory(keys, Arc::new(Dice)).unwrap();
+        let store = abide_storage_sqlite::open_in_memory(keys, Arc::new(Dice)).unwrap();
         let now = MachineClock.now();
         let organization = store.accounts().create_organization("default", now).await.unwrap();
         let engine = Engine::start(EngineParts {

@@ -93,7 +93,7 @@ impl Folder {
             let data = self.path().join("data");
             let options =
                 SqliteOptions { data: &data, keys, chance: Arc::new(Dice), commit_delay: None };
-            match SqliteStore::open(options) {
+            match abide_storage_sqlite::open(options) {
                 Ok(store) => return store,
                 Err(why) => {
                     assert!(tokio::time::Instant::now() < deadline, "{why}");
@@ -125,7 +125,7 @@ impl World {
     /// A new store in memory.
     pub(crate) fn store() -> Arc<SqliteStore> {
         let keys = MasterKeys::generate(&mut |bytes: &mut [u8]| Dice.fill(bytes));
-        SqliteStore::open_in_memory(keys, Arc::new(Dice)).unwrap()
+        abide_storage_sqlite::open_in_memory(keys, Arc::new(Dice)).unwrap()
     }
 
     /// On a store that may have been used before.

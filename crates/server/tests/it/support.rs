@@ -15,7 +15,6 @@ use abide_storage::accounts::NewKey;
 use abide_storage::deliveries::{Ending, FinishedAttempt, Report};
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{ApiCredential, Committed, HotDelivery, KeySecret, Room, Slot, Storage};
-use abide_storage_sqlite::SqliteStore;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -181,7 +180,8 @@ impl World {
         let ready = Arc::new(Stated(Mutex::new(Vec::new())));
         let drawn = Arc::clone(&chance);
         let keys = MasterKeys::generate(&mut |bytes: &mut [u8]| drawn.fill(bytes));
-        let store: Arc<dyn Storage> = SqliteStore::open_in_memory(keys, chance.clone()).unwrap();
+        let store: Arc<dyn Storage> =
+            abide_storage_sqlite::open_in_memory(keys, chance.clone()).unwrap();
         let app = App {
             storage: store.clone(),
             clock: clock.clone(),

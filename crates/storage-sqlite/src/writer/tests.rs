@@ -10,10 +10,22 @@ use abide_core::Refusal;
 use abide_storage::suite::{Dice, masters};
 use abide_storage::{Storage, StorageError, StorageResult};
 
-use super::refused;
-use crate::rows::database;
-use crate::tx::Tx;
-use crate::{SqliteOptions, SqliteStore};
+use abide_storage_sql::database::{Call, Database as _};
+use abide_storage_sql::tx::Tx;
+
+use crate::{SqliteOptions, SqliteStore, open, open_in_memory};
+
+/// A call in the writer.
+async fn write<T: Send + 'static>(
+    store: &SqliteStore,
+    work: impl FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+) -> StorageResult<T> {
+    store.database().write(Call::of(1), work).await
+}
+
+fn refused<T>(refusal: Refusal) -> StorageResult<T> {
+    Err(StorageError::Refused(refusal))
+}
 
 /// Ways in which a call can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,18 +35,15 @@ enum Poison {
     Refuses,
 }
 
-fn mark(tx: &Tx<'_, '_>, key: i64) -> StorageResult<()> {
-    tx.sql("INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (?, 1, 1, 1)")?
+fn mark(tx: &Tx<'_>, key: i64) -> StorageResult<()> {
+    tx.connection()
+        .sql("INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (?, 1, 1, 1)")
         .execute([key])
-        .map_err(database)?;
-    Ok(())
+        .map(drop)
 }
 
-fn marks(tx: &Tx<'_, '_>) -> StorageResult<Vec<i64>> {
-    tx.sql("SELECT lease FROM leases ORDER BY lease")?
-        .query_map([], |row| row.get(0))
-        .and_then(Iterator::collect)
-        .map_err(database)
+fn marks(tx: &Tx<'_>) -> StorageResult<Vec<i64>> {
+    tx.connection().sql("SELECT lease FROM leases ORDER BY lease").all((), |row| row.get(0))
 }
 
 /// I1: a call that fails, before or after it has written, fails alone; its neighbours in the batch commit, once.
@@ -42,14 +51,14 @@ fn marks(tx: &Tx<'_, '_>) -> StorageResult<Vec<i64>> {
 async fn i1_a_bad_call_fails_alone() {
     for poison in [Poison::Panics, Poison::Errs, Poison::Refuses] {
         for writes_first in [false, true] {
-            let store = SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
+            let store = open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
             let (queued, wait) = mpsc::channel::<()>();
             // Holds the writer up until the others wait behind it: they make one batch.
-            let gate = store.write(1, move |_| {
+            let gate = write(&store, move |_| {
                 let _ = wait.recv();
                 Ok(())
             });
-            let bad = store.write(1, move |tx| {
+            let bad = write(&store, move |tx| {
                 if writes_first {
                     mark(tx, 2)?;
                 }
@@ -63,9 +72,9 @@ async fn i1_a_bad_call_fails_alone() {
             let open_gate = async { drop(queued) };
             let (_, before, bad, after, ()) = tokio::join!(
                 gate,
-                store.write(1, |tx| mark(tx, 1)),
+                write(&store, |tx| mark(tx, 1)),
                 bad,
-                store.write(1, |tx| mark(tx, 3)),
+                write(&store, |tx| mark(tx, 3)),
                 open_gate
             );
             let way = format!("{poison:?}, writes first: {writes_first}");
@@ -76,7 +85,7 @@ async fn i1_a_bad_call_fails_alone() {
                 poison == Poison::Refuses,
                 "{way}: {bad}"
             );
-            let kept = store.write(1, |tx| marks(tx)).await.unwrap();
+            let kept = write(&store, |tx| marks(tx)).await.unwrap();
             assert_eq!(kept, [1, 3], "{way}");
         }
     }
@@ -92,12 +101,12 @@ async fn i1_a_caller_that_leaves_loses_nothing() {
         chance: Arc::new(Dice::default()),
         commit_delay: Some(std::time::Duration::from_millis(3)),
     };
-    let store = SqliteStore::open(options).unwrap();
-    let mut leaving = Box::pin(store.write(1, |tx| mark(tx, 7)));
+    let store = open(options).unwrap();
+    let mut leaving = Box::pin(write(&store, |tx| mark(tx, 7)));
     let polled = futures_poll_once(leaving.as_mut());
     assert!(polled.is_pending());
     drop(leaving);
-    assert_eq!(store.write(1, |tx| marks(tx)).await.unwrap(), [7]);
+    assert_eq!(write(&store, |tx| marks(tx)).await.unwrap(), [7]);
 }
 
 fn futures_poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
@@ -107,29 +116,28 @@ fn futures_poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Pol
 /// I1: a closed store refuses calls and loses none that it took before.
 #[tokio::test]
 async fn i1_a_closed_store_refuses() {
-    let store = SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
+    let store = open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
     Storage::close(&*store);
-    let answer = store.write(1, |tx| mark(tx, 1)).await;
+    let answer = write(&store, |tx| mark(tx, 1)).await;
     assert!(matches!(answer, Err(StorageError::Unavailable(_))), "{answer:?}");
 }
 
 /// A store whose every call fails says so, until one succeeds. A refused call proves nothing.
 #[tokio::test]
 async fn a_store_that_fails_every_call_says_so() {
-    let store = SqliteStore::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
+    let store = open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
     let failing = || {
-        store.write(1, |tx| {
-            tx.sql("SELECT lease FROM no_such_table")?;
-            Ok(())
+        write(&store, |tx| {
+            tx.connection().sql("SELECT lease FROM no_such_table").exists(()).map(drop)
         })
     };
     for failed in 0..super::FAILED_IN_A_ROW {
         assert_eq!(Storage::broken(&*store), None, "after {failed}");
         failing().await.unwrap_err();
-        let refused = store.write(1, |_| refused::<()>(Refusal::NotFound("it"))).await;
+        let refused = write(&store, |_| refused::<()>(Refusal::NotFound("it"))).await;
         assert!(matches!(refused, Err(StorageError::Refused(_))));
     }
     assert!(Storage::broken(&*store).is_some());
-    store.write(1, |tx| mark(tx, 1)).await.unwrap();
+    write(&store, |tx| mark(tx, 1)).await.unwrap();
     assert_eq!(Storage::broken(&*store), None);
 }

@@ -9,12 +9,13 @@ use std::sync::mpsc;
 
 use abide_storage::suite::{Dice, masters};
 use abide_storage::{Storage, StorageError, StorageResult};
+use abide_storage_sql::database::Database as _;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter,
 };
 
-use super::{futures_poll_once, mark, marks};
+use super::{futures_poll_once, mark, marks, write};
 use crate::{SqliteOptions, SqliteStore};
 
 fn open(data: &Path, seed: u64) -> Arc<SqliteStore> {
@@ -24,7 +25,7 @@ fn open(data: &Path, seed: u64) -> Arc<SqliteStore> {
         chance: Arc::new(Dice::seeded(seed)),
         commit_delay: None,
     };
-    SqliteStore::open(options).expect("a store")
+    crate::open(options).expect("a store")
 }
 
 /// From now on this thread's calls of these kinds fail.
@@ -67,14 +68,14 @@ fn copy_of(data: &Path) -> io::Result<tempfile::TempDir> {
 }
 
 async fn kept(store: &SqliteStore) -> StorageResult<Vec<i64>> {
-    store.write(1, |tx| marks(tx)).await
+    write(store, |tx| marks(tx)).await
 }
 
 /// Three calls in one batch, the second of which brings the disk to fail. Answers what they heard, and how often they
 /// ran in all.
 async fn failing_batch(
     store: &SqliteStore,
-    fail: impl Fn(&mut crate::tx::Tx<'_, '_>) -> StorageResult<()> + Send + 'static,
+    fail: impl Fn(&mut abide_storage_sql::tx::Tx<'_>) -> StorageResult<()> + Send + 'static,
 ) -> ([StorageResult<()>; 3], u32) {
     let ran = Arc::new(AtomicU32::new(0));
     let run = || {
@@ -84,7 +85,7 @@ async fn failing_batch(
     let (entered, at_gate) = mpsc::channel::<()>();
     let (queued, wait) = mpsc::channel::<()>();
     // Holds the writer up, alone in its batch, until the others wait behind it: they make the next one.
-    let mut gate = Box::pin(store.write(1, move |_| {
+    let mut gate = Box::pin(write(store, move |_| {
         let _ = entered.send(());
         let _ = wait.recv();
         Ok(())
@@ -94,16 +95,16 @@ async fn failing_batch(
     let (first, second, third) = (run(), run(), run());
     let (gate, one, two, three, ()) = tokio::join!(
         gate,
-        store.write(1, move |tx| {
+        write(store, move |tx| {
             first();
             mark(tx, 1)
         }),
-        store.write(1, move |tx| {
+        write(store, move |tx| {
             second();
             fail(tx)?;
             mark(tx, 2)
         }),
-        store.write(1, move |tx| {
+        write(store, move |tx| {
             third();
             mark(tx, 3)
         }),
@@ -120,7 +121,7 @@ async fn i1_a_failed_sync_is_of_unknown_outcome_and_the_last_write() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let store = open(&data, 1);
-    store.write(1, |tx| mark(tx, 0)).await.unwrap();
+    write(&store, |tx| mark(tx, 0)).await.unwrap();
     assert_eq!(Storage::broken(&*store), None);
     let (heard, ran) = failing_batch(&store, |_| {
         refuse_syncs();
@@ -133,12 +134,11 @@ async fn i1_a_failed_sync_is_of_unknown_outcome_and_the_last_write() {
     assert_eq!(ran, 3, "nothing runs twice");
     let why = Storage::broken(&*store).expect("a reason");
     assert!(why.starts_with("a commit failed (disk I/O error)"), "{why}");
-    for answer in [store.write(1, |tx| mark(tx, 4)).await, kept(&store).await.map(drop)] {
+    for answer in [write(&store, |tx| mark(tx, 4)).await, kept(&store).await.map(drop)] {
         assert_eq!(answer, Err(StorageError::Unavailable(why.clone())));
     }
-    let seen = store.read(|connection, _| {
-        let count = connection.query_row("SELECT count(*) FROM leases", [], |row| row.get(0));
-        count.map_err(crate::rows::database)
+    let seen = store.database().read(|connection, _| {
+        connection.sql("SELECT count(*) FROM leases").one((), |row| row.get(0))
     });
     assert_eq!(seen.await, Ok(1), "what was committed is read on");
 
@@ -150,7 +150,7 @@ async fn i1_a_failed_sync_is_of_unknown_outcome_and_the_last_write() {
     let found = kept(&store).await.unwrap();
     assert!(found == [0] || found == [0, 1, 2, 3], "{found:?}");
     assert_eq!(Storage::broken(&*store), None);
-    store.write(1, |tx| mark(tx, 4)).await.unwrap();
+    write(&store, |tx| mark(tx, 4)).await.unwrap();
 }
 
 /// I1: when the disk is full at the commit, every caller hears that the outcome is not known and nothing runs twice;
@@ -160,7 +160,7 @@ async fn i1_a_full_disk_is_of_unknown_outcome_and_passes() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let store = open(&data, 1);
-    store.write(1, |tx| mark(tx, 0)).await.unwrap();
+    write(&store, |tx| mark(tx, 0)).await.unwrap();
     let size = std::fs::metadata(data.join("abide.db-wal")).unwrap().len();
     let (heard, ran) = failing_batch(&store, move |tx| {
         refuse_beyond(size + 128 * 1024);
@@ -172,7 +172,7 @@ async fn i1_a_full_disk_is_of_unknown_outcome_and_passes() {
     }
     assert_eq!(ran, 3, "nothing runs twice");
     assert_eq!(Storage::broken(&*store).as_deref(), Some("the disk is full"));
-    store.write(1, |tx| mark(tx, 4)).await.unwrap();
+    write(&store, |tx| mark(tx, 4)).await.unwrap();
     assert_eq!(Storage::broken(&*store), None, "there is room again");
     assert_eq!(kept(&store).await.unwrap(), [0, 4]);
     let crashed = copy_of(&data).unwrap();

@@ -1,0 +1,315 @@
+//! Statements and rows, as both databases have them.
+//!
+//! A statement is written once, in the words that SQLite and PostgreSQL share, with `?` or `?1` for its values. Where one of
+//! them needs a word of its own, its [`Sql`] puts it there: `FOR UPDATE` is nothing to SQLite, which has one writer, and
+//! `INDEXED BY` is nothing to PostgreSQL, which chooses by itself.
+
+use std::ops::ControlFlow;
+
+use abide_storage::{StorageError, StorageResult};
+
+use crate::rows::damaged;
+
+/// An open transaction of a database, or a reader's view of one moment.
+pub trait Sql {
+    /// Carries out a statement; answers how many rows it changed.
+    fn execute(&self, statement: &'static str, values: &[&dyn Bind]) -> StorageResult<usize>;
+
+    /// Gives each row that a statement answers to `look`, until that breaks off.
+    fn each(
+        &self,
+        statement: &'static str,
+        values: &[&dyn Bind],
+        look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<()>;
+
+    /// Changes of this transaction so far: rows, or anything else that grows with each.
+    fn changes(&self) -> u64;
+
+    /// Keeps everybody else waiting who asks for the same key, until the transaction ends. For what has no row to lock. A
+    /// database with one writer has nothing to do.
+    fn alone(&self, key: i64) -> StorageResult<()>;
+}
+
+impl<'a> dyn Sql + 'a {
+    /// A statement, to be given its values.
+    pub fn sql(&self, text: &'static str) -> Statement<'_, 'a> {
+        Statement { sql: self, text }
+    }
+}
+
+/// A statement without its values.
+pub struct Statement<'s, 'a> {
+    sql: &'s (dyn Sql + 'a),
+    text: &'static str,
+}
+
+impl Statement<'_, '_> {
+    /// Carries it out; answers how many rows it changed.
+    pub fn execute(&self, values: impl Values) -> StorageResult<usize> {
+        values.with(&mut |values| self.sql.execute(self.text, values))
+    }
+
+    /// Its first row.
+    pub fn one<T>(
+        &self,
+        values: impl Values,
+        read: impl FnMut(&dyn Row) -> StorageResult<T>,
+    ) -> StorageResult<T> {
+        let none = || StorageError::Damaged("a row that must be there is not".to_owned());
+        self.maybe(values, read)?.ok_or_else(none)
+    }
+
+    /// Its first row, if there is one.
+    pub fn maybe<T>(
+        &self,
+        values: impl Values,
+        mut read: impl FnMut(&dyn Row) -> StorageResult<T>,
+    ) -> StorageResult<Option<T>> {
+        let mut found = None;
+        self.each(values, |row| {
+            found = Some(read(row)?);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
+    }
+
+    /// All its rows.
+    pub fn all<T>(
+        &self,
+        values: impl Values,
+        mut read: impl FnMut(&dyn Row) -> StorageResult<T>,
+    ) -> StorageResult<Vec<T>> {
+        let mut found = Vec::new();
+        self.each(values, |row| {
+            found.push(read(row)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// Whether it has a row.
+    pub fn exists(&self, values: impl Values) -> StorageResult<bool> {
+        Ok(self.maybe(values, |_| Ok(()))?.is_some())
+    }
+
+    /// Its rows one by one, until `look` breaks off.
+    pub fn each(
+        &self,
+        values: impl Values,
+        mut look: impl FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<()> {
+        values.with(&mut |values| self.sql.each(self.text, values, &mut look))
+    }
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'v> {
+    /// Nothing.
+    Null,
+    /// A number, an instant, a key, or 0 and 1 for a flag.
+    Integer(i64),
+    /// Text.
+    Text(&'v str),
+    /// Bytes.
+    Bytes(&'v [u8]),
+}
+
+/// A row that a statement answered.
+pub trait Row {
+    /// The value in a column, by its place.
+    fn value(&self, place: usize) -> StorageResult<Value<'_>>;
+    /// The place of a column.
+    fn place(&self, name: &str) -> Option<usize>;
+    /// The name of a column, for naming damage.
+    fn name(&self, place: usize) -> &str;
+}
+
+impl dyn Row + '_ {
+    /// A column's value.
+    pub fn get<T: Column>(&self, column: impl Place) -> StorageResult<T> {
+        let place = column.in_row(self)?;
+        T::of(self.value(place)?).ok_or_else(|| self.misshapen(place))
+    }
+
+    /// The error of a column that cannot be what it claims.
+    pub fn misshapen(&self, place: usize) -> StorageError {
+        damaged(&format!("column {} has the wrong type", self.name(place)))
+    }
+}
+
+/// A column by its place or its name.
+pub trait Place {
+    /// Where it is.
+    fn in_row(self, row: &dyn Row) -> StorageResult<usize>;
+}
+
+impl Place for usize {
+    fn in_row(self, _: &dyn Row) -> StorageResult<usize> {
+        Ok(self)
+    }
+}
+
+impl Place for &str {
+    fn in_row(self, row: &dyn Row) -> StorageResult<usize> {
+        row.place(self).ok_or_else(|| damaged(&format!("column {self} is not there")))
+    }
+}
+
+/// A type that columns are read as.
+pub trait Column: Sized {
+    /// Out of what the column holds; `None` where that is something else.
+    fn of(value: Value<'_>) -> Option<Self>;
+}
+
+macro_rules! integer_columns {
+    ($($kind:ty),+) => { $(
+        impl Column for $kind {
+            fn of(value: Value<'_>) -> Option<Self> {
+                match value {
+                    Value::Integer(number) => Self::try_from(number).ok(),
+                    _ => None,
+                }
+            }
+        }
+
+        impl Bind for $kind {
+            fn value(&self) -> Value<'_> {
+                Value::Integer(i64::from(*self))
+            }
+        }
+    )+ };
+}
+
+integer_columns!(i64, i32, u32, u16, u8);
+
+impl Column for bool {
+    fn of(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Integer(flag) => Some(flag != 0),
+            _ => None,
+        }
+    }
+}
+
+impl Column for String {
+    fn of(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text.to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Column for Vec<u8> {
+    fn of(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Bytes(bytes) => Some(bytes.to_vec()),
+            _ => None,
+        }
+    }
+}
+
+impl<const N: usize> Column for [u8; N] {
+    fn of(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Bytes(bytes) => bytes.try_into().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Column> Column for Option<T> {
+    fn of(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Null => Some(None),
+            other => T::of(other).map(Some),
+        }
+    }
+}
+
+/// What a statement can be given.
+pub trait Bind {
+    /// As a column holds it.
+    fn value(&self) -> Value<'_>;
+}
+
+impl Bind for bool {
+    fn value(&self) -> Value<'_> {
+        Value::Integer(i64::from(*self))
+    }
+}
+
+impl Bind for str {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self)
+    }
+}
+
+impl Bind for String {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self)
+    }
+}
+
+impl Bind for [u8] {
+    fn value(&self) -> Value<'_> {
+        Value::Bytes(self)
+    }
+}
+
+impl Bind for Vec<u8> {
+    fn value(&self) -> Value<'_> {
+        Value::Bytes(self)
+    }
+}
+
+impl<const N: usize> Bind for [u8; N] {
+    fn value(&self) -> Value<'_> {
+        Value::Bytes(self)
+    }
+}
+
+impl<T: Bind> Bind for Option<T> {
+    fn value(&self) -> Value<'_> {
+        self.as_ref().map_or(Value::Null, Bind::value)
+    }
+}
+
+impl<T: Bind + ?Sized> Bind for &T {
+    fn value(&self) -> Value<'_> {
+        (**self).value()
+    }
+}
+
+/// Values for a statement: an array of one type, or `params![...]` of several.
+pub trait Values {
+    /// Lends them.
+    fn with<T>(self, lend: &mut dyn FnMut(&[&dyn Bind]) -> T) -> T;
+}
+
+impl<B: Bind, const N: usize> Values for [B; N] {
+    fn with<T>(self, lend: &mut dyn FnMut(&[&dyn Bind]) -> T) -> T {
+        lend(&self.each_ref().map(|value| value as &dyn Bind))
+    }
+}
+
+impl Values for &[&dyn Bind] {
+    fn with<T>(self, lend: &mut dyn FnMut(&[&dyn Bind]) -> T) -> T {
+        lend(self)
+    }
+}
+
+/// A statement without values.
+impl Values for () {
+    fn with<T>(self, lend: &mut dyn FnMut(&[&dyn Bind]) -> T) -> T {
+        lend(&[])
+    }
+}
+
+/// Values of several types.
+#[macro_export]
+macro_rules! params {
+    ($($value:expr),* $(,)?) => { &[$(&$value as &dyn $crate::sql::Bind),*] as &[&dyn $crate::sql::Bind] };
+}

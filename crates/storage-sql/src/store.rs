@@ -1,0 +1,192 @@
+//! The store's face: a database under all the statements of this crate.
+
+use std::sync::Arc;
+
+use abide_storage::{
+    Accounts, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
+    Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases, Metrics,
+    Policies, Purposes, Room, Storage, StorageResult, Subjects, Users,
+};
+
+use crate::database::{Alone, Call, Database};
+use crate::shared::Shared;
+use crate::sql::Sql;
+use crate::tx::Tx;
+
+/// A store on a database.
+#[derive(Debug)]
+pub struct SqlStore<D: Database> {
+    pub(crate) shared: Arc<Shared>,
+    database: D,
+    /// Who holds this process's leases.
+    pub(crate) holder: i64,
+}
+
+impl<D: Database> SqlStore<D> {
+    /// On an opened database.
+    pub fn new(shared: Arc<Shared>, database: D) -> Self {
+        let holder: [u8; 8] = abide_core::shell::draw(&*shared.chance);
+        Self { shared, database, holder: i64::from_be_bytes(holder) & i64::MAX }
+    }
+
+    /// What all its calls share.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// The database, for what it alone can do.
+    pub fn database(&self) -> &D {
+        &self.database
+    }
+
+    /// One transaction that locks the rows it changes by itself; `bytes` is about what the call holds while it waits.
+    pub(crate) async fn write<T, F>(&self, bytes: usize, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+    {
+        self.database.write(Call::of(bytes), work).await
+    }
+
+    /// One transaction for which no other of its organization runs.
+    pub(crate) async fn write_alone<T, F>(
+        &self,
+        bytes: usize,
+        of: abide_core::ids::OrganizationId,
+        work: F,
+    ) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+    {
+        self.database.write(Call { bytes, alone: Alone::Organization(of) }, work).await
+    }
+
+    /// A read beside the writers.
+    pub(crate) async fn read<T, F>(&self, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: Fn(&dyn Sql, &Shared) -> StorageResult<T> + Send + Sync + 'static,
+    {
+        self.database.read(work).await
+    }
+
+    /// A read that may look through many rows: few are under way at a time, and one that finds no turn is told so.
+    pub(crate) async fn search<T, F>(&self, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: Fn(&dyn Sql, &Shared) -> StorageResult<T> + Send + Sync + 'static,
+    {
+        self.database.search(work).await
+    }
+}
+
+impl<D: Database> Storage for SqlStore<D> {
+    fn accounts(&self) -> &dyn Accounts {
+        self
+    }
+
+    fn consents(&self) -> &dyn Consents {
+        self
+    }
+
+    fn counts(&self) -> &dyn Counts {
+        self
+    }
+
+    fn delivery_log(&self) -> &dyn DeliveryLog {
+        self
+    }
+
+    fn deletions(&self) -> &dyn Deletions {
+        self
+    }
+
+    fn deliveries(&self) -> &dyn Deliveries {
+        self
+    }
+
+    fn endpoints(&self) -> &dyn Endpoints {
+        self
+    }
+
+    fn failing_endpoints(&self) -> &dyn FailingEndpoints {
+        self
+    }
+
+    fn exports(&self) -> &dyn Exports {
+        self
+    }
+
+    fn feeds(&self) -> &dyn Feeds {
+        self
+    }
+
+    fn history(&self) -> &dyn History {
+        self
+    }
+
+    fn idempotency(&self) -> &dyn Idempotency {
+        self
+    }
+
+    fn imports(&self) -> &dyn Imports {
+        self
+    }
+
+    fn jobs(&self) -> &dyn Jobs {
+        self
+    }
+
+    fn keys(&self) -> &dyn Keys {
+        self
+    }
+
+    fn leases(&self) -> &dyn Leases {
+        self
+    }
+
+    fn policies(&self) -> &dyn Policies {
+        self
+    }
+
+    fn purposes(&self) -> &dyn Purposes {
+        self
+    }
+
+    fn subjects(&self) -> &dyn Subjects {
+        self
+    }
+
+    fn users(&self) -> &dyn Users {
+        self
+    }
+
+    fn doorbell(&self) -> &Doorbell {
+        &self.shared.doorbell
+    }
+
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    fn attach(&self, room: Arc<dyn Room>, committed: Arc<dyn Committed>) {
+        self.shared.engine.store(Some(Arc::new((room, committed))));
+    }
+
+    fn broken(&self) -> Option<String> {
+        self.database.broken()
+    }
+
+    fn close(&self) {
+        self.database.close();
+        // The engine holds the store and the store holds the engine: let go.
+        self.shared.engine.store(None);
+    }
+}
+
+impl<D: Database> Drop for SqlStore<D> {
+    fn drop(&mut self) {
+        Storage::close(self);
+    }
+}
