@@ -1,0 +1,60 @@
+//! The schema's versions: forward only, embedded, applied under a lock that one node holds at a time.
+
+use abide_core::consent::hash::sha256;
+use abide_storage::StorageResult;
+use abide_storage_sql::params;
+use abide_storage_sql::sql::Sql;
+
+use crate::connection::Connection;
+
+/// Every migration, in order. A released one is never edited.
+pub(crate) const EACH: &[(&str, &str)] =
+    &[("0001_begin.sql", include_str!("../migrations/0001_begin.sql"))];
+
+/// Whoever migrates holds this lock.
+const LOCK: i64 = 0x6162_6964_6501;
+
+/// Why a database cannot be brought to this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It was written by a later version of Abide, which knew so many migrations.
+    TooNew(usize),
+    /// A migration was another one when it was applied here.
+    Altered(&'static str),
+}
+
+/// Brings a database to the newest version, each migration in a transaction of its own.
+pub(crate) fn migrate(connection: &Connection) -> StorageResult<Result<(), Unfit>> {
+    connection.simple(&format!("SELECT pg_advisory_lock({LOCK})"))?;
+    let done = apply(connection);
+    connection.simple(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
+    done
+}
+
+fn apply(connection: &Connection) -> StorageResult<Result<(), Unfit>> {
+    connection.simple(
+        "CREATE TABLE IF NOT EXISTS migrations (number BIGINT PRIMARY KEY, sha256 BYTEA NOT NULL)",
+    )?;
+    let sql: &dyn Sql = connection;
+    let applied: Vec<Vec<u8>> = sql
+        .sql("SELECT sha256 FROM migrations ORDER BY number")
+        .all((), |row| row.get("sha256"))?;
+    if applied.len() > EACH.len() {
+        return Ok(Err(Unfit::TooNew(applied.len())));
+    }
+    for ((name, statements), noted) in EACH.iter().zip(&applied) {
+        if sha256(statements.as_bytes()).as_slice() != noted.as_slice() {
+            return Ok(Err(Unfit::Altered(name)));
+        }
+    }
+    for (number, (_, statements)) in EACH.iter().enumerate().skip(applied.len()) {
+        connection.simple("BEGIN")?;
+        let step = connection.simple(statements).and_then(|()| {
+            sql.sql("INSERT INTO migrations (number, sha256) VALUES (?, ?)")
+                .execute(params![number as i64, sha256(statements.as_bytes())])
+        });
+        connection.simple(if step.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        step?;
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,107 @@
+//! Opening a store: the server, the migrations, the key check, this node's number.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use abide_core::shell::Chance;
+use abide_storage::sealing::MasterKeys;
+use abide_storage::{IdSource, StorageError};
+use abide_storage_sql::shared::{Numbering, Opening, Shared};
+use abide_storage_sql::sql::Sql;
+use abide_storage_sql::{feeds, keys};
+
+use crate::address::{Address, BadAddress};
+use crate::connection::Connection;
+use crate::migrations::{self, Unfit};
+use crate::pool::Pool;
+use crate::{Postgres, PostgresStore};
+
+/// Connections for calls that write.
+const WRITERS: usize = 8;
+/// Connections for reads.
+const READERS: usize = 6;
+
+/// What a store is opened with.
+pub struct PostgresOptions<'a> {
+    /// `postgres://...`, with what [`Address::parse`] knows.
+    pub url: &'a str,
+    /// The master keys.
+    pub keys: MasterKeys,
+    /// Where keys and salts come from.
+    pub chance: Arc<dyn Chance>,
+}
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names no server.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// The server cannot be reached, or does not let us in.
+    #[error("the database at {at} cannot be opened: {why}")]
+    Connect {
+        /// Host, port and database.
+        at: String,
+        /// What came back, without what was sent.
+        why: String,
+    },
+    /// It was written by a later version of Abide.
+    #[error(
+        "the database has schema version {0}, which this version of Abide does not know; use a newer one"
+    )]
+    TooNew(usize),
+    /// It was made by a version of Abide that was never released.
+    #[error(
+        "the database was made by an unreleased version of Abide: its migration {0} was another one"
+    )]
+    Altered(&'static str),
+    /// The server keeps text in another encoding.
+    #[error("the database keeps text as {0}; Abide needs UTF8")]
+    Encoding(String),
+    /// The key file does not fit, or the database is broken.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Opens the store in a database, making its tables where there are none. Blocks.
+pub fn open(options: PostgresOptions<'_>) -> Result<Arc<PostgresStore>, OpenError> {
+    let address = Address::parse(options.url)?;
+    let connection = Connection::open(&address)
+        .map_err(|error| OpenError::Connect { at: address.shown(), why: why(&error) })?;
+    let sql: &dyn Sql = &connection;
+    let encoding: String = sql
+        .sql("SELECT setting FROM pg_settings WHERE name = 'server_encoding'")
+        .one((), |row| row.get("setting"))?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding(encoding));
+    }
+    migrations::migrate(&connection)?.map_err(|unfit| match unfit {
+        Unfit::TooNew(found) => OpenError::TooNew(found),
+        Unfit::Altered(name) => OpenError::Altered(name),
+    })?;
+    keys::check_masters(sql, &options.keys)?;
+    let epoch = feeds::epoch(sql, &*options.chance)?;
+    let ids = IdSource::after(0);
+    let opening = Opening {
+        ids,
+        chance: options.chance,
+        masters: options.keys,
+        epoch,
+        numbering: Numbering::Later,
+    };
+    let shared = Arc::new(Shared::new(opening, Arc::new(AtomicBool::new(false))));
+    let writers = Pool::new(address.clone(), WRITERS);
+    writers.give_back(connection);
+    let readers = Pool::new(address, READERS);
+    let database = Postgres::new(Arc::clone(&shared), writers, readers);
+    Ok(Arc::new(PostgresStore::new(shared, database)))
+}
+
+/// What an error of connecting says, without what was sent.
+fn why(error: &tokio_postgres::Error) -> String {
+    use std::error::Error as _;
+    match error.as_db_error() {
+        Some(answer) => answer.message().to_owned(),
+        None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+    }
+}

@@ -1,0 +1,47 @@
+//! The schema's versions.
+
+use std::sync::Arc;
+
+use abide_storage::suite::{Dice, masters};
+use abide_storage_postgres::{OpenError, PostgresOptions};
+
+use crate::server::Database;
+
+fn open(url: &str) -> Result<(), OpenError> {
+    let options = PostgresOptions { url, keys: masters(), chance: Arc::new(Dice::default()) };
+    abide_storage_postgres::open(options).map(drop)
+}
+
+/// From empty, again, and by two nodes at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_migration_applies_from_empty_and_once() {
+    let database = Database::new().await;
+    let openings = (0..3).map(|_| {
+        let url = database.url();
+        tokio::task::spawn_blocking(move || open(&url))
+    });
+    for opened in openings.collect::<Vec<_>>() {
+        opened.await.unwrap().unwrap();
+    }
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+    let applied = database.ask("SELECT count(*) FROM migrations").await;
+    assert_eq!(applied, folder.count() as i64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_later_or_another_version_is_refused() {
+    let database = Database::new().await;
+    let again = || {
+        let url = database.url();
+        tokio::task::spawn_blocking(move || open(&url))
+    };
+    again().await.unwrap().unwrap();
+    database.run("INSERT INTO migrations (number, sha256) VALUES (999, '')").await;
+    let refused = again().await.unwrap().unwrap_err();
+    assert!(matches!(refused, OpenError::TooNew(_)), "{refused}");
+    database
+        .run("DELETE FROM migrations WHERE number = 999; UPDATE migrations SET sha256 = ''")
+        .await;
+    let refused = again().await.unwrap().unwrap_err();
+    assert!(matches!(refused, OpenError::Altered("0001_begin.sql")), "{refused}");
+}
