@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -35,6 +35,10 @@ pub(crate) struct PlaceSettings {
     /// File of the master keys; keep a copy apart from backups of the data [default: DIR.key beside the data folder]
     #[arg(long, env = "ABIDE_MASTER_KEY", value_name = "FILE")]
     master_key: Option<PathBuf>,
+    /// PostgreSQL in place of the embedded database, as postgres://USER:PASSWORD@HOST/DATABASE; nodes with the same one
+    /// share the work
+    #[arg(long, env = "ABIDE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
 }
 
 /// How to serve.
@@ -67,6 +71,13 @@ pub(crate) struct ServeSettings {
     /// How long a stopping server waits for open calls and sends [default: 20]
     #[arg(long, env = "ABIDE_DRAIN_SECONDS", value_name = "N", value_parser = clap::value_parser!(u32).range(0..=3600))]
     drain_seconds: Option<u32>,
+    /// What this node does, where several share a PostgreSQL database: all, api (no deliveries) or deliver (no API, no
+    /// dashboard) [default: all]
+    #[arg(long, env = "ABIDE_ROLE", value_name = "ROLE", value_enum)]
+    role: Option<Role>,
+    /// How this node is called in `abide nodes` [default: the machine's name]
+    #[arg(long, env = "ABIDE_NODE_NAME", value_name = "NAME")]
+    node_name: Option<String>,
     /// How much to log: off, error, warn, info, debug, trace, or a filter [default: info]
     #[arg(long, env = "ABIDE_LOG", value_name = "LEVEL")]
     log: Option<String>,
@@ -100,6 +111,47 @@ pub(crate) struct Place {
     pub(crate) data: PathBuf,
     /// The key file.
     pub(crate) key_file: PathBuf,
+    /// The PostgreSQL database that holds the data, where the folder does not.
+    pub(crate) database_url: Option<DatabaseUrl>,
+}
+
+/// A URL that may hold a password: it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct DatabaseUrl(pub(crate) String);
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(..)")
+    }
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// It serves and delivers.
+    #[default]
+    All,
+    /// It serves; others deliver what it takes.
+    Api,
+    /// It delivers, and says how it is.
+    Deliver,
+}
+
+impl Role {
+    /// As it is written.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Deliver => "deliver",
+        }
+    }
+}
+
+/// The machine's own name.
+fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// How to serve, settled.
@@ -117,6 +169,10 @@ pub(crate) struct Serving {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// The bound on draining.
     pub(crate) drain: Duration,
+    /// What this node does.
+    pub(crate) role: Role,
+    /// How it is called.
+    pub(crate) node_name: String,
     /// The log level or filter.
     pub(crate) log: String,
     /// What each commit is held up by, for a benchmark.
@@ -128,10 +184,12 @@ impl PlaceSettings {
     pub(crate) fn settle(self, file: &ConfigFile) -> Result<Place, Usage> {
         let theirs: Self = file.read()?;
         let data = self.data.or(theirs.data).unwrap_or_else(|| PathBuf::from("abide-data"));
-        match self.master_key.or(theirs.master_key) {
-            Some(key_file) => Ok(Place { data, key_file }),
-            None => Place::with_default_key_file(data),
-        }
+        let database_url = self.database_url.or(theirs.database_url).map(DatabaseUrl);
+        let place = match self.master_key.or(theirs.master_key) {
+            Some(key_file) => Place { data, key_file, database_url: None },
+            None => Place::with_default_key_file(data)?,
+        };
+        Ok(Place { database_url, ..place })
     }
 }
 
@@ -139,7 +197,7 @@ impl Place {
     /// The data folder with the key file beside it.
     pub(crate) fn with_default_key_file(data: PathBuf) -> Result<Self, Usage> {
         let key_file = beside(&data, ".key")?;
-        Ok(Self { data, key_file })
+        Ok(Self { data, key_file, database_url: None })
     }
 }
 
@@ -172,6 +230,8 @@ impl ServeSettings {
             drain: Duration::from_secs(
                 self.drain_seconds.or(theirs.drain_seconds).unwrap_or(20).into(),
             ),
+            role: self.role.or(theirs.role).unwrap_or_default(),
+            node_name: self.node_name.or(theirs.node_name).unwrap_or_else(machine_name),
             log: self.log.or(theirs.log).unwrap_or_else(|| "info".to_owned()),
             commit_delay: self
                 .bench_commit_delay_ms
@@ -316,10 +376,18 @@ mod tests {
             folder.path(),
             "data = \"d\"\nmaster_key = \"k\"\nlisten = \"[::1]:1\"\ndev = true\n\
              allow_network = [\"10.0.0.0/8\"]\npublic_url = \"https://abide.example.org/\"\n\
-             trusted_proxy = [\"10.1.0.0/16\"]\ndrain_seconds = 3\nlog = \"warn\"\nbench_commit_delay_ms = 4\n",
+             trusted_proxy = [\"10.1.0.0/16\"]\ndrain_seconds = 3\nlog = \"warn\"\n\
+             role = \"api\"\nnode_name = \"north\"\ndatabase_url = \"postgres://us@db/abide\"\nbench_commit_delay_ms = 4\n",
         );
         let place = PlaceSettings::default().settle(&file).unwrap();
-        assert_eq!(place, Place { data: "d".into(), key_file: "k".into() });
+        assert_eq!(
+            place,
+            Place {
+                data: "d".into(),
+                key_file: "k".into(),
+                database_url: Some(DatabaseUrl("postgres://us@db/abide".to_owned()))
+            }
+        );
         let from_file = ServeSettings::default().settle(&file).unwrap();
         let expected = Serving {
             listen: "[::1]:1".parse().unwrap(),
@@ -328,6 +396,8 @@ mod tests {
             public_url: Some("https://abide.example.org".to_owned()),
             trusted_proxies: vec!["10.1.0.0/16".parse().unwrap()],
             drain: Duration::from_secs(3),
+            role: Role::Api,
+            node_name: "north".to_owned(),
             log: "warn".to_owned(),
             commit_delay: Some(Duration::from_millis(4)),
         };
@@ -339,6 +409,8 @@ mod tests {
             public: PublicSettings { public_url: Some("http://127.0.0.1:9".to_owned()) },
             trusted_proxy: vec!["fd01::/16".parse().unwrap()],
             drain_seconds: Some(0),
+            role: Some(Role::Deliver),
+            node_name: None,
             log: Some("error".to_owned()),
             bench_commit_delay_ms: None,
         };
@@ -355,12 +427,15 @@ mod tests {
             "allow_network",
             "bench_commit_delay_ms",
             "data",
+            "database_url",
             "dev",
             "drain_seconds",
             "listen",
             "log",
             "master_key",
+            "node_name",
             "public_url",
+            "role",
             "trusted_proxy",
         ];
         assert_eq!(known, all, "a new setting has its line in this test's file too");

@@ -13,8 +13,23 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::config::Place;
 
-/// The folder and its keys, made where nothing was yet.
-pub(crate) fn prepare(place: &Place, chance: &dyn Chance) -> anyhow::Result<MasterKeys> {
+/// Keys that are ready for use.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) keys: MasterKeys,
+    pub(crate) made: Made,
+}
+
+/// When the key file was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Made {
+    Before,
+    Now,
+}
+
+/// The folder and its keys, made where nothing was yet. With a database elsewhere the folder holds what belongs to this node
+/// alone: its control socket, and what a first start hands over.
+pub(crate) fn prepare(place: &Place, chance: &dyn Chance) -> anyhow::Result<Prepared> {
     let data = &place.data;
     match DirBuilder::new().mode(0o700).create(data) {
         Ok(()) => {}
@@ -25,22 +40,40 @@ pub(crate) fn prepare(place: &Place, chance: &dyn Chance) -> anyhow::Result<Mast
             });
         }
     }
-    open(place).or_else(|problem| {
-        if place.key_file.exists() || !is_empty(data)? {
+    let before = open(place).map(|keys| Prepared { keys, made: Made::Before });
+    before.or_else(|problem| {
+        if place.key_file.exists() || (place.database_url.is_none() && !is_empty(data)?) {
             return Err(problem);
         }
         keep_apart(place)?;
         judge(data, Found::Empty)?;
         // The umask may have taken rights away, and a volume that was mounted here may have given some.
         fs::set_permissions(data, Permissions::from_mode(0o700))?;
-        Ok(MasterKeys::create_new(&place.key_file, &mut |bytes| chance.fill(bytes))?)
+        let keys = MasterKeys::create_new(&place.key_file, &mut |bytes| chance.fill(bytes))?;
+        Ok(Prepared { keys, made: Made::Now })
     })
+}
+
+/// Removes a key file that was made a moment ago and opens nothing.
+pub(crate) fn unmake(place: &Place) {
+    if let Err(error) = fs::remove_file(&place.key_file) {
+        tracing::warn!(%error, file = %place.key_file.display(), "a key file that opens nothing stays");
+    }
 }
 
 /// The keys of a folder that has been served before.
 pub(crate) fn open(place: &Place) -> anyhow::Result<MasterKeys> {
     let (data, key_file) = (&place.data, &place.key_file);
     keep_apart(place)?;
+    if place.database_url.is_some() {
+        ensure!(
+            key_file.exists(),
+            "the master key file {} is missing: copy it from another node of the database, or say where it is with \
+             --master-key",
+            key_file.display()
+        );
+        return Ok(MasterKeys::read(key_file)?);
+    }
     ensure!(
         data.is_dir(),
         "there is no data folder {}: name another with --data, or start a server to make one",
@@ -127,7 +160,7 @@ mod tests {
     use crate::clock::OsChance;
 
     fn place(folder: &Path) -> Place {
-        Place { data: folder.join("data"), key_file: folder.join("data.key") }
+        Place { data: folder.join("data"), key_file: folder.join("data.key"), database_url: None }
     }
 
     fn mode(path: &Path) -> u32 {
@@ -138,10 +171,10 @@ mod tests {
     async fn the_first_start_makes_folder_and_keys_for_the_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let place = place(folder.path());
-        let keys = prepare(&place, &OsChance).unwrap();
+        let keys = prepare(&place, &OsChance).unwrap().keys;
         assert_eq!((mode(&place.data), mode(&place.key_file)), (0o700, 0o600));
         fs::write(place.data.join("abide.db"), "").unwrap();
-        let again = prepare(&place, &OsChance).unwrap();
+        let again = prepare(&place, &OsChance).unwrap().keys;
         assert_eq!(again.current().check_value(), keys.current().check_value());
     }
 
@@ -160,8 +193,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = place(folder.path());
         fs::create_dir(&place.data).unwrap();
-        let keys = prepare(&place, &OsChance).unwrap();
-        let again = prepare(&place, &OsChance).unwrap();
+        let keys = prepare(&place, &OsChance).unwrap().keys;
+        let again = prepare(&place, &OsChance).unwrap().keys;
         assert_eq!(again.current().id(), keys.current().id());
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::Serving;
+use crate::config::{Role, Serving};
 use crate::control::{ControlServer, RunsWith};
 use crate::operations::Ground;
 use crate::wiring;
@@ -22,7 +22,8 @@ use crate::wiring;
 pub(crate) struct Node {
     address: SocketAddr,
     ground: Arc<Ground>,
-    engine: Arc<Engine>,
+    /// None where others deliver what this node takes.
+    engine: Option<Arc<Engine>>,
     control: ControlServer,
     stop_serving: oneshot::Sender<()>,
     served: JoinHandle<Drained>,
@@ -41,8 +42,13 @@ impl Node {
         data: &Path,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("cannot ask for the bound address")?;
-        let engine = Arc::new(wiring::start_engine(&ground, serving).await?);
-        let router = wiring::router(&ground, &engine, serving, dashboard.clone());
+        let engine = match serving.role {
+            Role::All | Role::Deliver => {
+                Some(Arc::new(wiring::start_engine(&ground, serving).await?))
+            }
+            Role::Api => None,
+        };
+        let router = wiring::router(&ground, engine.as_ref(), serving, dashboard.clone());
         let ground = Ground { dashboard: Some(dashboard), ..ground };
         let ground = Arc::new(ground);
         let runs_with = RunsWith {
@@ -80,7 +86,9 @@ impl Node {
             tracing::warn!(calls = calls.cut, "cut off calls that did not end in time");
         }
         let left = until.saturating_duration_since(Instant::now());
-        if timeout_at(until + CLOSING, self.engine.drain(left)).await.is_err() {
+        if let Some(engine) = &self.engine
+            && timeout_at(until + CLOSING, engine.drain(left)).await.is_err()
+        {
             tracing::warn!("not every send ended in time; they are repeated after the next start");
         }
         let storage = Arc::clone(&self.ground.storage);

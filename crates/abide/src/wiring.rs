@@ -5,37 +5,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abide_core::endpoint::{AuthProblem, EndpointAuth};
-use abide_core::shell::Chance;
+use abide_core::shell::{Chance, Clock};
 use abide_engine::outbound::{ByteBudget, Courier, Guard, SystemResolver, TlsRoots};
 use abide_engine::{Engine, EngineParts, StartError};
 use abide_server::{App, Cookies, Dashboard, EndpointPolicy, Readiness};
 use abide_storage::Storage;
 use abide_storage::sealing::MasterKeys;
+pub(crate) use abide_storage_postgres::NodeName;
+use abide_storage_postgres::PostgresOptions;
 pub(crate) use abide_storage_sqlite::{Examined, Integrity};
 use abide_storage_sqlite::{OpenError, SqliteOptions};
 use axum::Router;
 
 use crate::clock::{OsChance, SystemClock};
-use crate::config::{Place, Serving};
-use crate::folder;
+use crate::config::{DatabaseUrl, Place, Role, Serving};
+use crate::folder::{self, Made, Prepared};
 use crate::operations::Ground;
 
 /// Opens the data of a place, making everything that a first start finds missing.
 pub(crate) async fn open_ground(
     place: &Place,
     commit_delay: Option<Duration>,
+    node: NodeName,
 ) -> anyhow::Result<Ground> {
     if let Some(delay) = commit_delay {
         tracing::warn!(?delay, "every commit is held up, for a benchmark");
     }
-    let keys = folder::prepare(place, &OsChance)?;
-    open(place, keys, commit_delay).await
+    let Prepared { keys, made } = folder::prepare(place, &OsChance)?;
+    let ground = open(place, keys, commit_delay, node).await;
+    if ground.is_err() && made == Made::Now && place.database_url.is_some() {
+        // The database is another key's, which whoever set up the first node has.
+        folder::unmake(place);
+    }
+    ground
 }
 
 /// Opens the data of a place that was served before.
 pub(crate) async fn open_stopped(place: &Place) -> anyhow::Result<Ground> {
     let keys = folder::open(place)?;
-    open(place, keys, None).await
+    let node = NodeName { name: format!("process {}", std::process::id()), role: "command" };
+    open(place, keys, None, node).await
 }
 
 /// Looks at the data of a place, whether or not a server has it open.
@@ -66,26 +75,46 @@ async fn open(
     place: &Place,
     keys: MasterKeys,
     commit_delay: Option<Duration>,
+    node: NodeName,
 ) -> anyhow::Result<Ground> {
     let chance: Arc<dyn Chance> = Arc::new(OsChance);
-    let (data, for_store) = (place.data.clone(), Arc::clone(&chance));
+    let (storage, clock) = match &place.database_url {
+        Some(url) => open_postgres(url.clone(), keys, Arc::clone(&chance), node).await?,
+        None => open_sqlite(place, keys, Arc::clone(&chance), commit_delay).await?,
+    };
+    Ok(Ground { storage, key_file: place.key_file.clone(), clock, chance, dashboard: None })
+}
+
+type Opened = (Arc<dyn Storage>, Arc<dyn Clock>);
+
+async fn open_sqlite(
+    place: &Place,
+    keys: MasterKeys,
+    chance: Arc<dyn Chance>,
+    commit_delay: Option<Duration>,
+) -> anyhow::Result<Opened> {
+    let data = place.data.clone();
     // On a thread of its own: migrations and the recovery of a long log take their time.
     let storage = tokio::task::spawn_blocking(move || {
-        abide_storage_sqlite::open(SqliteOptions {
-            data: &data,
-            keys,
-            chance: for_store,
-            commit_delay,
-        })
+        abide_storage_sqlite::open(SqliteOptions { data: &data, keys, chance, commit_delay })
     });
-    let storage = storage.await??;
-    Ok(Ground {
-        storage,
-        key_file: place.key_file.clone(),
-        clock: Arc::new(SystemClock),
-        chance,
-        dashboard: None,
-    })
+    Ok((storage.await??, Arc::new(SystemClock)))
+}
+
+async fn open_postgres(
+    url: DatabaseUrl,
+    keys: MasterKeys,
+    chance: Arc<dyn Chance>,
+    node: NodeName,
+) -> anyhow::Result<Opened> {
+    let store = tokio::task::spawn_blocking(move || {
+        let options = PostgresOptions { url: &url.0, keys, chance, node };
+        abide_storage_postgres::open(options)
+    });
+    let store = store.await??;
+    // Nodes go by the database's time, so that none with a wrong clock of its own signs or judges by that.
+    let clock = store.database().clock();
+    Ok((store, clock))
 }
 
 /// Starts delivering: takes over what an earlier process left.
@@ -127,17 +156,21 @@ pub(crate) fn dashboard(serving: &Serving, address: SocketAddr) -> Dashboard {
 /// APIs and dashboard over the same store.
 pub(crate) fn router(
     ground: &Ground,
-    engine: &Arc<Engine>,
+    engine: Option<&Arc<Engine>>,
     serving: &Serving,
     dashboard: Dashboard,
 ) -> Router {
-    abide_server::router(App {
+    let router = match serving.role {
+        Role::All | Role::Api => abide_server::router,
+        Role::Deliver => abide_server::health_router,
+    };
+    router(App {
         storage: Arc::clone(&ground.storage),
         clock: Arc::clone(&ground.clock),
         chance: Arc::clone(&ground.chance),
         endpoints: Arc::new(Guarded(guard(serving))),
         ready: Arc::new(WhileItMoves {
-            engine: Arc::clone(engine),
+            engine: engine.cloned(),
             storage: Arc::clone(&ground.storage),
         }),
         dashboard,
@@ -163,7 +196,8 @@ impl EndpointPolicy for Guarded {
 
 /// Ready while the store can write and the engine does its work.
 struct WhileItMoves {
-    engine: Arc<Engine>,
+    /// None where this node only serves.
+    engine: Option<Arc<Engine>>,
     storage: Arc<dyn Storage>,
 }
 
@@ -171,7 +205,8 @@ impl Readiness for WhileItMoves {
     fn check(&self) -> Result<(), Vec<String>> {
         // The store's reason first: what stands still behind it follows from it.
         let mut reasons: Vec<String> = self.storage.broken().into_iter().collect();
-        reasons.extend(self.engine.is_alive().err().into_iter().flatten());
+        let engine = self.engine.as_ref().and_then(|engine| engine.is_alive().err());
+        reasons.extend(engine.into_iter().flatten());
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 }

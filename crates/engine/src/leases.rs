@@ -6,6 +6,7 @@
 //! row still hot or claimed under it is lost, and is paged back to pending.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use abide_core::ids::{DeliveryId, LeaseId};
 use abide_storage::StorageResult;
@@ -18,6 +19,19 @@ use crate::hub::Hub;
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) id: LeaseId,
+    /// Set once another node has taken the lease over.
+    lost: AtomicBool,
+}
+
+impl Hold {
+    fn new(id: LeaseId) -> Self {
+        Self { id, lost: AtomicBool::new(false) }
+    }
+
+    /// Whether what is in memory under the lease is another node's to send by now.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
 }
 
 /// The leases of this node.
@@ -32,7 +46,7 @@ struct Book {
 
 impl LeaseBook {
     pub(crate) fn new(first: LeaseId) -> Self {
-        Self(Mutex::new(Book { current: Arc::new(Hold { id: first }), older: Vec::new() }))
+        Self(Mutex::new(Book { current: Arc::new(Hold::new(first)), older: Vec::new() }))
     }
 
     /// The lease that new work is taken under.
@@ -51,7 +65,7 @@ impl LeaseBook {
 
     fn replace(&self, new: LeaseId) {
         let mut book = self.0.lock();
-        let old = std::mem::replace(&mut book.current, Arc::new(Hold { id: new }));
+        let old = std::mem::replace(&mut book.current, Arc::new(Hold::new(new)));
         book.older.push(old);
     }
 
@@ -60,6 +74,23 @@ impl LeaseBook {
     fn spent(&self) -> Vec<LeaseId> {
         let book = self.0.lock();
         book.older.iter().filter(|hold| Arc::strong_count(hold) == 1).map(|hold| hold.id).collect()
+    }
+
+    /// Every lease that this node works under.
+    fn ids(&self) -> Vec<LeaseId> {
+        let book = self.0.lock();
+        book.older.iter().chain([&book.current]).map(|hold| hold.id).collect()
+    }
+
+    /// Of those that were `known` before a heartbeat, notes as lost what it did not find held.
+    fn keep(&self, known: &[LeaseId], held: &[LeaseId]) {
+        let book = self.0.lock();
+        for hold in book.older.iter().chain([&book.current]) {
+            if known.contains(&hold.id) && !held.contains(&hold.id) && !hold.is_lost() {
+                hold.lost.store(true, Ordering::Relaxed);
+                tracing::warn!(lease = %hold.id, "another node took a lease over: this one was not heard of for too long");
+            }
+        }
     }
 
     fn forget(&self, lease: LeaseId) {
@@ -74,8 +105,12 @@ pub(crate) async fn beat(hub: Arc<Hub>) {
     loop {
         tick.tick().await;
         let before = Instant::now();
+        let known = hub.leases.ids();
         match hub.storage.leases().heartbeat(hub.clock.now()).await {
-            Ok(()) => hub.pulse.confirmed(before),
+            Ok(held) => {
+                hub.leases.keep(&known, &held);
+                hub.pulse.confirmed(before);
+            }
             Err(why) => tracing::warn!(%why, "the heartbeat was not confirmed"),
         }
     }
@@ -83,22 +118,31 @@ pub(crate) async fn beat(hub: Arc<Hub>) {
 
 /// Works off the leases taken over at the start, then opens new ones and closes old ones, for ever.
 pub(crate) async fn renew(hub: Arc<Hub>, taken_over: Vec<LeaseId>) {
-    let mut tick = interval(hub.options.lease_every.min(hub.options.heartbeat_every));
+    let mut tick = interval(hub.options.lease_every.min(hub.options.take_over_every));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut taken_over = taken_over;
     let mut opened = Instant::now();
     loop {
         tick.tick().await;
         hub.pulse.ticked(crate::pulse::Loop::Leases);
+        match hub.storage.leases().take_over(hub.clock.now()).await {
+            Ok(leases) => {
+                for lease in leases {
+                    tracing::warn!(%lease, "took over a lease of a node that is not heard of any more");
+                    taken_over.push(lease);
+                }
+            }
+            Err(why) => tracing::warn!(%why, "leases of dead nodes could not be looked for"),
+        }
         let mut left = Vec::new();
-        for lease in taken_over {
+        for lease in std::mem::take(&mut taken_over) {
             if let Err(why) = work_off(&hub, lease).await {
                 tracing::warn!(%lease, %why, "a lease that was taken over could not be worked off yet");
                 left.push(lease);
             }
         }
         taken_over = left;
-        if opened.elapsed() >= hub.options.lease_every {
+        if opened.elapsed() >= hub.options.lease_every || hub.leases.current().is_lost() {
             match hub.storage.leases().open(hub.clock.now()).await {
                 Ok(lease) => {
                     hub.leases.replace(lease);

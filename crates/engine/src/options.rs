@@ -25,6 +25,8 @@ pub struct Options {
     pub idle_endpoint: Duration,
     /// How often this node confirms that it lives.
     pub heartbeat_every: Duration,
+    /// How often leases of dead nodes are looked for.
+    pub take_over_every: Duration,
     /// No send starts when the last confirmed heartbeat began longer ago.
     pub heartbeat_valid: Duration,
     /// How often work is taken under a new lease.
@@ -82,6 +84,7 @@ impl Default for Options {
             idle_connection: Duration::from_secs(30),
             idle_endpoint: Duration::from_mins(10),
             heartbeat_every: Duration::from_secs(2),
+            take_over_every: Duration::from_millis(500),
             heartbeat_valid: Duration::from_secs(7),
             lease_every: Duration::from_mins(1),
             opened_valid: Duration::from_secs(2),

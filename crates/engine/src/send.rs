@@ -132,6 +132,9 @@ pub(crate) async fn send(
     if !hub.pulse.may_send() {
         return flight.give_back(GiveBack::Due(hub.clock.now().plus_millis(SOON_MILLIS)));
     }
+    if flight.job().hold.is_lost() {
+        return flight.let_go();
+    }
     if !facts.admits(flight.job()) {
         return flight.give_back(GiveBack::Stopped);
     }

@@ -37,7 +37,7 @@ use ipnet::IpNet;
 
 pub use observe::REQUEST_ID;
 pub use pages::cookies::Cookies;
-pub use router::router;
+pub use router::{health_router, router};
 pub use runtime::runtime;
 pub use serve::{Drained, Limits, serve};
 

@@ -37,10 +37,23 @@ pub(crate) struct Inner {
     pub(crate) throttle_key: ThrottleKey,
 }
 
-/// The whole server as one service.
-pub fn router(app: App) -> Router {
+/// How the server is, and nothing else: for a node that only delivers.
+pub fn health_router(app: App) -> Router {
+    let shared = shared(app);
+    let mut router = Router::new();
+    for (path, methods) in health() {
+        router = router.route(path, methods);
+    }
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(Observe(shared.clone()))
+        .with_state(shared)
+}
+
+fn shared(app: App) -> Shared {
     let request_ids = RequestIds::new(app.chance.as_ref());
-    let shared = Arc::new(Inner {
+    Arc::new(Inner {
         request_ids,
         body_room: BodyRoom::default(),
         key_uses: KeyUses::default(),
@@ -49,9 +62,14 @@ pub fn router(app: App) -> Router {
         throttle: Throttle::default(),
         throttle_key: ThrottleKey::new(app.chance.as_ref()),
         app,
-    });
+    })
+}
+
+/// The whole server as one service.
+pub fn router(app: App) -> Router {
+    let shared = shared(app);
     let mut router = Router::new();
-    for (path, methods) in own() {
+    for (path, methods) in health().into_iter().chain(own()) {
         router = router.route(path, methods);
     }
     // The vendor's overview and its detail pages differ in the prefix: both are served (P9).
@@ -72,11 +90,16 @@ pub fn router(app: App) -> Router {
         .with_state(shared)
 }
 
-fn own() -> Vec<(&'static str, MethodRouter<Shared>)> {
+fn health() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("/healthz", get(health::healthz)),
         ("/readyz", get(health::readyz)),
         ("/metrics", get(health::metrics)),
+    ]
+}
+
+fn own() -> Vec<(&'static str, MethodRouter<Shared>)> {
+    vec![
         ("/openapi.json", get(abide::openapi::handler)),
         ("/docs", get(abide::docs::reference)),
         ("/docs/problems", get(abide::docs::problems)),

@@ -279,8 +279,25 @@ CREATE TABLE leases (
   holder BIGINT NOT NULL,
   epoch BIGINT NOT NULL,
   heartbeat_at BIGINT NOT NULL,
-  last_key BIGINT
+  last_key BIGINT,
+  -- Whoever relies on a lease keeps its holder from changing, and not its heartbeat.
+  UNIQUE (lease, holder)
 );
+
+-- Who works on this database, each under a number that the keys it draws end in.
+CREATE TABLE nodes (
+  node BIGINT PRIMARY KEY CHECK (node >= 0 AND node < 1024),
+  holder BIGINT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  role TEXT NOT NULL,
+  version TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  heartbeat_at BIGINT NOT NULL
+);
+
+-- The one clock that all nodes go by (I15). Its argument is what a caller would take for the time where there is one node.
+CREATE FUNCTION database_time(BIGINT) RETURNS BIGINT LANGUAGE SQL VOLATILE AS
+  'SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)';
 
 CREATE TABLE idempotency (
   call BIGINT PRIMARY KEY,
@@ -431,7 +448,8 @@ CREATE INDEX consents_changing ON consents (next_change_at) WHERE next_change_at
 CREATE INDEX endpoints_of ON endpoints (organization, endpoint);
 CREATE INDEX endpoints_changed ON endpoints (changed);
 CREATE INDEX endpoint_secrets_of ON endpoint_secrets (endpoint);
-CREATE INDEX deliveries_repeating ON deliveries (event) WHERE repeats = 1;
+-- In the order of their events, so that it grows at its end; no change of a delivery touches it.
+CREATE INDEX deliveries_of ON deliveries (event);
 CREATE INDEX deliveries_due ON deliveries (due_at, endpoint) WHERE state = 'pending';
 CREATE INDEX deliveries_claimed ON deliveries (lease) WHERE state = 'claimed';
 CREATE INDEX deliveries_parked ON deliveries (endpoint, due_at, delivery) WHERE state = 'parked';

@@ -9,8 +9,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// What drives a connection.
+pub(crate) type Driven =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
 /// A database server, and the database on it.
 #[derive(Clone)]
@@ -87,9 +92,14 @@ impl Address {
         Ok(Self { config, tls: MakeRustlsConnect::new(tls(roots)?) })
     }
 
+    /// A connection that is still to be driven.
+    pub(crate) async fn connect_bare(&self) -> Result<(Client, Driven), tokio_postgres::Error> {
+        self.config.connect(self.tls.clone()).await
+    }
+
     /// A connection, driven by the runtime that this runs in.
     pub(crate) async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        let (client, connection) = self.connect_bare().await?;
         tokio::spawn(async move {
             // Whoever uses the client hears of its end.
             let _ = connection.await;

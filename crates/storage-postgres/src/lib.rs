@@ -2,17 +2,22 @@
 //! the commit.
 
 mod address;
+mod companion;
 mod connection;
 mod feeds;
 mod migrations;
+mod node;
 mod open;
+mod partitions;
 mod pool;
+mod time;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use abide_core::ids::OrganizationId;
+use abide_core::shell::Clock;
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::SqlStore;
 use abide_storage_sql::after::follow;
@@ -20,12 +25,16 @@ use abide_storage_sql::database::{Alone, Call, Database};
 use abide_storage_sql::shared::Shared;
 use abide_storage_sql::sql::Sql;
 use abide_storage_sql::tx::{Caches, Tx};
+use parking_lot::Mutex;
 
 pub use address::BadAddress;
+pub use node::NodeName;
 pub use open::{OpenError, PostgresOptions, open};
 
+use crate::companion::Companion;
 use crate::connection::{Connection, Failure};
 use crate::pool::Pool;
+use crate::time::DatabaseClock;
 
 /// A store in a PostgreSQL database.
 pub type PostgresStore = SqlStore<Postgres>;
@@ -38,6 +47,9 @@ pub struct Postgres {
     shared: Arc<Shared>,
     writers: Arc<Pool>,
     readers: Arc<Pool>,
+    clock: Arc<DatabaseClock>,
+    /// Ends with the store.
+    companion: Mutex<Option<Companion>>,
 }
 
 impl std::fmt::Debug for Postgres {
@@ -47,8 +59,20 @@ impl std::fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    fn new(shared: Arc<Shared>, writers: Pool, readers: Pool) -> Self {
-        Self { shared, writers: Arc::new(writers), readers: Arc::new(readers) }
+    fn new(
+        shared: Arc<Shared>,
+        writers: Pool,
+        readers: Pool,
+        clock: Arc<DatabaseClock>,
+        companion: Companion,
+    ) -> Self {
+        let companion = Mutex::new(Some(companion));
+        Self { shared, writers: Arc::new(writers), readers: Arc::new(readers), clock, companion }
+    }
+
+    /// The time that all nodes go by.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::<DatabaseClock>::clone(&self.clock)
     }
 }
 
@@ -101,11 +125,16 @@ impl Database for Postgres {
         self.write(Call::of(64), move |tx| feeds::number(tx.connection(), of)).await
     }
 
+    async fn synchronise(&self) -> StorageResult<()> {
+        self.clock.check()
+    }
+
     fn broken(&self) -> Option<String> {
-        None
+        self.clock.check().err().map(|why| why.to_string())
     }
 
     fn close(&self) {
+        drop(self.companion.lock().take());
         self.writers.close();
         self.readers.close();
     }

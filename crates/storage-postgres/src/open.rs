@@ -6,14 +6,17 @@ use std::sync::atomic::AtomicBool;
 use abide_core::shell::Chance;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{IdSource, StorageError};
-use abide_storage_sql::shared::{Numbering, Opening, Shared};
+use abide_storage_sql::shared::{Nodes, Opening, Shared};
 use abide_storage_sql::sql::Sql;
 use abide_storage_sql::{feeds, keys};
 
 use crate::address::{Address, BadAddress};
+use crate::companion::Companion;
 use crate::connection::Connection;
 use crate::migrations::{self, Unfit};
+use crate::node::{self, NodeName};
 use crate::pool::Pool;
+use crate::time::DatabaseClock;
 use crate::{Postgres, PostgresStore};
 
 /// Connections for calls that write.
@@ -29,6 +32,8 @@ pub struct PostgresOptions<'a> {
     pub keys: MasterKeys,
     /// Where keys and salts come from.
     pub chance: Arc<dyn Chance>,
+    /// How this node is shown.
+    pub node: NodeName,
 }
 
 /// Why a store does not open.
@@ -81,19 +86,24 @@ pub fn open(options: PostgresOptions<'_>) -> Result<Arc<PostgresStore>, OpenErro
     })?;
     keys::check_masters(sql, &options.keys)?;
     let epoch = feeds::epoch(sql, &*options.chance)?;
-    let ids = IdSource::after(0);
+    let clock = Arc::new(DatabaseClock::measured(sql)?);
     let opening = Opening {
-        ids,
+        ids: IdSource::of_node(0, 0),
         chance: options.chance,
         masters: options.keys,
         epoch,
-        numbering: Numbering::Later,
+        nodes: Nodes::Several,
     };
-    let shared = Arc::new(Shared::new(opening, Arc::new(AtomicBool::new(false))));
+    let mut shared = Shared::new(opening, Arc::new(AtomicBool::new(false)));
+    let number = node::take_number(&connection, shared.holder, &options.node)?;
+    shared.draw_ids_from(IdSource::of_node(number, 0));
+    let shared = Arc::new(shared);
+    let companion = Companion::start(address.clone(), Arc::clone(&shared), Arc::clone(&clock))
+        .map_err(|error| StorageError::Unavailable(format!("no thread: {error}")))?;
     let writers = Pool::new(address.clone(), WRITERS);
     writers.give_back(connection);
     let readers = Pool::new(address, READERS);
-    let database = Postgres::new(Arc::clone(&shared), writers, readers);
+    let database = Postgres::new(Arc::clone(&shared), writers, readers, clock, companion);
     Ok(Arc::new(PostgresStore::new(shared, database)))
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn in_postgres(statement: &str) -> Cow<'_, str> {
     let mut text = String::with_capacity(statement.len() + 16);
     let mut rest = statement;
     let mut values = 0;
-    while let Some(found) = rest.find(['?', '\'', 'I', 'N', 'C', 'j']) {
+    while let Some(found) = rest.find(['?', '\'', 'I', 'N', 'C', 'i', 'j']) {
         text.push_str(&rest[..found]);
         rest = &rest[found..];
         let begins_word = !text.ends_with(|last: char| last.is_alphanumeric() || last == '_');
@@ -34,11 +34,17 @@ pub(crate) fn in_postgres(statement: &str) -> Cow<'_, str> {
             // A hint, too: SQLite keeps the order of such a join.
             text.push_str("JOIN");
             rest = after;
+        } else if let Some(after) = rest.strip_prefix("is_right_after(").filter(|_| begins_word) {
+            // Several nodes draw keys at once: an event's deliveries stand in an index of their own.
+            text.push_str("TRUE");
+            rest = after.split_once(')').map_or("", |(_, after)| after);
         } else if let Some(after) = rest.strip_prefix("json_each(").filter(|_| begins_word) {
             // A list of keys.
             let (value, after) = after.split_once(')').unwrap_or((after, ""));
             values += 1;
-            let number = value.trim_start_matches('?');
+            let own = values.to_string();
+            let number = Some(value.trim_start_matches('?')).filter(|digits| !digits.is_empty());
+            let number = number.unwrap_or(&own);
             text.push_str("json_array_elements_text(CAST($");
             text.push_str(number);
             text.push_str(" AS json))");
@@ -68,6 +74,7 @@ mod tests {
             ("SELECT a FROM b INDEXED BY b_by_c", "SELECT a FROM b "),
             ("SELECT a FROM b NOT INDEXED WHERE c = ?", "SELECT a FROM b WHERE c = $1"),
             ("SELECT a FROM b CROSS JOIN c ON d", "SELECT a FROM b JOIN c ON d"),
+            ("SELECT a WHERE b = ?1 AND is_right_after(?1)", "SELECT a WHERE b = $1 AND TRUE"),
             ("SELECT a IS NOT NULL", "SELECT a IS NOT NULL"),
             (
                 "SELECT 1 WHERE a IN (SELECT CAST(value AS BIGINT) FROM json_each(?3))",

@@ -57,7 +57,7 @@ pub fn follow(shared: &Shared, steps: Vec<After>) {
         }
     }
     if ring {
-        shared.doorbell.ring();
+        shared.ring();
     }
 }
 

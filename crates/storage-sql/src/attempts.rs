@@ -23,6 +23,7 @@ use crate::deliveries::{standing_of, stop_row, stopped};
 use crate::endpoints::{EndpointFacts, facts};
 use crate::keys::unless_destroyed;
 use crate::lanes::{self, Closed, Entered};
+use crate::leases;
 use crate::ledger;
 use crate::people;
 use crate::publish::{Stored, load_event};
@@ -75,7 +76,8 @@ pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> Storag
     let Some(row) = load(tx, open.delivery)? else {
         return Ok(Opened::Moved(DeliveryState::Cancelled));
     };
-    if !row.state.is_leased() || row.lease != Some(open.lease) {
+    if !row.state.is_leased() || row.lease != Some(open.lease) || !leases::is_held(tx, open.lease)?
+    {
         return Ok(Opened::Moved(row.state));
     }
     let endpoint = facts(tx.connection(), row.endpoint)?;
@@ -288,7 +290,9 @@ pub(crate) fn report(tx: &mut Tx<'_>, report: &Report, now: Timestamp) -> Storag
     }
     for given_back in &report.given_back {
         let Some(row) = load(tx, given_back.delivery)? else { continue };
-        let current = row.state.is_leased() && row.lease == Some(given_back.lease);
+        let current = row.state.is_leased()
+            && row.lease == Some(given_back.lease)
+            && leases::is_held(tx, given_back.lease)?;
         let closed = end_opened(tx, &row, given_back, current, now, &mut tally)?;
         match closed {
             _ if !current => {}
@@ -409,6 +413,7 @@ fn finish(
     if finished.decided.trigger == Trigger::OutcomeDelivered
         && finished.number == 1
         && finished.object_version == 0
+        && leases::is_held(tx, finished.lease)?
     {
         let moved = tx
             .sql(
@@ -431,7 +436,8 @@ fn finish(
     }
     // A lease can open a delivery's next attempt while an earlier one of its own is not reported yet.
     let is_last = finished.number >= row.attempts;
-    let current = row.state.is_leased() && row.lease == Some(finished.lease) && is_last;
+    let is_ours = row.lease == Some(finished.lease) && leases::is_held(tx, finished.lease)?;
+    let current = row.state.is_leased() && is_ours && is_last;
     let endpoint = facts(tx.connection(), row.endpoint)?;
     let sealed = seal_answer(tx, &row, finished)?;
     let in_run = row.attempts_in_run.max(1);

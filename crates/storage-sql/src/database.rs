@@ -33,6 +33,9 @@ pub trait Database: Send + Sync + Sized + 'static {
     /// Gives their numbers to everything of the organization that is committed and has none yet.
     fn number_feeds(&self, of: OrganizationId) -> impl Future<Output = StorageResult<()>> + Send;
 
+    /// Learns the time that all nodes go by; fails where it cannot be known well enough. Nothing where there is one node.
+    fn synchronise(&self) -> impl Future<Output = StorageResult<()>> + Send;
+
     /// As [`abide_storage::Storage::broken`].
     fn broken(&self) -> Option<String>;
 

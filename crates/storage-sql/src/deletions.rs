@@ -42,14 +42,11 @@ const KINDS: &[Kind] = &[
     Kind {
         find: "SELECT event FROM events WHERE organization = ? LIMIT ?",
         remove: &[
-            "DELETE FROM attempts WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND delivery > ?1 \
-             AND delivery < (SELECT coalesce(min(event), 9223372036854775807) FROM events WHERE event > ?1))",
+            "DELETE FROM attempts WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND is_right_after(?1))",
             "DELETE FROM attempts WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND repeats = 1)",
-            "DELETE FROM asks WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND delivery > ?1 \
-             AND delivery < (SELECT coalesce(min(event), 9223372036854775807) FROM events WHERE event > ?1))",
+            "DELETE FROM asks WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND is_right_after(?1))",
             "DELETE FROM asks WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND repeats = 1)",
-            "DELETE FROM deliveries WHERE event = ?1 AND delivery > ?1 \
-             AND delivery < (SELECT coalesce(min(event), 9223372036854775807) FROM events WHERE event > ?1)",
+            "DELETE FROM deliveries WHERE event = ?1 AND is_right_after(?1)",
             "DELETE FROM deliveries WHERE event = ?1 AND repeats = 1",
             "DELETE FROM event_parts WHERE event = ?1",
             "DELETE FROM events WHERE event = ?1",

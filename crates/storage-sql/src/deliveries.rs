@@ -8,7 +8,7 @@ use crate::sql::{Row, Sql};
 use abide_core::Timestamp;
 use abide_core::delivery::Reason;
 use abide_core::endpoint::EndpointState;
-use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
+use abide_core::ids::{DeliveryId, EndpointId, Id, Kind, LeaseId};
 use abide_storage::deliveries::{Backlog, Claimed, DuePage, OpenAttempt, Opened, Report};
 use abide_storage::{Deliveries, StorageResult};
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use crate::after::After;
 use crate::attempts;
 use crate::database::Database;
 use crate::endpoints::{EndpointFacts, facts, facts_if_any};
+use crate::leases;
 use crate::rows::{at, id, maybe_at};
 use crate::store::SqlStore;
 use crate::tx::Tx;
@@ -41,7 +42,8 @@ impl<D: Database> Deliveries for SqlStore<D> {
         limit: u32,
         now: Timestamp,
     ) -> StorageResult<DuePage> {
-        let full = endpoint_list(full);
+        let has_full = !full.is_empty();
+        let full = key_list(full);
         // Looking happens beside the writer: however many rows of full endpoints are in the way, only their walking
         // over is paid, not by the writer.
         let found = self
@@ -52,7 +54,8 @@ impl<D: Database> Deliveries for SqlStore<D> {
                     .lock()
                     .map_or(Timestamp::from_millis(0), |passed| passed.at(began));
                 let found = look(connection, &full, (from, now), limit)?;
-                if began.elapsed() >= LONG_WALK {
+                // Without such endpoints nothing was walked over, however long it took.
+                if has_full && began.elapsed() >= LONG_WALK {
                     let before = found.due.last().map_or(now, |(_, _, due_at)| *due_at);
                     *shared.passed_by.lock() = Some(PassedBy { before, since: Instant::now() });
                 }
@@ -102,21 +105,26 @@ impl<D: Database> Deliveries for SqlStore<D> {
         let lost =
             self.read(move |connection, _| still_leased(connection, lease, after, limit)).await?;
         let Some(last) = lost.last().copied() else { return Ok(None) };
-        self.write(64, move |tx| {
-            // A test is not made again: whoever waited for it is gone.
-            for delivery in &lost {
-                tx.sql(
-                    "UPDATE deliveries SET lease = NULL, state = CASE run WHEN 'test' THEN 'failed' ELSE 'pending' END, \
-                     due_at = CASE run WHEN 'test' THEN NULL ELSE CAST(? AS BIGINT) END, \
-                     reason = CASE run WHEN 'test' THEN 'test_cut_off' ELSE reason END \
-                     WHERE delivery = ? AND lease = ? AND state IN ('hot', 'claimed')",
-                )
-                .execute([now.as_millis(), delivery.key(), lease.key()])?;
+        let is_held = self.write(64 + 8 * lost.len(), move |tx| {
+            if !leases::is_held(tx, lease)? {
+                return Ok(false);
             }
+            // A test is not made again: whoever waited for it is gone.
+            tx.sql(
+                "UPDATE deliveries SET lease = NULL, state = CASE run WHEN 'test' THEN 'failed' ELSE 'pending' END, \
+                 due_at = CASE run WHEN 'test' THEN NULL ELSE CAST(?1 AS BIGINT) END, \
+                 reason = CASE run WHEN 'test' THEN 'test_cut_off' ELSE reason END \
+                 WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?2)) AND lease = ?3 \
+                 AND state IN ('hot', 'claimed')",
+            )
+            .execute(params![now.as_millis(), key_list(&lost), lease.key()])?;
             tx.after(After::Ring);
-            Ok(())
-        })
-        .await?;
+            Ok(true)
+        });
+        if !is_held.await? {
+            // Another node has it by now.
+            return Ok(None);
+        }
         Ok(Some(last))
     }
 
@@ -134,9 +142,9 @@ fn claimed_and_standing(row: &dyn Row) -> StorageResult<(Claimed, DeliveryId)> {
     Ok((Claimed { id: delivery, endpoint: id(row, "endpoint")? }, standing))
 }
 
-/// A JSON array of endpoint keys, for `IN (SELECT CAST(value AS BIGINT) FROM json_each(?))`.
-fn endpoint_list(endpoints: &[EndpointId]) -> String {
-    let keys: Vec<String> = endpoints.iter().map(|endpoint| endpoint.key().to_string()).collect();
+/// A JSON array of keys, for `IN (SELECT CAST(value AS BIGINT) FROM json_each(?))`.
+pub(crate) fn key_list<K: Kind>(ids: &[Id<K>]) -> String {
+    let keys: Vec<String> = ids.iter().map(|id| id.key().to_string()).collect();
     format!("[{}]", keys.join(","))
 }
 
@@ -211,6 +219,9 @@ pub fn look(
 }
 
 fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, now: Timestamp) -> StorageResult<DuePage> {
+    if !leases::is_held(tx, lease)? {
+        return Ok(DuePage::default());
+    }
     let mut page =
         DuePage { more: found.more, next_due_at: found.next_due_at, ..DuePage::default() };
     let mut known: HashMap<EndpointId, EndpointFacts> = HashMap::new();
@@ -315,11 +326,14 @@ fn is_due(tx: &Tx<'_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<bo
 }
 
 fn claim_parked(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     lease: LeaseId,
     endpoint: EndpointId,
     limit: u32,
 ) -> StorageResult<Vec<Claimed>> {
+    if !leases::is_held(tx, lease)? {
+        return Ok(Vec::new());
+    }
     // One that went with its organization has nothing parked.
     let Some(facts) = facts_if_any(tx.connection(), endpoint)? else { return Ok(Vec::new()) };
     let mut claimed = Vec::new();

@@ -406,8 +406,7 @@ fn keys_of_event(
 ) -> StorageResult<Vec<i64>> {
     connection
         .sql(
-            "SELECT delivery FROM deliveries WHERE delivery > ?1 AND delivery < \
-             coalesce((SELECT event FROM events WHERE event > ?1 ORDER BY event LIMIT 1), 9223372036854775807) \
+            "SELECT delivery FROM deliveries WHERE is_right_after(?1) \
              AND event = ?1 AND repeats = 0 AND organization = ?2 \
              UNION ALL SELECT delivery FROM deliveries WHERE event = ?1 AND repeats = 1 AND organization = ?2",
         ).all([event.key(), organization.key()], |row| row.get("delivery"))

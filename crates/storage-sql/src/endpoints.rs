@@ -106,6 +106,9 @@ pub(crate) fn endpoint_set(tx: &mut Tx<'_>, of: OrganizationId) -> StorageResult
     let endpoints = tx
         .sql("SELECT * FROM endpoints WHERE organization = ? AND state != 'deleted' ORDER BY endpoint")
         .all([of.key()], EndpointFacts::read)?;
+    // Another node may have drawn an endpoint's line: what is made now stands behind it.
+    let lines = endpoints.iter().map(|endpoint: &EndpointFacts| endpoint.cancelled_through.key());
+    tx.shared.ids.pass(lines.max().unwrap_or(0));
     let set = Arc::new(EndpointSet { endpoints });
     tx.caches.endpoint_sets.insert(of, Arc::clone(&set));
     Ok(set)
@@ -643,12 +646,20 @@ pub(crate) fn set_state(
         EndpointState::Paused | EndpointState::Gone => !facts.rules.hold_waiting,
         EndpointState::Deleted => true,
     };
+    if cancels {
+        // Other nodes draw keys, too: the line is behind all that is there.
+        let newest = newest(tx.connection(), "SELECT max(delivery) FROM deliveries")?;
+        tx.shared.ids.pass(newest);
+    }
     let line = if cancels { tx.id::<Endpoint>(now).key() } else { facts.cancelled_through.key() };
     let gone_at = (state == EndpointState::Gone).then_some(now.as_millis());
     tx.sql("UPDATE endpoints SET state = ?, cancelled_through = ?, gone_at = ? WHERE endpoint = ?")
         .execute(params![state.as_str(), line, gone_at, endpoint.key()])?;
     begin_anew(tx, endpoint, now)
 }
+
+/// What whoever changes an endpoint has alone until that is committed: no key is as low.
+const CHANGES: i64 = 2;
 
 /// Bumps the set's version and the endpoint's, and sees that the engine hears of it.
 pub(crate) fn changed(
@@ -657,11 +668,14 @@ pub(crate) fn changed(
     endpoint: EndpointId,
     now: Timestamp,
 ) -> StorageResult<()> {
-    let change = tx.id::<Endpoint>(now);
+    // Whoever looks for changes goes by their order: of two at once, the later one to be seen has the higher number.
+    tx.connection().alone(CHANGES)?;
+    let newest = newest(tx.connection(), "SELECT max(changed) FROM endpoints")?;
+    let change = tx.id::<Endpoint>(now).key().max(newest + 1);
     tx.sql(
         "UPDATE endpoints SET version = version + CASE WHEN changed = 0 THEN 0 ELSE 1 END, changed = ?, updated_at = ? WHERE endpoint = ?",
     )
-    .execute(params![change.key(), now.as_millis(), endpoint.key()])?;
+    .execute(params![change, now.as_millis(), endpoint.key()])?;
     tx.sql(
         "UPDATE organizations SET endpoint_set_version = endpoint_set_version + 1 WHERE organization = ?",
     )

@@ -240,22 +240,17 @@ impl<D: Database> History for SqlStore<D> {
                 crate::keys::organization_keys(connection, shared, organization)?;
             // An event's deliveries have the keys right after its own, up to the next event's; a lane's repeats of it
             // come later and stand in an index of their own.
-            let next: Option<i64> = connection
-                .sql("SELECT event FROM events WHERE event > ? ORDER BY event LIMIT 1")
-                .maybe([event.key()], |row| row.get(0))?;
             let rows: Vec<(DeliveryView, Option<SubjectId>)> = connection
                 .sql(
                     "SELECT deliveries.*, events.kind FROM deliveries JOIN events USING (event) \
-                     WHERE delivery > ?1 AND delivery < ?2 AND deliveries.event = ?1 \
-                     AND deliveries.organization = ?3 AND repeats = 0 \
+                     WHERE deliveries.event = ?1 AND is_right_after(?1) \
+                     AND deliveries.organization = ?2 AND repeats = 0 \
                      UNION ALL \
                      SELECT deliveries.*, events.kind FROM deliveries JOIN events USING (event) \
-                     WHERE deliveries.event = ?1 AND repeats = 1 AND deliveries.organization = ?3 \
+                     WHERE deliveries.event = ?1 AND repeats = 1 AND deliveries.organization = ?2 \
                      ORDER BY delivery",
                 )
-                .all(params![event.key(), next.unwrap_or(i64::MAX), organization.key()], |row| {
-                    delivery_of(connection, row)
-                })?;
+                .all([event.key(), organization.key()], |row| delivery_of(connection, row))?;
             rows.into_iter()
                 .map(|(view, subject)| {
                     let attempts = attempts_of(connection, &keys, view.id, subject, Which::All)?;

@@ -302,8 +302,7 @@ impl<'a> Walk<'a> {
     fn has_delivery(&self, met: &MetEvent) -> StorageResult<bool> {
         self.connection
             .sql(
-                "SELECT 1 FROM deliveries WHERE delivery > ?1 AND delivery < \
-                 coalesce((SELECT event FROM events WHERE event > ?1 ORDER BY event LIMIT 1), 9223372036854775807) \
+                "SELECT 1 FROM deliveries WHERE is_right_after(?1) \
                  AND event = ?1 AND endpoint = ?2 \
                  UNION ALL SELECT 1 FROM deliveries WHERE event = ?1 AND repeats = 1 AND endpoint = ?2 LIMIT 1",
             ).exists([met.id.key(), met.endpoint.key()])

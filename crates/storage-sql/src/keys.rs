@@ -88,7 +88,7 @@ fn wrapped_of(row: &dyn Row) -> StorageResult<Option<WrappedOrganizationKeys>> {
 pub fn check_masters(connection: &dyn Sql, masters: &MasterKeys) -> StorageResult<()> {
     for unseen in compare_masters(connection, masters)? {
         connection
-            .sql("INSERT INTO master_keys (master_id, check_value) VALUES (?, ?)")
+            .sql("INSERT INTO master_keys (master_id, check_value) VALUES (?, ?) ON CONFLICT (master_id) DO NOTHING")
             .execute(params![unseen.id().to_string(), unseen.check_value()])?;
     }
     Ok(())

@@ -1,58 +1,89 @@
-//! Leases. The exclusive lock on the data folder proves every earlier holder dead, so takeover is immediate.
+//! Leases. Where one process alone has the database, every earlier holder is dead, and takeover is immediate at the start.
+//! Of several nodes one is dead when its heartbeat is too old by the database's own time; a transaction that relies on a
+//! lease keeps its holder from changing until it has committed.
 
-use crate::params;
+use std::collections::hash_map::Entry;
+
 use abide_core::Timestamp;
 use abide_core::ids::{Id, Lease, LeaseId};
-use abide_storage::leases::StartedLease;
+use abide_storage::leases::{LEASE_MILLIS, StartedLease};
 use abide_storage::{Leases, StorageResult};
 use async_trait::async_trait;
 
 use crate::database::Database;
+use crate::params;
 use crate::rows::id;
+use crate::shared::Nodes;
 use crate::store::SqlStore;
 use crate::tx::Tx;
 
 #[async_trait]
 impl<D: Database> Leases for SqlStore<D> {
     async fn start(&self, now: Timestamp) -> StorageResult<StartedLease> {
-        let holder = self.holder;
+        self.database().synchronise().await?;
         self.write(64, move |tx| {
-            let taken_over = tx
-                .sql(
-                    "UPDATE leases SET holder = ?, epoch = epoch + 1, heartbeat_at = ? WHERE holder != ? \
-                     RETURNING lease",
-                )
-                .all(params![holder, now.as_millis(), holder], |row| id(row, "lease"))?;
-            Ok(StartedLease { lease: open(tx, holder, now)?, taken_over })
+            let taken_over = match tx.shared().nodes {
+                Nodes::One => tx
+                    .sql(
+                        "UPDATE leases SET holder = ?1, epoch = epoch + 1, heartbeat_at = ?2 WHERE holder != ?1 \
+                         RETURNING lease",
+                    )
+                    .all([tx.shared().holder, now.as_millis()], |row| id(row, "lease"))?,
+                Nodes::Several => take_over(tx, now)?,
+            };
+            Ok(StartedLease { lease: open(tx, now)?, taken_over })
         })
         .await
     }
 
     async fn open(&self, now: Timestamp) -> StorageResult<LeaseId> {
-        let holder = self.holder;
-        self.write(64, move |tx| open(tx, holder, now)).await
+        self.write(64, move |tx| open(tx, now)).await
     }
 
-    async fn heartbeat(&self, now: Timestamp) -> StorageResult<()> {
-        let holder = self.holder;
+    async fn heartbeat(&self, now: Timestamp) -> StorageResult<Vec<LeaseId>> {
+        self.database().synchronise().await?;
         self.write(64, move |tx| {
-            tx.sql("UPDATE leases SET heartbeat_at = ? WHERE holder = ?")
-                .execute([now.as_millis(), holder])?;
-            Ok(())
+            tx.sql("UPDATE leases SET heartbeat_at = database_time(?) WHERE holder = ? RETURNING lease")
+                .all([now.as_millis(), tx.shared().holder], |row| id(row, "lease"))
         })
         .await
     }
 
+    async fn take_over(&self, now: Timestamp) -> StorageResult<Vec<LeaseId>> {
+        if self.shared.nodes == Nodes::One {
+            return Ok(Vec::new());
+        }
+        let someone = self.read(move |connection, shared| {
+            connection
+                .sql("SELECT 1 FROM leases WHERE holder != ? AND heartbeat_at < database_time(?) - ? LIMIT 1")
+                .exists([shared.holder, now.as_millis(), LEASE_MILLIS])
+        });
+        if !someone.await? {
+            return Ok(Vec::new());
+        }
+        self.write(64, move |tx| take_over(tx, now)).await
+    }
+
     async fn close(&self, lease: LeaseId) -> StorageResult<()> {
         self.write(64, move |tx| {
-            tx.sql("DELETE FROM leases WHERE lease = ?").execute([lease.key()])?;
+            tx.sql("DELETE FROM leases WHERE lease = ? AND holder = ?")
+                .execute([lease.key(), tx.shared().holder])?;
             Ok(())
         })
         .await
     }
 }
 
-fn open(tx: &Tx<'_>, holder: i64, now: Timestamp) -> StorageResult<LeaseId> {
+fn take_over(tx: &Tx<'_>, now: Timestamp) -> StorageResult<Vec<LeaseId>> {
+    tx.sql(
+        "UPDATE leases SET holder = ?1, epoch = epoch + 1, heartbeat_at = database_time(?2) \
+         WHERE holder != ?1 AND heartbeat_at < database_time(?2) - ?3 RETURNING lease",
+    )
+    .all([tx.shared().holder, now.as_millis(), LEASE_MILLIS], |row| id(row, "lease"))
+}
+
+fn open(tx: &Tx<'_>, now: Timestamp) -> StorageResult<LeaseId> {
+    let holder = tx.shared().holder;
     let lease: Id<Lease> = tx.id(now);
     // Hot rows are found by a scan of the keys written under their lease. The lease before the last has been out of
     // use since the last was opened, so its range can be closed; the last one may still be written under.
@@ -61,7 +92,27 @@ fn open(tx: &Tx<'_>, holder: i64, now: Timestamp) -> StorageResult<LeaseId> {
          AND lease < (SELECT max(lease) FROM leases WHERE holder = ?2)",
     )
     .execute([lease.key(), holder])?;
-    tx.sql("INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (?, ?, 1, ?)")
-        .execute([lease.key(), holder, now.as_millis()])?;
+    tx.sql(
+        "INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (?, ?, 1, database_time(?))",
+    )
+    .execute(params![lease.key(), holder, now.as_millis()])?;
     Ok(lease)
+}
+
+/// Whether this node holds a lease, and will until the transaction ends. Asked before a row is written under it, and before
+/// one moves because of it: a node that was only slow writes nothing under what it has lost.
+pub(crate) fn is_held(tx: &mut Tx<'_>, lease: LeaseId) -> StorageResult<bool> {
+    if tx.shared.nodes == Nodes::One {
+        return Ok(true);
+    }
+    let connection = tx.connection();
+    match tx.caches.leases.entry(lease) {
+        Entry::Occupied(known) => Ok(*known.get()),
+        Entry::Vacant(place) => {
+            let held = connection
+                .sql("SELECT 1 FROM leases WHERE lease = ? AND holder = ? FOR KEY SHARE")
+                .exists([lease.key(), tx.shared.holder])?;
+            Ok(*place.insert(held))
+        }
+    }
 }

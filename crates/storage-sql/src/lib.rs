@@ -48,7 +48,6 @@ pub use rows::damaged;
 pub use store::SqlStore;
 
 /// What tests look into that run on a database.
-#[cfg(feature = "suite")]
 pub mod inside {
     pub use crate::consent_search::{Bounds, list_within};
     pub use crate::deletions::emptied_tables;

@@ -20,6 +20,7 @@ use abide_storage::{HotDelivery, StorageError, StorageResult};
 use crate::after::{After, Counted};
 use crate::endpoints::{EndpointFacts, endpoint_set};
 use crate::lanes;
+use crate::leases;
 use crate::ledger::Shown;
 use crate::people;
 use crate::rows::{at, damaged, id, maybe_id, named};
@@ -119,6 +120,9 @@ pub(crate) fn publish_test(
     let Some(slot) = engine.as_ref().and_then(|engine| engine.0.reserve(1, text.len())) else {
         return Err(StorageError::Busy);
     };
+    if !leases::is_held(tx, slot.lease())? {
+        return Err(StorageError::Busy);
+    }
     let event = Event {
         id,
         organization,
@@ -208,6 +212,10 @@ fn fan_out(tx: &mut Tx<'_>, event: &Arc<Event>, bytes: usize, now: Timestamp) ->
     let engine = tx.shared.engine.load_full();
     let slot =
         engine.as_ref().filter(|_| live > 0).and_then(|engine| engine.0.reserve(live, bytes));
+    let slot = match slot {
+        Some(slot) if leases::is_held(tx, slot.lease())? => Some(slot),
+        _ => None,
+    };
     let lease = slot.as_ref().map(abide_storage::Slot::lease);
     let mut hot = Vec::with_capacity(live);
     let of =

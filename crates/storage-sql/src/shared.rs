@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abide_core::ids::{KeyId, OrganizationId};
-use abide_core::shell::Chance;
+use abide_core::shell::{Chance, draw};
 use abide_storage::accounts::ApiKey;
 use abide_storage::sealing::{MasterKeys, OrganizationKeys};
-use abide_storage::{Committed, Doorbell, IdSource, Metrics, Room};
+use abide_storage::{Committed, Doorbell, IdSource, Metrics, Room, StorageResult};
 use arc_swap::ArcSwapOption;
 use parking_lot::RwLock;
 
-use crate::deliveries::PassedBy;
+use crate::deliveries::{PassedBy, key_list};
+use crate::rows::id;
+use crate::sql::Sql;
 
 /// The engine, as far as a store knows it.
 pub type Engine = (Arc<dyn Room>, Arc<dyn Committed>);
@@ -21,6 +23,8 @@ pub type Engine = (Arc<dyn Room>, Arc<dyn Committed>);
 pub struct Shared {
     /// Draws keys.
     pub(crate) ids: IdSource,
+    /// Who holds this process's leases: drawn at each start.
+    pub holder: i64,
     pub(crate) chance: Arc<dyn Chance>,
     pub(crate) masters: RwLock<MasterKeys>,
     /// Opened organization keys. They never change while the process lives: re-wrapping leaves them as they are, and one
@@ -32,9 +36,11 @@ pub struct Shared {
     pub(crate) revocations: AtomicU64,
     /// The feeds' epoch: drawn with the database.
     pub(crate) epoch: u64,
-    /// When the feeds' numbers are given.
-    pub(crate) numbering: Numbering,
+    /// Whether others write, too.
+    pub(crate) nodes: Nodes,
     pub(crate) doorbell: Doorbell,
+    /// Rung for other nodes.
+    pub others: tokio::sync::Notify,
     /// Counters.
     pub metrics: Arc<Metrics>,
     pub(crate) engine: ArcSwapOption<Engine>,
@@ -43,13 +49,14 @@ pub struct Shared {
     pub(crate) passed_by: parking_lot::Mutex<Option<PassedBy>>,
 }
 
-/// When rows get their numbers in the organization's feeds.
+/// How many processes work on the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbering {
-    /// With the row: there is one writer, who knows the last.
-    AtOnce,
-    /// After the commit, by whoever reads the feed next or looks after it.
-    Later,
+pub enum Nodes {
+    /// This one alone: it knows the last number of each feed, what it remembers is true, and its leases are its own.
+    One,
+    /// Perhaps more: feeds are numbered after the commit, what is remembered is looked at again after a while, and a lease
+    /// may have been taken over.
+    Several,
 }
 
 /// What a store is opened with, whatever its database.
@@ -62,8 +69,8 @@ pub struct Opening {
     pub masters: MasterKeys,
     /// The feeds' epoch.
     pub epoch: u64,
-    /// When feeds are numbered.
-    pub numbering: Numbering,
+    /// Whether others write, too.
+    pub nodes: Nodes,
 }
 
 impl std::fmt::Debug for Opening {
@@ -89,17 +96,20 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// Of a store that has just been opened.
     pub fn new(opening: Opening, wiped: Arc<AtomicBool>) -> Self {
-        let Opening { ids, chance, masters, epoch, numbering } = opening;
+        let Opening { ids, chance, masters, epoch, nodes } = opening;
+        let holder = i64::from_be_bytes(draw(&*chance)) & i64::MAX;
         Self {
             ids,
+            holder,
             chance,
             masters: RwLock::new(masters),
             organization_keys: RwLock::new(HashMap::new()),
             api_keys: RwLock::new(HashMap::new()),
             revocations: AtomicU64::new(0),
             epoch,
-            numbering,
+            nodes,
             doorbell: Doorbell::default(),
+            others: tokio::sync::Notify::new(),
             metrics: Arc::new(Metrics::default()),
             engine: ArcSwapOption::empty(),
             wiped,
@@ -115,6 +125,57 @@ impl Shared {
         known.retain(|_, key| key.organization != organization);
         drop(known);
         self.key_wiped();
+    }
+
+    /// Draws keys from another source, before any was drawn.
+    pub fn draw_ids_from(&mut self, ids: IdSource) {
+        self.ids = ids;
+    }
+
+    /// Wakes whoever listens, here and on other nodes. Called after a commit.
+    pub(crate) fn ring(&self) {
+        self.doorbell.ring();
+        if self.nodes == Nodes::Several {
+            self.others.notify_one();
+        }
+    }
+
+    /// Wakes whoever listens here: another node has rung.
+    pub fn rung_elsewhere(&self) {
+        self.doorbell.ring();
+    }
+
+    /// Lets go of what other nodes have ended: API keys that were revoked, keys of organizations that were destroyed.
+    pub fn forget_ended(&self, sql: &dyn Sql) -> StorageResult<()> {
+        let known: Vec<KeyId> = self.api_keys.read().keys().copied().collect();
+        let revoked: Vec<KeyId> = sql
+            .sql(
+                "SELECT api_key FROM api_keys WHERE revoked_at IS NULL \
+                 AND api_key IN (SELECT CAST(value AS BIGINT) FROM json_each(?))",
+            )
+            .all([key_list(&known)], |row| id(row, "api_key"))
+            .map(|live: Vec<KeyId>| {
+                known.into_iter().filter(|key| !live.contains(key)).collect()
+            })?;
+        if !revoked.is_empty() {
+            let mut known = self.api_keys.write();
+            self.revocations.fetch_add(1, Ordering::Release);
+            known.retain(|key, _| !revoked.contains(key));
+        }
+        let open: Vec<OrganizationId> = self.organization_keys.read().keys().copied().collect();
+        let gone: Vec<OrganizationId> = sql
+            .sql(
+                "SELECT organization FROM organizations WHERE state = 'deleted' \
+                 AND organization IN (SELECT CAST(value AS BIGINT) FROM json_each(?))",
+            )
+            .all([key_list(&open)], |row| id(row, "organization"))?;
+        let is_open = |of: &OrganizationId| {
+            matches!(self.organization_keys.read().get(of), Some(KnownKeys::Open(_)))
+        };
+        for of in gone.into_iter().filter(is_open) {
+            self.organization_gone(of);
+        }
+        Ok(())
     }
 
     /// A key was wiped, durably.

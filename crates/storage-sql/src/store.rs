@@ -18,15 +18,12 @@ use crate::tx::Tx;
 pub struct SqlStore<D: Database> {
     pub(crate) shared: Arc<Shared>,
     database: D,
-    /// Who holds this process's leases.
-    pub(crate) holder: i64,
 }
 
 impl<D: Database> SqlStore<D> {
     /// On an opened database.
     pub fn new(shared: Arc<Shared>, database: D) -> Self {
-        let holder: [u8; 8] = abide_core::shell::draw(&*shared.chance);
-        Self { shared, database, holder: i64::from_be_bytes(holder) & i64::MAX }
+        Self { shared, database }
     }
 
     /// What all its calls share.

@@ -12,9 +12,11 @@ use std::collections::BTreeMap;
 
 use crate::params;
 use crate::sql::{Row, Sql};
+use abide_core::ids::SEQUENCE_BITS;
 use abide_storage::StorageResult;
 
 use crate::database::Database;
+use crate::shared::{Nodes, Shared};
 use crate::store::SqlStore;
 
 /// Rows of others between two deliveries of a stretch, at most.
@@ -56,16 +58,24 @@ struct Batch {
     found: Vec<(i64, Stretch)>,
 }
 
+/// Until then what was written under a key is committed, or never will be; in milliseconds.
+const COMMITTED_BY: i64 = 15_000;
+
 /// What comes after the mark.
-fn next_batch(connection: &dyn Sql) -> StorageResult<Batch> {
+fn next_batch(connection: &dyn Sql, shared: &Shared) -> StorageResult<Batch> {
+    // Where others write, too, a lower key can be committed after a higher one was seen: the newest are noted later.
+    let below = match shared.nodes {
+        Nodes::One => i64::MAX,
+        Nodes::Several => shared.ids.last() - (COMMITTED_BY << SEQUENCE_BITS),
+    };
     let noted = noted_through(connection)?;
     let mut batch = Batch { read: 0, through: noted, found: Vec::new() };
     let mut owners: BTreeMap<i64, Vec<(i64, Stretch)>> = BTreeMap::new();
     let statement = connection.sql(
-        "SELECT delivery, organization, endpoint FROM deliveries NOT INDEXED WHERE delivery > ? \
+        "SELECT delivery, organization, endpoint FROM deliveries NOT INDEXED WHERE delivery > ? AND delivery < ? \
              ORDER BY delivery LIMIT ?",
     );
-    statement.each(params![noted, BATCH], |row| {
+    statement.each(params![noted, below, BATCH], |row| {
         batch.read += 1;
         let place = i64::from(batch.read);
         let key: i64 = row.get("delivery")?;
@@ -95,7 +105,7 @@ impl<D: Database> SqlStore<D> {
     /// where it began, and writes the same stretches again, which are then the same or longer.
     pub(crate) async fn note_stretches(&self, at_least: u32) -> StorageResult<u32> {
         let Batch { read, through, found } =
-            self.read(move |connection, _| next_batch(connection)).await?;
+            self.read(move |connection, shared| next_batch(connection, shared)).await?;
         if read == 0 || read < at_least.min(BATCH) {
             return Ok(0);
         }

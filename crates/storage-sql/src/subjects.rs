@@ -39,6 +39,9 @@ impl<D: Database> Subjects for SqlStore<D> {
     }
 }
 
+/// What whoever erases somebody has alone until that is committed: no key is as low.
+const ERASURES: i64 = 3;
+
 fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased> {
     let keys = tx.keys(by.organization)?;
     let blind = keys.index_key.blind(REFERENCE, reference).0;
@@ -65,7 +68,11 @@ fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> Stora
     tx.sql("UPDATE lanes SET waiting = NULL, open_delivery = NULL WHERE subject = ?")
         .execute([subject.key()])?;
     idempotency::erase(tx, subject)?;
-    let erasure: Id<AuditEntry> = tx.id(now);
+    // As with changes of endpoints: whoever looks for erasures goes by their order.
+    tx.connection().alone(ERASURES)?;
+    let newest = newest(tx.connection(), "SELECT max(erasure) FROM erasures")?;
+    let drawn: Id<AuditEntry> = tx.id(now);
+    let erasure: Id<AuditEntry> = Id::from_key(drawn.key().max(newest + 1));
     tx.sql("INSERT INTO erasures (erasure, organization, subject, erased_at) VALUES (?, ?, ?, ?)")
         .execute([erasure.key(), by.organization.key(), subject.key(), now.as_millis()])?;
     suppress(tx, by.organization, reference, erasure, now)?;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use abide_core::access::Caller;
 use abide_core::ids::{
-    AuditEntry, DecisionId, EndpointId, EventId, Id, Kind, OrganizationId, PolicyId, PurposeId,
-    SubjectId,
+    AuditEntry, DecisionId, EndpointId, EventId, Id, Kind, LeaseId, OrganizationId, PolicyId,
+    PurposeId, SubjectId,
 };
 use abide_core::organization::OrganizationState;
 use abide_core::original::OriginalId;
@@ -24,7 +24,7 @@ use crate::endpoints::EndpointSet;
 use crate::ledger::ConsentRow;
 use crate::params;
 use crate::rows::actor_text;
-use crate::shared::{Numbering, Shared};
+use crate::shared::{Nodes, Shared};
 use crate::sql::{Sql, Statement};
 
 /// People, purposes and endpoint sets that the writer remembers. Hints for speed, bounded, never the truth.
@@ -48,6 +48,8 @@ pub struct Caches {
     pub(crate) organizations: HashMap<OrganizationId, Arc<OrganizationKeys>>,
     /// Where organizations stand.
     pub(crate) standings: HashMap<OrganizationId, OrganizationState>,
+    /// Leases that were looked at: whether this node holds them.
+    pub(crate) leases: HashMap<LeaseId, bool>,
     /// Which organizations refuse decisions for unknown purposes.
     pub(crate) strict_purposes: HashMap<OrganizationId, bool>,
 }
@@ -225,7 +227,7 @@ impl<'a> Tx<'a> {
         of: OrganizationId,
         decision: DecisionId,
     ) -> StorageResult<i64> {
-        if self.shared.numbering == Numbering::Later {
+        if self.shared.nodes == Nodes::Several {
             self.sql("INSERT INTO unnumbered_decisions (organization, decision) VALUES (?, ?)")
                 .execute([of.key(), decision.key()])?;
             return Ok(0);
@@ -241,7 +243,7 @@ impl<'a> Tx<'a> {
         of: OrganizationId,
         event: EventId,
     ) -> StorageResult<i64> {
-        if self.shared.numbering == Numbering::Later {
+        if self.shared.nodes == Nodes::Several {
             self.sql("INSERT INTO unnumbered_events (organization, event) VALUES (?, ?)")
                 .execute([of.key(), event.key()])?;
             return Ok(0);

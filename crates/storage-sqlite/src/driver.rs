@@ -68,16 +68,31 @@ impl Sql for View<'_> {
     }
 }
 
-/// A shared statement as SQLite reads it: without locks of rows, since there is one writer, and with its own names for the
-/// greater and the lesser of two.
+/// A shared statement as SQLite reads it: without locks of rows, since there is one writer, with its own names for the
+/// greater and the lesser of two, with the caller's time in place of a clock of its own, and with the range of keys in which
+/// an event's deliveries stand.
 pub(crate) fn in_sqlite(statement: &str) -> Cow<'_, str> {
-    let locks = [" FOR UPDATE", " FOR SHARE"];
+    let locks = [" FOR UPDATE", " FOR SHARE", " FOR KEY SHARE"];
     let end = locks.iter().filter_map(|lock| statement.rfind(lock)).min();
     let statement = &statement[..end.unwrap_or(statement.len())];
-    if !statement.contains("greatest(") && !statement.contains("least(") {
-        return Cow::Borrowed(statement);
+    let others = [("greatest(", "max("), ("least(", "min("), ("database_time(", "(")];
+    let mut text = Cow::Borrowed(statement);
+    // Deliveries of an event have the keys right after its own, as the one writer draws them.
+    while let Some((before, (event, after))) = text
+        .split_once("is_right_after(")
+        .and_then(|(before, rest)| Some((before, rest.split_once(')')?)))
+    {
+        text = Cow::Owned(format!(
+            "{before}delivery > {event} AND delivery < (SELECT coalesce(min(event), 9223372036854775807) FROM events \
+             WHERE event > {event}){after}"
+        ));
     }
-    Cow::Owned(statement.replace("greatest(", "max(").replace("least(", "min("))
+    for (shared, here) in others {
+        if text.contains(shared) {
+            text = Cow::Owned(text.replace(shared, here));
+        }
+    }
+    text
 }
 
 fn each(

@@ -95,6 +95,10 @@ impl Database for Sqlite {
         Ok(())
     }
 
+    async fn synchronise(&self) -> StorageResult<()> {
+        Ok(())
+    }
+
     fn broken(&self) -> Option<String> {
         self.writer.broken().map(str::to_owned)
     }

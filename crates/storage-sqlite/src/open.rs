@@ -10,7 +10,7 @@ use std::time::Duration;
 use abide_core::shell::Chance;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{IdSource, StorageError};
-use abide_storage_sql::shared::{Numbering, Opening, Shared};
+use abide_storage_sql::shared::{Nodes, Opening, Shared};
 use abide_storage_sql::{feeds, keys};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -131,7 +131,7 @@ fn start(
 ) -> Result<Arc<SqliteStore>, OpenError> {
     let epoch = feeds::epoch(&View(&connection), &*chance)?;
     let ids = IdSource::after(highest_key(&connection)?);
-    let opening = Opening { ids, chance, masters: keys, epoch, numbering: Numbering::AtOnce };
+    let opening = Opening { ids, chance, masters: keys, epoch, nodes: Nodes::One };
     let shared = Arc::new(Shared::new(opening, beside.wiped));
     let writer = Writer::start(connection, Arc::clone(&shared), commit_delay)
         .map_err(|source| OpenError::Io { path: PathBuf::from("writer thread"), source })?;

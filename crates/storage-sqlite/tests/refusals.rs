@@ -61,6 +61,10 @@ impl Database for Watched {
         self.store.database().number_feeds(of).await
     }
 
+    async fn synchronise(&self) -> StorageResult<()> {
+        Ok(())
+    }
+
     fn broken(&self) -> Option<String> {
         None
     }

@@ -23,13 +23,14 @@ use self::api::Api;
 use self::folder::Folder;
 use self::receiver::Receiver;
 use super::another_answer;
-use crate::config::{DEFAULT_LISTEN, Serving, address, this_machine};
+use crate::config::{DEFAULT_LISTEN, Role, Serving, address, this_machine};
 use crate::first_start::Handed;
 use crate::node::Node;
 use crate::operations::{self, DEFAULT_ORGANIZATION, Done, MintedKey, Operation};
 use crate::signals::Signals;
 use crate::terminal::{complain, say};
-use crate::{first_start, logging, wiring};
+use crate::wiring::{self, NodeName};
+use crate::{first_start, logging};
 
 /// How long the sample deliveries may take, all of them.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,12 +97,15 @@ async fn start(
         public_url: None,
         trusted_proxies: this_machine(),
         drain: DRAIN,
+        role: Role::All,
+        node_name: String::new(),
         log: String::new(),
         commit_delay: None,
     };
     let dashboard = wiring::dashboard(&serving, serving.listen);
     let data = folder.place().data;
-    let ground = wiring::open_ground(&folder.place(), None).await?;
+    let node = NodeName { name: "demo".to_owned(), role: Role::All.as_str() };
+    let ground = wiring::open_ground(&folder.place(), None, node).await?;
     let write =
         |first: &Handed, data: &std::path::Path| first_start::write_files(first, data).map(drop);
     let first = first_start::ensure_usable(&ground, &dashboard, &data, write).await?;

@@ -7,11 +7,14 @@ use clap::{Args, CommandFactory as _};
 use tokio::net::TcpListener;
 
 use super::Cli;
-use crate::config::{ConfigFile, Place, PlaceSettings, ServeSettings, Serving, unknown_variables};
+use crate::config::{
+    ConfigFile, Place, PlaceSettings, Role, ServeSettings, Serving, Usage, unknown_variables,
+};
 use crate::node::Node;
 use crate::signals::Signals;
 use crate::terminal::{complain, say};
-use crate::{first_start, logging, wiring};
+use crate::wiring::{self, NodeName};
+use crate::{first_start, logging};
 
 #[derive(Args)]
 #[command(
@@ -30,6 +33,10 @@ pub(crate) struct Options {
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let serving = options.serving.settle(&options.config)?;
     let place = options.place.settle(&options.config)?;
+    if serving.role != Role::All && place.database_url.is_none() {
+        let why = "`--role` is for several nodes with one PostgreSQL database; name it with --database-url";
+        return Err(Usage(why.to_owned()).into());
+    }
     logging::start(&serving.log)?;
     let names = std::env::vars_os().map(|(name, _)| name);
     let unknown = unknown_variables(names, &Cli::command());
@@ -73,9 +80,12 @@ async fn start(serving: &Serving, place: &Place) -> anyhow::Result<Node> {
             "the dashboard is signed in to over https only: say where browsers find it with --public-url"
         );
     }
-    let ground = wiring::open_ground(place, serving.commit_delay).await?;
+    let node = NodeName { name: serving.node_name.clone(), role: serving.role.as_str() };
+    let ground = wiring::open_ground(place, serving.commit_delay, node).await?;
     first_start::warn_of_secret(&place.data);
-    first_start::ensure_usable(&ground, &dashboard, &place.data, first_start::show_or_write)
-        .await?;
+    if serving.role != Role::Deliver {
+        first_start::ensure_usable(&ground, &dashboard, &place.data, first_start::show_or_write)
+            .await?;
+    }
     Node::start(listener, ground, serving, dashboard, &place.data).await
 }

@@ -37,12 +37,16 @@ fn refuse_syncs() {
 #[tokio::test]
 async fn i1_a_store_that_stopped_writing_is_not_ready() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place { data: folder.path().join("data"), key_file: folder.path().join("keys") };
+    let place = Place {
+        data: folder.path().join("data"),
+        key_file: folder.path().join("keys"),
+        database_url: None,
+    };
     let keys = folder::prepare(&place, &OsChance).unwrap();
     let luck = Arc::new(BadLuck::default());
     let storage: Arc<dyn Storage> = abide_storage_sqlite::open(SqliteOptions {
         data: &place.data,
-        keys,
+        keys: keys.keys,
         chance: Arc::clone(&luck) as _,
         commit_delay: None,
     })
@@ -61,11 +65,13 @@ async fn i1_a_store_that_stopped_writing_is_not_ready() {
         public_url: None,
         trusted_proxies: Vec::new(),
         drain: Duration::ZERO,
+        role: Role::All,
+        node_name: String::new(),
         log: String::new(),
         commit_delay: None,
     };
     let engine = Arc::new(start_engine(&ground, &serving).await.unwrap());
-    let ready = WhileItMoves { engine, storage: Arc::clone(&ground.storage) };
+    let ready = WhileItMoves { engine: Some(engine), storage: Arc::clone(&ground.storage) };
     assert_eq!(ready.check(), Ok(()));
 
     luck.0.store(true, Ordering::Relaxed);

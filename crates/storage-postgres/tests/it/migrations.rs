@@ -5,10 +5,12 @@ use std::sync::Arc;
 use abide_storage::suite::{Dice, masters};
 use abide_storage_postgres::{OpenError, PostgresOptions};
 
+use crate::node;
 use crate::server::Database;
 
-fn open(url: &str) -> Result<(), OpenError> {
-    let options = PostgresOptions { url, keys: masters(), chance: Arc::new(Dice::default()) };
+fn open(url: &str, seed: u64) -> Result<(), OpenError> {
+    let chance = Arc::new(Dice::seeded(seed));
+    let options = PostgresOptions { url, keys: masters(), chance, node: node() };
     abide_storage_postgres::open(options).map(drop)
 }
 
@@ -16,9 +18,9 @@ fn open(url: &str) -> Result<(), OpenError> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_migration_applies_from_empty_and_once() {
     let database = Database::new().await;
-    let openings = (0..3).map(|_| {
+    let openings = (0..3).map(|seed| {
         let url = database.url();
-        tokio::task::spawn_blocking(move || open(&url))
+        tokio::task::spawn_blocking(move || open(&url, seed))
     });
     for opened in openings.collect::<Vec<_>>() {
         opened.await.unwrap().unwrap();
@@ -33,7 +35,7 @@ async fn a_database_of_a_later_or_another_version_is_refused() {
     let database = Database::new().await;
     let again = || {
         let url = database.url();
-        tokio::task::spawn_blocking(move || open(&url))
+        tokio::task::spawn_blocking(move || open(&url, 1))
     };
     again().await.unwrap().unwrap();
     database.run("INSERT INTO migrations (number, sha256) VALUES (999, '')").await;

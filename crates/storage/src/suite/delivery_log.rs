@@ -132,6 +132,9 @@ pub async fn p24_few_deliveries_are_found_beside_many(store: &dyn Storage) {
     for endpoint in [None, Some(quiet)] {
         assert_eq!(ids(&list(&ours, endpoint, None, 9).await.items), expected, "before a note");
     }
+    // Where several nodes write, the newest deliveries are noted a while later.
+    let elsewhere = World::named(store, "elsewhere").await;
+    elsewhere.record(grant("somebody", "news"), at(60_000)).await;
     let log = store.delivery_log();
     assert_eq!(ok(log.note_new(1_204).await), 0, "there are not so many");
     let mut noted = 0;
@@ -159,6 +162,7 @@ pub async fn p24_few_deliveries_are_found_beside_many(store: &dyn Storage) {
     crowd(101).await;
     let page = list(&ours, Some(quiet), None, 9).await;
     assert_eq!(ids(&page.items), expected, "what came since stands above");
+    elsewhere.record(grant("somebody", "news"), at(120_000)).await;
     assert!(ok(log.note_new(1).await) > 0);
     let page = list(&ours, Some(quiet), None, 9).await;
     assert_eq!(ids(&page.items), expected);

@@ -28,7 +28,11 @@ impl Folder {
             .create(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         let temporary = Some(folder.clone());
-        let place = Place { data: folder.join("data"), key_file: folder.join("data.key") };
+        let place = Place {
+            data: folder.join("data"),
+            key_file: folder.join("data.key"),
+            database_url: None,
+        };
         Ok(Self { place, temporary })
     }
 

@@ -1,0 +1,216 @@
+//! What runs beside all calls, on a thread of its own: the node's beat and the time, the doorbell of other nodes, numbers
+//! for feeds that nobody reads, and partitions ahead of their time.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use abide_core::ids::{Id, OrganizationId};
+use abide_core::shell::Clock as _;
+use abide_storage::StorageResult;
+use abide_storage_sql::shared::Shared;
+use abide_storage_sql::sql::Sql;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot};
+use tokio_postgres::{AsyncMessage, Client};
+
+use crate::address::Address;
+use crate::connection::Connection;
+use crate::time::DatabaseClock;
+use crate::{feeds, node, partitions};
+
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two rings for other nodes.
+const RING_EVERY: Duration = Duration::from_millis(100);
+/// How often partitions are looked after.
+const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
+
+/// The thread; ends when this is dropped, and takes the node off the list.
+pub(crate) struct Companion {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Companion {
+    pub(crate) fn start(
+        address: Address,
+        shared: Arc<Shared>,
+        clock: Arc<DatabaseClock>,
+    ) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name("abide-node".to_owned()).spawn(move || {
+            let beside = Beside { address, shared, clock, connection: None, looked_after: None };
+            beside.run(&runtime, stopped);
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Beside {
+    address: Address,
+    shared: Arc<Shared>,
+    clock: Arc<DatabaseClock>,
+    connection: Option<Connection>,
+    /// When partitions were looked after last.
+    looked_after: Option<Instant>,
+}
+
+/// What the thread wakes for.
+enum Woken {
+    Stop,
+    Beat,
+    /// Another node has rung.
+    Rung,
+    /// This one has.
+    Ring,
+    /// The doorbell's connection is lost.
+    Deaf,
+}
+
+/// The doorbell's own connection.
+struct Ears {
+    client: Client,
+    rings: mpsc::UnboundedReceiver<i32>,
+    own: i32,
+}
+
+impl Beside {
+    fn run(mut self, runtime: &Runtime, stopped: oneshot::Receiver<()>) {
+        let mut stopped = pin!(stopped);
+        let mut ears: Option<Ears> = None;
+        let mut next_beat = Instant::now();
+        let mut last_ring: Option<Instant> = None;
+        loop {
+            if ears.is_none() {
+                ears = runtime.block_on(listen(&self.address));
+            }
+            let woken = runtime.block_on(async {
+                let until_ring =
+                    last_ring.map_or(Duration::ZERO, |at| RING_EVERY.saturating_sub(at.elapsed()));
+                tokio::select! {
+                    biased;
+                    _ = &mut stopped => Woken::Stop,
+                    () = tokio::time::sleep_until(next_beat.into()) => Woken::Beat,
+                    heard = hear(ears.as_mut()) => heard,
+                    () = async {
+                        tokio::time::sleep(until_ring).await;
+                        self.shared.others.notified().await;
+                    } => Woken::Ring,
+                }
+            });
+            match woken {
+                Woken::Stop => break,
+                Woken::Rung => self.shared.rung_elsewhere(),
+                Woken::Deaf => {
+                    ears = None;
+                    // What was rung meanwhile was not heard.
+                    self.shared.rung_elsewhere();
+                }
+                Woken::Ring => {
+                    last_ring = Some(Instant::now());
+                    if let Some(Ears { client, .. }) = &ears
+                        && runtime.block_on(client.batch_execute("NOTIFY abide")).is_err()
+                    {
+                        ears = None;
+                    }
+                }
+                Woken::Beat => {
+                    next_beat = Instant::now() + BEAT_EVERY;
+                    if let Err(why) = self.beat() {
+                        self.connection = None;
+                        tracing::warn!(%why, "the node's beat did not reach the database");
+                    }
+                }
+            }
+        }
+        if let Some(connection) = &self.connection
+            && let Err(why) = node::leave(connection, self.shared.holder)
+        {
+            tracing::debug!(%why, "the node could not be taken off the list");
+        }
+    }
+
+    fn beat(&mut self) -> StorageResult<()> {
+        let connection = match &self.connection {
+            Some(connection) => connection,
+            None => {
+                let opened = Connection::open(&self.address);
+                let opened = opened.map_err(|error| crate::connection::database(&error))?;
+                self.connection.insert(opened)
+            }
+        };
+        self.clock.measure(connection)?;
+        if !node::beat(connection, self.shared.holder)? {
+            tracing::error!(
+                "another node has this one's number, which was not heard of for long; start it again"
+            );
+        }
+        self.shared.forget_ended(connection)?;
+        number_feeds(connection)?;
+        if self.looked_after.is_none_or(|at| at.elapsed() >= PARTITIONS_EVERY) {
+            self.looked_after = Some(Instant::now());
+            partitions::look_ahead(connection, self.clock.now());
+        }
+        Ok(())
+    }
+}
+
+/// Feeds of so many organizations are numbered at a beat.
+fn number_feeds(connection: &Connection) -> StorageResult<()> {
+    let sql: &dyn Sql = connection;
+    let waiting: Vec<i64> = sql
+        .sql(
+            "SELECT organization FROM unnumbered_decisions UNION SELECT organization FROM unnumbered_events LIMIT 100",
+        )
+        .all((), |row| row.get("organization"))?;
+    for of in waiting {
+        connection.simple("BEGIN")?;
+        let of: OrganizationId = Id::from_key(of);
+        let done = feeds::number(connection, of);
+        connection.simple(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        done?;
+    }
+    Ok(())
+}
+
+/// Listens for other nodes; `None` where that cannot be done now.
+async fn listen(address: &Address) -> Option<Ears> {
+    let (client, mut connection) = address.connect_bare().await.ok()?;
+    let (heard, rings) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(ring) = message
+                && heard.send(ring.process_id()).is_err()
+            {
+                break;
+            }
+        }
+    });
+    client.batch_execute("LISTEN abide").await.ok()?;
+    let own = client.query_one("SELECT pg_backend_pid()", &[]).await.ok()?.get(0);
+    Some(Ears { client, rings, own })
+}
+
+async fn hear(ears: Option<&mut Ears>) -> Woken {
+    let Some(ears) = ears else { return std::future::pending().await };
+    loop {
+        match ears.rings.recv().await {
+            Some(by) if by == ears.own => {}
+            Some(_) => return Woken::Rung,
+            None => return Woken::Deaf,
+        }
+    }
+}

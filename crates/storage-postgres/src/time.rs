@@ -1,0 +1,80 @@
+//! The time that all nodes go by: the database's, measured at each beat of a node (I15).
+
+use std::time::{Duration, Instant};
+
+use abide_core::Timestamp;
+use abide_core::shell::Clock;
+use abide_storage::{StorageError, StorageResult};
+use abide_storage_sql::sql::Sql;
+use parking_lot::Mutex;
+
+/// A clock that runs on this machine's steady one from the last time the database told.
+#[derive(Debug)]
+pub(crate) struct DatabaseClock(Mutex<Measured>);
+
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    /// When the database was asked, by this machine.
+    at: Instant,
+    /// What it was then by the database, somewhere within the bound.
+    time: i64,
+    /// How far off that can be.
+    bound: Duration,
+    /// The last time that was told: it never goes back by what a new measurement corrects.
+    told: i64,
+}
+
+/// How far off the time may be before a node stops claiming and signing.
+const WIDEST_BOUND: Duration = Duration::from_secs(1);
+/// A measurement older than this is none.
+const OLDEST: Duration = Duration::from_secs(6);
+/// What two clocks may drift apart by in a measurement's time, at most: far more than quartz does.
+const DRIFT: u32 = 1_000;
+
+impl DatabaseClock {
+    /// As a database tells it now.
+    pub(crate) fn measured(sql: &dyn Sql) -> StorageResult<Self> {
+        let first = measure(sql)?;
+        Ok(Self(Mutex::new(Measured { told: first.time, ..first })))
+    }
+
+    /// Asks the database again.
+    pub(crate) fn measure(&self, sql: &dyn Sql) -> StorageResult<()> {
+        let new = measure(sql)?;
+        let mut known = self.0.lock();
+        *known = Measured { told: known.told, ..new };
+        Ok(())
+    }
+
+    /// Whether the time is known well enough to claim and to sign.
+    pub(crate) fn check(&self) -> StorageResult<()> {
+        let known = *self.0.lock();
+        let age = known.at.elapsed();
+        let bound = known.bound + age / DRIFT;
+        if age <= OLDEST && bound <= WIDEST_BOUND {
+            return Ok(());
+        }
+        let problem = format!(
+            "the database's time is not known well enough: it was asked {} ms ago and answered within {} ms",
+            age.as_millis(),
+            known.bound.as_millis() * 2
+        );
+        Err(StorageError::Unavailable(problem))
+    }
+}
+
+impl Clock for DatabaseClock {
+    fn now(&self) -> Timestamp {
+        let mut known = self.0.lock();
+        let now = known.time + known.at.elapsed().as_millis() as i64;
+        known.told = known.told.max(now);
+        Timestamp::from_millis(known.told)
+    }
+}
+
+fn measure(sql: &dyn Sql) -> StorageResult<Measured> {
+    let before = Instant::now();
+    let time: i64 = sql.sql("SELECT database_time(0)").one((), |row| row.get(0))?;
+    let took = before.elapsed();
+    Ok(Measured { at: before + took / 2, time, bound: took / 2, told: 0 })
+}
