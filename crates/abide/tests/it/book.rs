@@ -37,6 +37,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("README.md", "cargo build --release", "builds the program"),
     ("tasks/install.md", "cargo install", "builds the program"),
     ("tasks/install.md", "apt-get install", "changes the machine"),
+    (
+        "tasks/nodes.md",
+        "abide serve",
+        "needs a PostgreSQL server of its own; `nodes.rs` runs the same",
+    ),
     ("tasks/install.md", "abide completions", "writes into the reader's own folders"),
 ];
 

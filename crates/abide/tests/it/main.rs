@@ -18,8 +18,11 @@ mod keys;
 mod listening;
 mod logs;
 mod master_keys;
+mod nodes;
 mod old_store;
 mod organizations;
+#[path = "../../../storage-postgres/tests/it/server.rs"]
+mod postgres;
 mod program;
 mod receiver;
 mod receivers;

@@ -1,0 +1,233 @@
+//! Several nodes over one PostgreSQL database: what one takes the other delivers, and what one leaves the other finishes.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::postgres::Database;
+use crate::program::{PATIENCE, Server, Site, abide, times};
+use crate::receiver::{Arrival, Receiver, SECRET, collect_until};
+
+const CALLERS: u64 = 4;
+
+/// Sites whose servers share a database and the master key.
+struct Nodes {
+    runtime: tokio::runtime::Runtime,
+    /// There until it is dropped.
+    database: Option<Database>,
+    sites: Vec<Site>,
+}
+
+impl Nodes {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let database = Some(runtime.block_on(Database::new()));
+        Self { runtime, database, sites: Vec::new() }
+    }
+
+    fn url(&self) -> String {
+        self.database.as_ref().unwrap().url()
+    }
+
+    /// One more node; all but the first have a copy of the first one's key.
+    fn serve(&mut self, args: &[&str]) -> Server {
+        let site = Site::new();
+        if let Some(first) = self.sites.first() {
+            fs::copy(first.key_file(), site.key_file()).unwrap();
+        }
+        let mut command = abide(site.path(), &["serve", "--listen", "127.0.0.1:0", "--dev"]);
+        let server = site.start(command.args(["--database-url", &self.url()]).args(args));
+        self.sites.push(site);
+        server
+    }
+
+    /// The key that the first node's first start wrote.
+    fn admin_key(&self) -> serde_json::Value {
+        self.sites[0].admin_key()
+    }
+
+    fn ask(&self, statement: &str) -> i64 {
+        self.runtime.block_on(self.database.as_ref().unwrap().ask(statement))
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        let _inside = self.runtime.enter();
+        drop(self.database.take());
+    }
+}
+
+/// That everything accepted arrived, and was told as created under one event id.
+fn judge(accepted: &HashSet<String>, seen: &[Arrival]) {
+    let mut events: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for arrival in seen.iter().filter(|arrival| arrival.event_type == "consent.created") {
+        events.entry(&arrival.object).or_default().insert(&arrival.event_id);
+    }
+    let lost: Vec<_> = accepted.iter().filter(|id| !events.contains_key(id.as_str())).collect();
+    assert!(lost.is_empty(), "{} of {} accepted are lost: {lost:?}", lost.len(), accepted.len());
+    let renamed: Vec<_> = events.iter().filter(|(_, ids)| ids.len() != 1).collect();
+    assert!(renamed.is_empty(), "told under several ids: {renamed:?}");
+}
+
+/// I3: two nodes take decisions and deliver them; one is killed under load, and the other finishes its work.
+#[test]
+fn i3_killed_under_load_another_node_finishes_its_work() {
+    let mut nodes = Nodes::new();
+    let receiver = Receiver::start();
+    let one = nodes.serve(&[]);
+    let two = nodes.serve(&[]);
+    let key = nodes.admin_key();
+    one.api(&key).subscribe(receiver.address, SECRET);
+    let (stopped, next) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut accepted = HashSet::new();
+    let (sender, answered) = mpsc::channel();
+    thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            let api = if caller % 2 == 0 { one.api(&key) } else { two.api(&key) };
+            let (sender, next, stopped) = (sender.clone(), &next, &stopped);
+            scope.spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    // Some people come again, at either node.
+                    let number = next.fetch_add(1, Ordering::Relaxed) % 60;
+                    let consent = format!(
+                        r#"{{"subject_id":"s-{number}","consent_type":"m-{}","granted":true}}"#,
+                        caller
+                    );
+                    if let Ok((201, answer)) = api.call("POST", "/v1/consent", &consent) {
+                        sender.send(answer["data"]["id"].as_str().unwrap().to_owned()).unwrap();
+                    }
+                }
+            });
+        }
+        let mut take = |count| {
+            for _ in 0..count {
+                accepted.insert(answered.recv_timeout(PATIENCE).expect("nothing is accepted"));
+            }
+        };
+        take(times(400, 100));
+        // From here on nothing is answered: what both take from now on is in their memory alone.
+        receiver.shut();
+        take(times(200, 60));
+        two.kill();
+        receiver.open();
+        take(20);
+        stopped.store(true, Ordering::Relaxed);
+    });
+    drop(sender);
+    accepted.extend(answered);
+    let mut seen = Vec::new();
+    collect_until(&receiver, &mut seen, |seen| {
+        let arrived: HashSet<&String> = seen.iter().map(|arrival| &arrival.object).collect();
+        let waiting = "SELECT count(*) FROM deliveries WHERE state <> 'delivered'";
+        accepted.iter().all(|consent| arrived.contains(consent)) && nodes.ask(waiting) == 0
+    });
+    judge(&accepted, &seen);
+    assert_eq!(
+        nodes.ask("SELECT count(*) FROM leases WHERE epoch > 1"),
+        0,
+        "taken over, worked off, closed"
+    );
+    let missing = "SELECT count(*) FROM events WHERE NOT EXISTS (SELECT 1 FROM event_feed WHERE event_feed.event = events.event)";
+    assert_eq!(nodes.ask(missing), 0, "what the dead one wrote stands in the feed");
+    let gaps = "SELECT max(log_index) - count(*) FROM event_feed";
+    assert_eq!(nodes.ask(gaps), 0, "without gaps");
+    one.stop();
+}
+
+/// I5, I15: a node that was only slow, stopped past its lease and back, moves no state; and works again.
+#[test]
+fn i5_a_node_that_was_only_slow_moves_no_state() {
+    let mut nodes = Nodes::new();
+    let receiver = Receiver::start();
+    let one = nodes.serve(&[]);
+    let two = nodes.serve(&[]);
+    let key = nodes.admin_key();
+    one.api(&key).subscribe(receiver.address, SECRET);
+    receiver.shut();
+    let api = two.api(&key);
+    let mut accepted: HashSet<String> =
+        (0..30).map(|n| api.consent(&format!("slow-{n}"))).collect();
+    // Its sends are open, and more wait behind them in its memory.
+    two.signal("STOP");
+    receiver.open();
+    let mut seen = Vec::new();
+    collect_until(&receiver, &mut seen, |seen| {
+        let arrived: HashSet<&String> = seen.iter().map(|arrival| &arrival.object).collect();
+        let waiting = "SELECT count(*) FROM deliveries WHERE state <> 'delivered'";
+        accepted.iter().all(|consent| arrived.contains(consent)) && nodes.ask(waiting) == 0
+    });
+    let told = |seen: &[Arrival]| seen.len();
+    let before = told(&seen);
+    two.signal("CONT");
+    // It takes part again, under a lease of its own.
+    accepted.insert(api.consent("afterwards"));
+    collect_until(&receiver, &mut seen, |seen| {
+        let waiting = "SELECT count(*) FROM deliveries WHERE state <> 'delivered'";
+        seen.iter().any(|arrival| accepted.contains(&arrival.object) && arrival.object.len() > 3)
+            && told(seen) > before
+            && nodes.ask(waiting) == 0
+    });
+    seen.extend(receiver.so_far());
+    judge(&accepted, &seen);
+    let twice = "SELECT count(*) FROM (SELECT delivery FROM attempts WHERE late = 0 AND ending = 'answered' \
+                 GROUP BY delivery HAVING count(*) > 1) AS twice";
+    assert_eq!(nodes.ask(twice), 0, "what came late is marked so");
+    two.stop();
+    one.stop();
+}
+
+/// A node for the API alone hands over what it takes; one for deliveries alone has no API.
+#[test]
+fn roles_split_the_work() {
+    let mut nodes = Nodes::new();
+    let receiver = Receiver::start();
+    let serving = nodes.serve(&["--role", "api"]);
+    let delivering = nodes.serve(&["--role", "deliver"]);
+    let key = nodes.admin_key();
+    serving.api(&key).subscribe(receiver.address, SECRET);
+    let accepted = HashSet::from([serving.api(&key).consent("ada")]);
+    let mut seen = Vec::new();
+    collect_until(&receiver, &mut seen, |seen| !seen.is_empty());
+    judge(&accepted, &seen);
+    let consent = r#"{"subject_id":"eve","consent_type":"m","granted":true}"#;
+    let (status, _) = delivering.api(&key).call("POST", "/v1/consent", consent).unwrap();
+    assert_eq!(status, 404);
+    let (status, _) = delivering.api(&key).call("GET", "/readyz", "").unwrap();
+    assert_eq!(status, 200);
+    let alone = Site::new();
+    let (code, why) = alone.refused(&["serve", "--role", "api"]);
+    assert_eq!(code, Some(2));
+    assert!(why.contains("--database-url"), "{why}");
+    delivering.stop();
+    serving.stop();
+}
+
+/// I11, I12: a node without the database's master key is refused, and leaves no key behind that opens nothing; the URL's
+/// password stands in no message.
+#[test]
+fn a_node_without_the_key_is_refused() {
+    let mut nodes = Nodes::new();
+    nodes.serve(&[]).stop();
+    let stranger = Site::new();
+    let url = nodes.url();
+    let (code, why) =
+        stranger.refused(&["serve", "--listen", "127.0.0.1:0", "--database-url", &url]);
+    assert_ne!(code, Some(0));
+    assert!(why.contains("master key"), "{why}");
+    assert!(!stranger.key_file().exists());
+    let nobody = "postgres://abide:hush-hush@127.0.0.1:1/abide";
+    let (_, why) =
+        stranger.refused(&["serve", "--listen", "127.0.0.1:0", "--database-url", nobody]);
+    assert!(why.contains("127.0.0.1:1/abide") && !why.contains("hush"), "{why}");
+    let (_, why) = stranger.refused(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--database-url",
+        "mysql://x:hush@y/z",
+    ]);
+    assert!(!why.contains("hush"), "{why}");
+}
