@@ -18,6 +18,7 @@ pub mod original;
 pub mod policy;
 pub mod rate;
 pub mod refusal;
+pub mod retention;
 pub mod shell;
 pub mod time;
 pub mod user;

@@ -1,5 +1,5 @@
 //! Housekeeping by the clock: permissions whose time has come, organizations whose time to go has come, held rows whose
-//! endpoint is back, endpoints that fail for long, gauges, and what nobody has used for a while.
+//! endpoint is back, endpoints that fail for long, gauges, and what nobody has used for a while or wants to keep.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use abide_storage::StorageResult;
 use abide_storage::counts::FOLD_AFTER_MILLIS;
 use abide_storage::deletions::CarriedOut;
 use abide_storage::jobs::GONE_HELD_MILLIS;
+use abide_storage::retention::OldPlace;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::failing;
@@ -20,6 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often what is past its time is removed, and how long new deliveries wait at most to be noted for lists.
 const CLEAN_EVERY: Duration = Duration::from_mins(1);
+/// How often a walk through what is past its time begins.
+const RETAIN_EVERY: Duration = Duration::from_hours(1);
 /// Endpoints and organizations whose counts are folded in one transaction.
 const FOLD_PAGE: u32 = 20;
 
@@ -36,6 +39,9 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut counted: Option<Instant> = None;
     let mut cleaned: Option<Instant> = None;
+    let mut journaled: Option<Instant> = None;
+    let mut removed: Option<Instant> = None;
+    let mut old: Option<OldPlace> = None;
     let mut discarded: Option<Instant> = None;
     let mut folded: Option<Instant> = None;
     let mut noted: Option<Instant> = None;
@@ -57,6 +63,22 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
             && let Err(why) = forget_calls(&hub).await
         {
             tracing::warn!(%why, "calls that need not be remembered could not be forgotten");
+        }
+        if is_time(&mut journaled, CLEAN_EVERY)
+            && let Err(why) = hub.storage.erasures().journal().await
+        {
+            tracing::warn!(
+                %why, "the erasure journal cannot be kept: a restored backup would bring back who is erased from now on"
+            );
+        }
+        if old.is_some() || is_time(&mut removed, RETAIN_EVERY) {
+            match remove_old(&hub, old).await {
+                Ok(place) => old = place,
+                Err(why) => {
+                    old = None;
+                    tracing::warn!(%why, "what is past its time could not be removed");
+                }
+            }
         }
         if is_time(&mut discarded, hub.options.discard_every)
             && let Err(why) = discard_gone(&hub).await
@@ -154,6 +176,22 @@ async fn note_new(hub: &Hub, at_least: u32) -> StorageResult<()> {
         tokio::task::yield_now().await;
     }
     Ok(())
+}
+
+/// Removes what its organization keeps no longer, for a quarter of a turn at most: whoever records decisions is to have the
+/// disk for the rest. Answers from where the next turn goes on.
+async fn remove_old(hub: &Hub, mut place: Option<OldPlace>) -> StorageResult<Option<OldPlace>> {
+    let began = Instant::now();
+    loop {
+        let retentions = hub.storage.retentions();
+        place = retentions.remove_old(place, ROWS_AT_ONCE, hub.clock.now()).await?;
+        hub.pulse.ticked(Loop::Clockwork);
+        let is_turn_over = began.elapsed() >= hub.options.housekeeping_every / 4;
+        if place.is_none() || is_turn_over || hub.is_draining() {
+            return Ok(place);
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn forget_calls(hub: &Hub) -> StorageResult<()> {

@@ -8,8 +8,10 @@ use abide_storage_sql::sql::Sql;
 use crate::connection::Connection;
 
 /// Every migration, in order. A released one is never edited.
-pub(crate) const EACH: &[(&str, &str)] =
-    &[("0001_begin.sql", include_str!("../migrations/0001_begin.sql"))];
+pub(crate) const EACH: &[(&str, &str)] = &[
+    ("0001_begin.sql", include_str!("../migrations/0001_begin.sql")),
+    ("0002_retention.sql", include_str!("../migrations/0002_retention.sql")),
+];
 
 /// Whoever migrates holds this lock.
 const LOCK: i64 = 0x6162_6964_6501;

@@ -6,7 +6,7 @@
 use crate::params;
 use crate::sql::Sql;
 use abide_core::access::{Actor, Caller};
-use abide_core::ids::{EndpointId, OrganizationId};
+use abide_core::ids::{AuditEntryId, EndpointId, OrganizationId};
 use abide_core::organization::OrganizationState;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::accounts::Organization;
@@ -36,22 +36,22 @@ struct Kind {
     remove: &'static [&'static str],
 }
 
+/// Removes an event (`?1`) with its deliveries and their attempts.
+pub(crate) const REMOVE_EVENT: &[&str] = &[
+    "DELETE FROM attempts WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND is_right_after(?1))",
+    "DELETE FROM attempts WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND repeats = 1)",
+    "DELETE FROM asks WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND is_right_after(?1))",
+    "DELETE FROM asks WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND repeats = 1)",
+    "DELETE FROM deliveries WHERE event = ?1 AND is_right_after(?1)",
+    "DELETE FROM deliveries WHERE event = ?1 AND repeats = 1",
+    "DELETE FROM event_parts WHERE event = ?1",
+    "DELETE FROM events WHERE event = ?1",
+];
+
 /// Every kind, in the order in which they go: what hangs on a row is found through it and goes with it. Nothing here takes
 /// an index that the ledger or deliveries do not have anyway; the few tables without one by organization are small.
 const KINDS: &[Kind] = &[
-    Kind {
-        find: "SELECT event FROM events WHERE organization = ? LIMIT ?",
-        remove: &[
-            "DELETE FROM attempts WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND is_right_after(?1))",
-            "DELETE FROM attempts WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND repeats = 1)",
-            "DELETE FROM asks WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND is_right_after(?1))",
-            "DELETE FROM asks WHERE delivery IN (SELECT delivery FROM deliveries WHERE event = ?1 AND repeats = 1)",
-            "DELETE FROM deliveries WHERE event = ?1 AND is_right_after(?1)",
-            "DELETE FROM deliveries WHERE event = ?1 AND repeats = 1",
-            "DELETE FROM event_parts WHERE event = ?1",
-            "DELETE FROM events WHERE event = ?1",
-        ],
-    },
+    Kind { find: "SELECT event FROM events WHERE organization = ? LIMIT ?", remove: REMOVE_EVENT },
     Kind {
         find: "SELECT decision FROM decisions WHERE organization = ? LIMIT ?",
         remove: &[
@@ -132,6 +132,7 @@ const AT_ONCE: &[&str] = &[
     "DELETE FROM users WHERE organization = ?1",
     "DELETE FROM jobs WHERE organization = ?1",
     "DELETE FROM owner_offers WHERE organization = ?1",
+    "DELETE FROM retention WHERE organization = ?1",
     "DELETE FROM endpoint_secrets WHERE endpoint IN (SELECT endpoint FROM endpoints WHERE organization = ?1)",
 ];
 
@@ -185,14 +186,18 @@ impl<D: Database> Deletions for SqlStore<D> {
         match next {
             None => Ok(CarriedOut::Nothing),
             Some(Next::Destroy(of)) => {
-                self.write_alone(256, of, move |tx| {
-                    // What was seen beside the writer may have been restored since.
-                    if organization(tx, of)?.state.is_due(now) {
-                        destroy(tx, of, now)?;
-                    }
-                    Ok(CarriedOut::Destroyed)
-                })
-                .await
+                let done = self
+                    .write_alone(256, of, move |tx| {
+                        // What was seen beside the writer may have been restored since.
+                        if organization(tx, of)?.state.is_due(now) {
+                            let entry = tx.id(now);
+                            destroy(tx, of, entry, now, now)?;
+                        }
+                        Ok(CarriedOut::Destroyed)
+                    })
+                    .await;
+                self.journal_committed().await;
+                done
             }
             Some(Next::Remove(of, kind, found)) => {
                 self.write_alone(64 + 8 * found.len(), of, move |tx| {
@@ -276,13 +281,21 @@ fn next(connection: &dyn Sql, limit: u32, now: Timestamp) -> StorageResult<Optio
 }
 
 /// Destroys an organization's keys, with all that opens anything of it. What is sealed under them can be read by nobody
-/// from then on, whatever is left of it.
-fn destroy(tx: &mut Tx<'_>, of: OrganizationId, now: Timestamp) -> StorageResult<()> {
+/// from then on, whatever is left of it. `since` is when they were destroyed first: earlier, in a store that was restored.
+pub(crate) fn destroy(
+    tx: &mut Tx<'_>,
+    of: OrganizationId,
+    entry: AuditEntryId,
+    since: Timestamp,
+    now: Timestamp,
+) -> StorageResult<()> {
     tx.sql(
-        "UPDATE organizations SET state = 'deleted', deleted_at = ?1, wrapped_key = ?4, wrapped_index_key = ?4, \
-         master_id = '', former_uri = uri, uri = ?2, name = NULL WHERE organization = ?3",
+        "UPDATE organizations SET state = 'deleted', deleted_at = ?1, deletes_at = least(coalesce(deletes_at, ?1), ?1), \
+         wrapped_key = ?4, wrapped_index_key = ?4, master_id = '', former_uri = uri, uri = ?2, name = NULL WHERE organization = ?3",
     )
-    .execute(params![now.as_millis(), of.to_string(), of.key(), [0_u8; 0]])?;
+    .execute(params![since.as_millis(), of.to_string(), of.key(), [0_u8; 0]])?;
+    tx.sql("INSERT INTO destroyed (entry, organization, destroyed_at) VALUES (?, ?, ?)")
+        .execute([entry.key(), of.key(), since.as_millis()])?;
     for statement in AT_ONCE {
         tx.sql(statement).execute([of.key()])?;
     }

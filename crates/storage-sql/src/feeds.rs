@@ -22,7 +22,7 @@ use crate::keys::organization_keys;
 use crate::publish::{Stored, load_event, size_of_body};
 use crate::rows::{at, id, maybe_at, maybe_id, named};
 use crate::store::SqlStore;
-use crate::{people, said};
+use crate::{people, retention, said};
 
 /// About how many bytes of bodies one page of events holds; it ends with the event that passes this (I9).
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -288,7 +288,12 @@ impl<D: Database> Feeds for SqlStore<D> {
         start: FeedStart,
     ) -> StorageResult<u64> {
         self.database().number_feeds(organization).await?;
-        self.read(move |connection, _| start_of(connection, &EVENTS, organization, start)).await
+        self.read(move |connection, _| {
+            let removed = retention::removed_through(connection, organization)?;
+            let start = start_of(connection, &EVENTS, organization, start)?;
+            Ok(start.max(removed.cast_unsigned()))
+        })
+        .await
     }
 
     async fn told_event(

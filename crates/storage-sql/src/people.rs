@@ -9,6 +9,7 @@ use abide_core::consent::SubjectInput;
 use abide_core::ids::{EventId, OrganizationId, Subject, SubjectId};
 use abide_storage::StorageResult;
 use abide_storage::sealing::{OrganizationKeys, Place, SubjectKey, normalise_email};
+use zeroize::Zeroizing;
 
 use crate::rows::{damaged, id};
 use crate::tx::{Person, Tx};
@@ -143,6 +144,18 @@ fn insert_identifier(
     )
     .execute(params![organization.key(), blind, person.id.key(), kind, sealed])?;
     Ok(())
+}
+
+/// What an identifier of a person says.
+pub(crate) fn open_identifier(
+    key: &SubjectKey,
+    subject: SubjectId,
+    sealed: &[u8],
+) -> StorageResult<Zeroizing<String>> {
+    let place = Place { table: "identifiers", column: "sealed", row: subject.key() };
+    let text = key.open(&place, sealed).map_err(|_| damaged("identifiers.sealed"))?;
+    let text = std::str::from_utf8(&text).map_err(|_| damaged("identifiers.sealed"))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// The person with that reference, for readers.

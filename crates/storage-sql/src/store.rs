@@ -1,11 +1,12 @@
 //! The store's face: a database under all the statements of this crate.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use abide_storage::erasures::ErasureJournal;
 use abide_storage::{
     Accounts, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
-    Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases, Metrics,
-    Policies, Purposes, Room, Storage, StorageResult, Subjects, Users,
+    Erasures, Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases,
+    Metrics, Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects, Users,
 };
 
 use crate::database::{Alone, Call, Database};
@@ -18,12 +19,14 @@ use crate::tx::Tx;
 pub struct SqlStore<D: Database> {
     pub(crate) shared: Arc<Shared>,
     database: D,
+    /// Where erasures are noted beside the master keys, where they are.
+    pub(crate) journal: OnceLock<Arc<ErasureJournal>>,
 }
 
 impl<D: Database> SqlStore<D> {
     /// On an opened database.
     pub fn new(shared: Arc<Shared>, database: D) -> Self {
-        Self { shared, database }
+        Self { shared, database, journal: OnceLock::new() }
     }
 
     /// What all its calls share.
@@ -107,6 +110,10 @@ impl<D: Database> Storage for SqlStore<D> {
         self
     }
 
+    fn erasures(&self) -> &dyn Erasures {
+        self
+    }
+
     fn failing_endpoints(&self) -> &dyn FailingEndpoints {
         self
     }
@@ -148,6 +155,10 @@ impl<D: Database> Storage for SqlStore<D> {
     }
 
     fn purposes(&self) -> &dyn Purposes {
+        self
+    }
+
+    fn retentions(&self) -> &dyn Retentions {
         self
     }
 

@@ -8,11 +8,12 @@ use abide_core::{Refusal, Timestamp};
 use abide_storage::subjects::Erased;
 use abide_storage::{StorageError, StorageResult, Subjects};
 use async_trait::async_trait;
+use zeroize::Zeroizing;
 
 use crate::after::After;
 use crate::database::Database;
 use crate::idempotency;
-use crate::people::REFERENCE;
+use crate::people::{self, REFERENCE};
 use crate::rows::{at, id, newest, news};
 use crate::shared::Shared;
 use crate::store::SqlStore;
@@ -22,7 +23,13 @@ use crate::tx::Tx;
 impl<D: Database> Subjects for SqlStore<D> {
     async fn erase(&self, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased> {
         let reference = reference.to_owned();
-        self.act_in_any_state(by, 256, now, move |tx, by| erase(tx, by, &reference, now)).await
+        let erased =
+            self.act_in_any_state(by, 256, now, move |tx, by| erase(tx, by, &reference, now)).await;
+        // Whoever hears of an erasure can rely on the journal, also where nobody knows what became of the commit.
+        if !matches!(erased, Err(StorageError::Refused(_))) {
+            self.journal_committed().await;
+        }
+        erased
     }
 
     async fn erased_since(&self, cursor: i64, limit: u32) -> StorageResult<(i64, Vec<SubjectId>)> {
@@ -51,8 +58,32 @@ fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> Stora
     let Some(subject) = subject else {
         return Err(StorageError::Refused(Refusal::NotFound("the person")));
     };
+    let deliveries = wipe(tx, by.organization, subject, now)?;
+    // As with changes of endpoints: whoever looks for erasures goes by their order.
+    tx.connection().alone(ERASURES)?;
+    let newest = newest(tx.connection(), "SELECT max(erasure) FROM erasures")?;
+    let drawn: Id<AuditEntry> = tx.id(now);
+    let erasure: Id<AuditEntry> = Id::from_key(drawn.key().max(newest + 1));
+    tx.sql("INSERT INTO erasures (erasure, organization, subject, erased_at) VALUES (?, ?, ?, ?)")
+        .execute([erasure.key(), by.organization.key(), subject.key(), now.as_millis()])?;
+    suppress(tx, by.organization, reference, erasure, now)?;
+    tx.audit(by, "subject.erase", &subject.to_string(), now)?;
+    tx.after(After::Ring);
+    Ok(Erased { subject, deliveries })
+}
+
+/// Destroys a person's key with all they are found by, and ends what waits for them; answers how many deliveries that was.
+pub(crate) fn wipe(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    subject: SubjectId,
+    at: Timestamp,
+) -> StorageResult<u32> {
+    let blinds: Vec<[u8; 16]> = tx
+        .sql("SELECT blind FROM identifiers WHERE subject = ? AND kind = 'reference'")
+        .all([subject.key()], |row| row.get(0))?;
     tx.sql("UPDATE subjects SET wrapped_key = NULL, erased_at = ? WHERE subject = ?")
-        .execute([now.as_millis(), subject.key()])?;
+        .execute([at.as_millis(), subject.key()])?;
     tx.sql("DELETE FROM identifiers WHERE subject = ?").execute([subject.key()])?;
     tx.sql("DELETE FROM originals WHERE key IN (SELECT consent FROM consents WHERE subject = ?)")
         .execute([subject.key()])?;
@@ -68,26 +99,33 @@ fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> Stora
     tx.sql("UPDATE lanes SET waiting = NULL, open_delivery = NULL WHERE subject = ?")
         .execute([subject.key()])?;
     idempotency::erase(tx, subject)?;
-    // As with changes of endpoints: whoever looks for erasures goes by their order.
-    tx.connection().alone(ERASURES)?;
-    let newest = newest(tx.connection(), "SELECT max(erasure) FROM erasures")?;
-    let drawn: Id<AuditEntry> = tx.id(now);
-    let erasure: Id<AuditEntry> = Id::from_key(drawn.key().max(newest + 1));
-    tx.sql("INSERT INTO erasures (erasure, organization, subject, erased_at) VALUES (?, ?, ?, ?)")
-        .execute([erasure.key(), by.organization.key(), subject.key(), now.as_millis()])?;
-    suppress(tx, by.organization, reference, erasure, now)?;
-    tx.audit(by, "subject.erase", &subject.to_string(), now)?;
-    tx.caches.people.remove(&(by.organization, blind));
-    tx.after(After::Ring);
+    for blind in blinds {
+        tx.caches.people.remove(&(organization, blind));
+    }
     tx.after(After::Do(Box::new(Shared::key_wiped)));
-    Ok(Erased { subject, deliveries: deliveries as u32 })
+    Ok(deliveries as u32)
+}
+
+/// The reference of a person who is still there.
+pub(crate) fn reference_of(
+    tx: &mut Tx<'_>,
+    organization: OrganizationId,
+    subject: SubjectId,
+) -> StorageResult<Option<Zeroizing<String>>> {
+    let keys = tx.keys(organization)?;
+    let Some(key) = people::key_of(tx.connection(), &keys, subject)? else { return Ok(None) };
+    let sealed: Option<Vec<u8>> = tx
+        .sql("SELECT sealed FROM identifiers WHERE subject = ? AND kind = 'reference'")
+        .maybe([subject.key()], |row| row.get(0))?;
+    let Some(sealed) = sealed else { return Ok(None) };
+    people::open_identifier(&key, subject, &sealed).map(Some)
 }
 
 /// What the reference of an erased person is hashed as: a kind of its own, so that no identifier is found by it.
 const SUPPRESSED: &str = "suppressed.reference";
 
 /// Notes whom no import brings back.
-fn suppress(
+pub(crate) fn suppress(
     tx: &mut Tx<'_>,
     organization: OrganizationId,
     reference: &str,

@@ -269,6 +269,9 @@ impl<'a> Tx<'a> {
                     "SELECT log_index FROM events WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
                 )?,
             };
+            // By its rule even the newest event may have gone; its number is not given again.
+            let removed = crate::retention::removed_through(self.connection(), of);
+            let heads = FeedHeads { events: heads.events.max(removed?), ..heads };
             self.caches.feeds.insert(of, heads);
         }
         self.caches

@@ -6,6 +6,9 @@
 //!
 //! What a commit overwrites stands in the log until the log is cut. After a key was wiped the log is therefore cut at
 //! once, and tried again until it is (I11).
+//!
+//! While somebody copies the store for a backup, neither can be done before they are: all they would do is hold up commits.
+//! The log grows meanwhile, and is cut after it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +18,8 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
+
+use crate::backup;
 
 /// Size of what is not copied back yet from which it is, in bytes.
 const WORTH_COPYING: u64 = 16 * 1024 * 1024;
@@ -55,6 +60,11 @@ impl Checkpoints {
 }
 
 fn look(connection: &Connection, log: &Path, wiped: &AtomicBool) -> rusqlite::Result<()> {
+    let size = std::fs::metadata(log).map_or(0, |found| found.len());
+    let is_idle = !wiped.load(Ordering::Acquire) && size < WORTH_COPYING;
+    if is_idle || log.parent().is_some_and(backup::is_under_way) {
+        return Ok(());
+    }
     // Taken before the cut: what is wiped meanwhile asks for another one.
     if wiped.swap(false, Ordering::AcqRel) {
         let cut = cut(connection);
@@ -64,7 +74,6 @@ fn look(connection: &Connection, log: &Path, wiped: &AtomicBool) -> rusqlite::Re
         return cut.map(drop);
     }
     // The file is used again from its start, not shortened: its size says only how much there may be.
-    let size = std::fs::metadata(log).map_or(0, |found| found.len());
     if size >= WORTH_CUTTING {
         cut(connection)?;
     } else if size >= WORTH_COPYING && checkpoint(connection, "NOOP")?.length >= WORTH_COPYING {

@@ -79,7 +79,30 @@ pub fn examine(
     Ok(Examined { bytes, applied, known, altered, newest, keys, integrity })
 }
 
-fn look_through(connection: &Connection, patience: Duration) -> rusqlite::Result<Integrity> {
+/// The names of the migrations that opening the store in a data folder would apply, in their order.
+pub fn pending_migrations(data: &Path) -> Result<Vec<&'static str>, OpenError> {
+    let file = data.join(DATABASE);
+    if let Err(source) = std::fs::metadata(&file) {
+        return Err(OpenError::Io { path: file, source });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&file, flags).map_err(broken)?;
+    connection.busy_timeout(Duration::from_secs(2)).map_err(broken)?;
+    let Standing { applied, known, altered } = migrations::standing(&connection).map_err(broken)?;
+    match altered {
+        _ if applied > known => Err(OpenError::TooNew(applied)),
+        Some(name) => Err(OpenError::Altered(name)),
+        None => {
+            let pending = migrations::EACH[applied..].iter();
+            Ok(pending.map(|(name, _)| name.trim_end_matches(".sql")).collect())
+        }
+    }
+}
+
+pub(crate) fn look_through(
+    connection: &Connection,
+    patience: Duration,
+) -> rusqlite::Result<Integrity> {
     let interrupt = connection.get_interrupt_handle();
     let (done, is_done) = channel::<()>();
     let watch = thread::spawn(move || {

@@ -4,6 +4,7 @@
 //! What is acknowledged survives power loss. An exclusive lock on the data folder sees to it that there is never a
 //! second writer, and proves at start that every earlier one is dead.
 
+mod backup;
 mod checkpoint;
 mod driver;
 mod examine;
@@ -25,7 +26,12 @@ use abide_storage_sql::shared::Shared;
 use abide_storage_sql::sql::Sql;
 use abide_storage_sql::tx::Tx;
 
-pub use examine::{Examined, Integrity, examine};
+pub use backup::{
+    BackUp, BackedUp, BackupError, Counts as BackupCounts, Existing, Head as BackupHead,
+    MasterKeyFact, Occupied, Progress, RestoreError, RestoreFrom, Restored, Unpacked, back_up,
+    unpack,
+};
+pub use examine::{Examined, Integrity, examine, pending_migrations};
 pub use open::{OpenError, SqliteOptions, open, open_in_memory};
 
 use crate::readers::Readers;

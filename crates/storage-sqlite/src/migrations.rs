@@ -18,6 +18,8 @@ pub(crate) const EACH: &[(&str, &str)] = &[
     ("0011_stretches.sql", include_str!("../migrations/0011_stretches.sql")),
     ("0012_suppressions.sql", include_str!("../migrations/0012_suppressions.sql")),
     ("0013_numbered.sql", include_str!("../migrations/0013_numbered.sql")),
+    ("0014_backups.sql", include_str!("../migrations/0014_backups.sql")),
+    ("0015_retention.sql", include_str!("../migrations/0015_retention.sql")),
 ];
 
 /// Why a store cannot be brought to this version.

@@ -145,7 +145,7 @@ fn start(
     Ok(Arc::new(SqliteStore::new(shared, database)))
 }
 
-fn lock_folder(data: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock_folder(data: &Path) -> Result<File, OpenError> {
     let io = |source| OpenError::Io { path: data.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(io)?;
     let found = std::fs::metadata(data).map_err(io)?;
@@ -166,7 +166,8 @@ fn lock_folder(data: &Path) -> Result<File, OpenError> {
         .open(&path)
         .map_err(io)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        // A restoration that was cut off is finished by whoever comes next.
+        Ok(()) => crate::backup::settle(data).map(|()| lock).map_err(io),
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(data.to_owned())),
         Err(std::fs::TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
     }
@@ -231,6 +232,8 @@ pub(crate) fn highest_key(connection: &Connection) -> Result<i64, OpenError> {
         ("api_keys", "api_key"),
         ("subjects", "subject"),
         ("erasures", "erasure"),
+        ("destroyed", "entry"),
+        ("restores", "restore"),
         ("purposes", "purpose"),
         ("policies", "policy"),
         ("consents", "consent"),

@@ -20,6 +20,7 @@ pub mod deletions;
 pub mod deliveries;
 pub mod delivery_log;
 pub mod endpoints;
+pub mod erasures;
 pub mod error;
 pub mod exports;
 pub mod failing;
@@ -37,6 +38,7 @@ pub mod one_time;
 pub mod policies;
 pub mod purposes;
 pub mod rate;
+pub mod retention;
 pub mod sealing;
 pub mod subjects;
 #[cfg(feature = "suite")]
@@ -51,6 +53,7 @@ pub use deletions::Deletions;
 pub use deliveries::Deliveries;
 pub use delivery_log::DeliveryLog;
 pub use endpoints::Endpoints;
+pub use erasures::Erasures;
 pub use error::{StorageError, StorageResult};
 pub use exports::Exports;
 pub use failing::FailingEndpoints;
@@ -67,6 +70,7 @@ pub use metrics::Metrics;
 pub use policies::Policies;
 pub use purposes::Purposes;
 pub use rate::RateMeter;
+pub use retention::Retentions;
 pub use subjects::Subjects;
 pub use users::Users;
 
@@ -86,6 +90,8 @@ pub trait Storage: Send + Sync {
     fn deliveries(&self) -> &dyn Deliveries;
     /// Endpoints.
     fn endpoints(&self) -> &dyn Endpoints;
+    /// Erasures as the journal keeps them.
+    fn erasures(&self) -> &dyn Erasures;
     /// Endpoints that fail for long.
     fn failing_endpoints(&self) -> &dyn FailingEndpoints;
     /// What an export reads.
@@ -108,6 +114,8 @@ pub trait Storage: Send + Sync {
     fn policies(&self) -> &dyn Policies;
     /// Purposes.
     fn purposes(&self) -> &dyn Purposes;
+    /// What is kept for a time only.
+    fn retentions(&self) -> &dyn Retentions;
     /// People: erasing them.
     fn subjects(&self) -> &dyn Subjects;
     /// The people who sign in to the dashboard.

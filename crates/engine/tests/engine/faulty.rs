@@ -118,6 +118,9 @@ impl Storage for Faulty {
     fn deletions(&self) -> &dyn abide_storage::Deletions {
         self.store.deletions()
     }
+    fn erasures(&self) -> &dyn abide_storage::Erasures {
+        self.store.erasures()
+    }
     fn imports(&self) -> &dyn abide_storage::Imports {
         self.store.imports()
     }
@@ -158,6 +161,9 @@ impl Storage for Faulty {
     }
     fn purposes(&self) -> &dyn abide_storage::Purposes {
         self.store.purposes()
+    }
+    fn retentions(&self) -> &dyn abide_storage::Retentions {
+        self.store.retentions()
     }
     fn subjects(&self) -> &dyn Subjects {
         self.store.subjects()

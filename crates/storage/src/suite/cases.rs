@@ -89,6 +89,11 @@ macro_rules! for_every_case {
                 credentials_stay_with_their_host,
                 live_secrets_are_bounded,
                 the_engine_hears_of_changes;
+            erasures:
+                i11_erasures_are_told_in_order,
+                i11_an_erasure_is_done_again,
+                i11_a_destroyed_organization_goes_again,
+                i13_an_erasure_is_done_in_its_organization;
             exports:
                 an_export_tells_all_that_was_said,
                 i13_exports_are_apart;
@@ -170,6 +175,12 @@ macro_rules! for_every_case {
             policies:
                 each_change_is_told,
                 versions_are_unique_while_they_live;
+            retention:
+                i13_rules_are_changed_in_one_organization,
+                i13_old_events_go_and_decisions_stay,
+                i2_what_waits_stays_with_its_event,
+                deliveries_go_before_their_events,
+                i13_old_audit_entries_go;
             retries:
                 a_final_delivery_runs_again,
                 a_cancelled_delivery_runs_again,

@@ -449,6 +449,17 @@ pub async fn i11_an_erased_person_is_not_brought_back(store: &dyn Storage) {
     assert_eq!(outcomes(&brought(&world, anew, Telling::Nothing).await), [Outcome::Created]);
     let older = vec![Imported::Consent(consent("con_old", "ada", NOW - 10))];
     assert_eq!(outcomes(&brought(&world, older, Telling::Nothing).await), [Outcome::LeftOut]);
+    // Nor whoever is erased again in a restored store.
+    let bob = world.record(grant("bob-again", "news"), at(NOW)).await;
+    let erasure = crate::erasures::Erasure {
+        entry: abide_core::ids::AuditEntryId::from_key(i64::MAX >> 1),
+        organization: world.organization,
+        gone: crate::erasures::Gone::Person(bob.subject),
+        at: at(NOW + 1),
+    };
+    ok(store.erasures().repeat(vec![erasure], at(NOW + 2)).await);
+    let back = vec![Imported::Consent(consent("con_bob", "bob-again", NOW))];
+    assert_eq!(outcomes(&brought(&world, back, Telling::Nothing).await), [Outcome::LeftOut]);
     // Elsewhere nobody was erased.
     let elsewhere = vec![Imported::Consent(consent("con_1", "ada", 1_000))];
     assert_eq!(outcomes(&brought(&others, elsewhere, Telling::Nothing).await), [Outcome::Created]);
