@@ -35,6 +35,10 @@ pub(crate) struct PlaceSettings {
     /// File of the master keys; keep a copy apart from backups of the data [default: DIR.key beside the data folder]
     #[arg(long, env = "ABIDE_MASTER_KEY", value_name = "FILE")]
     master_key: Option<PathBuf>,
+    /// File where erasures are noted for `abide restore`, in no backup as the master keys are [default: FILE.erasures
+    /// beside the master key file]
+    #[arg(long, env = "ABIDE_ERASURE_JOURNAL", value_name = "FILE")]
+    erasure_journal: Option<PathBuf>,
     /// PostgreSQL in place of the embedded database, as postgres://USER:PASSWORD@HOST/DATABASE; nodes with the same one
     /// share the work
     #[arg(long, env = "ABIDE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
@@ -111,6 +115,8 @@ pub(crate) struct Place {
     pub(crate) data: PathBuf,
     /// The key file.
     pub(crate) key_file: PathBuf,
+    /// The journal of erasures.
+    pub(crate) journal: PathBuf,
     /// The PostgreSQL database that holds the data, where the folder does not.
     pub(crate) database_url: Option<DatabaseUrl>,
 }
@@ -186,18 +192,27 @@ impl PlaceSettings {
         let data = self.data.or(theirs.data).unwrap_or_else(|| PathBuf::from("abide-data"));
         let database_url = self.database_url.or(theirs.database_url).map(DatabaseUrl);
         let place = match self.master_key.or(theirs.master_key) {
-            Some(key_file) => Place { data, key_file, database_url: None },
+            Some(key_file) => Place::new(data, key_file),
             None => Place::with_default_key_file(data)?,
         };
-        Ok(Place { database_url, ..place })
+        let journal = self.erasure_journal.or(theirs.erasure_journal);
+        let journal = journal.unwrap_or_else(|| place.journal.clone());
+        Ok(Place { journal, database_url, ..place })
     }
 }
 
 impl Place {
+    /// The data folder and the key file, with the journal of erasures beside that.
+    pub(crate) fn new(data: PathBuf, key_file: PathBuf) -> Self {
+        let mut journal = key_file.clone().into_os_string();
+        journal.push(".erasures");
+        Self { data, key_file, journal: journal.into(), database_url: None }
+    }
+
     /// The data folder with the key file beside it.
     pub(crate) fn with_default_key_file(data: PathBuf) -> Result<Self, Usage> {
         let key_file = beside(&data, ".key")?;
-        Ok(Self { data, key_file, database_url: None })
+        Ok(Self::new(data, key_file))
     }
 }
 
@@ -367,6 +382,7 @@ mod tests {
         let place = PlaceSettings::default().settle(&ConfigFile::default()).unwrap();
         assert_eq!(place.data, Path::new("abide-data"));
         assert!(place.key_file.ends_with("abide-data.key"));
+        assert!(place.journal.ends_with("abide-data.key.erasures"));
     }
 
     #[test]
@@ -374,20 +390,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = file(
             folder.path(),
-            "data = \"d\"\nmaster_key = \"k\"\nlisten = \"[::1]:1\"\ndev = true\n\
+            "data = \"d\"\nmaster_key = \"k\"\nerasure_journal = \"j\"\nlisten = \"[::1]:1\"\ndev = true\n\
              allow_network = [\"10.0.0.0/8\"]\npublic_url = \"https://abide.example.org/\"\n\
              trusted_proxy = [\"10.1.0.0/16\"]\ndrain_seconds = 3\nlog = \"warn\"\n\
              role = \"api\"\nnode_name = \"north\"\ndatabase_url = \"postgres://us@db/abide\"\nbench_commit_delay_ms = 4\n",
         );
         let place = PlaceSettings::default().settle(&file).unwrap();
-        assert_eq!(
-            place,
-            Place {
-                data: "d".into(),
-                key_file: "k".into(),
-                database_url: Some(DatabaseUrl("postgres://us@db/abide".to_owned()))
-            }
-        );
+        let url = DatabaseUrl("postgres://us@db/abide".to_owned());
+        let whole = Place {
+            data: "d".into(),
+            key_file: "k".into(),
+            journal: "j".into(),
+            database_url: Some(url),
+        };
+        assert_eq!(place, whole);
         let from_file = ServeSettings::default().settle(&file).unwrap();
         let expected = Serving {
             listen: "[::1]:1".parse().unwrap(),
@@ -430,6 +446,7 @@ mod tests {
             "database_url",
             "dev",
             "drain_seconds",
+            "erasure_journal",
             "listen",
             "log",
             "master_key",

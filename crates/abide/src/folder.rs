@@ -61,6 +61,32 @@ pub(crate) fn unmake(place: &Place) {
     }
 }
 
+/// A folder that is there, and with data in it ours alone.
+pub(crate) fn must_be_ours(data: &Path) -> anyhow::Result<()> {
+    ensure!(
+        data.is_dir(),
+        "there is no data folder {}: name another with --data, or start a server to make one",
+        data.display()
+    );
+    judge(data, if is_empty(data)? { Found::Empty } else { Found::Used })
+}
+
+/// The keys for a folder that a backup is to be restored into; it need not be there, and is not made.
+pub(crate) fn keys_for_restoring(place: &Place) -> anyhow::Result<MasterKeys> {
+    let (data, key_file) = (&place.data, &place.key_file);
+    keep_apart(place)?;
+    if data.exists() {
+        must_be_ours(data)?;
+    }
+    ensure!(
+        key_file.exists(),
+        "the master key file {} is missing: a backup cannot be opened without it. Put it back from your copy, or say where \
+         it is with --master-key",
+        key_file.display()
+    );
+    Ok(MasterKeys::read(key_file)?)
+}
+
 /// The keys of a folder that has been served before.
 pub(crate) fn open(place: &Place) -> anyhow::Result<MasterKeys> {
     let (data, key_file) = (&place.data, &place.key_file);
@@ -99,16 +125,27 @@ pub(crate) fn open(place: &Place) -> anyhow::Result<MasterKeys> {
     Ok(MasterKeys::read(key_file)?)
 }
 
-/// A key in the folder would be in each of its backups, and open what erasing somebody was to close.
+/// A key in the folder would be in each of its backups, and open what erasing somebody was to close; a journal of erasures
+/// would be lost with it.
 fn keep_apart(place: &Place) -> anyhow::Result<()> {
-    let parent = place.key_file.parent().unwrap_or(Path::new(""));
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    // Where one of them is not there, opening says so.
-    let (Ok(data), Ok(parent)) = (place.data.canonicalize(), parent.canonicalize()) else {
-        return Ok(());
+    let is_within = |file: &Path| {
+        let parent = file.parent().unwrap_or(Path::new(""));
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        // Where one of them is not there, opening says so.
+        match (place.data.canonicalize(), parent.canonicalize()) {
+            (Ok(data), Ok(parent)) => parent.starts_with(data),
+            (Err(_), _) | (_, Err(_)) => false,
+        }
     };
     ensure!(
-        !parent.starts_with(data),
+        !is_within(&place.journal) || is_within(&place.key_file),
+        "the erasure journal {} must not lie in the data folder {}: it would be lost with it. Say where it is with \
+         --erasure-journal",
+        place.journal.display(),
+        place.data.display()
+    );
+    ensure!(
+        !is_within(&place.key_file),
         "the master key file {} must not lie in the data folder {}: each backup of the folder would hold the key. Move it \
          out, and say where it is with --master-key",
         place.key_file.display(),
@@ -160,7 +197,7 @@ mod tests {
     use crate::clock::OsChance;
 
     fn place(folder: &Path) -> Place {
-        Place { data: folder.join("data"), key_file: folder.join("data.key"), database_url: None }
+        Place::new(folder.join("data"), folder.join("data.key"))
     }
 
     fn mode(path: &Path) -> u32 {

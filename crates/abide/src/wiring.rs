@@ -10,6 +10,7 @@ use abide_engine::outbound::{ByteBudget, Courier, Guard, SystemResolver, TlsRoot
 use abide_engine::{Engine, EngineParts, StartError};
 use abide_server::{App, Cookies, Dashboard, EndpointPolicy, Readiness};
 use abide_storage::Storage;
+use abide_storage::erasures::ErasureJournal;
 use abide_storage::sealing::MasterKeys;
 pub(crate) use abide_storage_postgres::NodeName;
 use abide_storage_postgres::PostgresOptions;
@@ -21,6 +22,8 @@ use crate::clock::{OsChance, SystemClock};
 use crate::config::{DatabaseUrl, Place, Role, Serving};
 use crate::folder::{self, Made, Prepared};
 use crate::operations::Ground;
+
+pub(crate) mod backups;
 
 /// Opens the data of a place, making everything that a first start finds missing.
 pub(crate) async fn open_ground(
@@ -98,7 +101,9 @@ async fn open_sqlite(
     let storage = tokio::task::spawn_blocking(move || {
         abide_storage_sqlite::open(SqliteOptions { data: &data, keys, chance, commit_delay })
     });
-    Ok((storage.await??, Arc::new(SystemClock)))
+    let storage = storage.await??;
+    storage.erasures().journal_to(Arc::new(ErasureJournal::new(place.journal.clone())));
+    Ok((storage, Arc::new(SystemClock)))
 }
 
 async fn open_postgres(

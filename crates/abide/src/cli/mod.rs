@@ -1,6 +1,7 @@
 //! The command line: one module per command, each with its options and what it does with them.
 
 mod agreeing;
+mod backup;
 mod completions;
 mod deliveries;
 mod demo;
@@ -14,8 +15,10 @@ mod jobs;
 mod keys;
 mod listen;
 mod master_key;
+mod migrate;
 mod organizations;
 mod paging;
+mod restore;
 mod serve;
 mod shown;
 mod subjects;
@@ -71,6 +74,12 @@ enum Command {
     /// The keys that everything at rest is sealed under
     #[command(subcommand)]
     MasterKey(master_key::Command),
+    /// Copy the whole store into one file, while a server runs or while none does
+    Backup(backup::Options),
+    /// Put a backup in the place of a data folder, with everybody erased again who was erased since
+    Restore(restore::Options),
+    /// Bring a store of an earlier version to this one without serving it
+    Migrate(migrate::Options),
     /// Export an organization of a running server into a file
     Export(export::Options),
     /// Bring endpoints, policies and consents along to a running server, with their ids and hashes
@@ -106,6 +115,9 @@ impl Cli {
             Command::Keys(command) => quietly(keys::run(command)).await,
             Command::MasterKey(command) => quietly(master_key::run(command)).await,
             Command::Organizations(command) => quietly(organizations::run(command)).await,
+            Command::Backup(options) => quietly(backup::run(options)).await,
+            Command::Restore(options) => quietly(restore::run(options)).await,
+            Command::Migrate(options) => quietly(migrate::run(options)).await,
             Command::Export(options) => quietly(export::run(options)).await,
             Command::Import(options) => quietly(import::run(options)).await,
             Command::Subjects(command) => quietly(subjects::run(command)).await,

@@ -7,7 +7,9 @@ use super::another_answer;
 use super::format::Format;
 use crate::config::{ConfigFile, PlaceSettings};
 use crate::control::carry_out;
-use crate::operations::{Done, Operation, OrganizationFacts};
+use crate::operations::{
+    DEFAULT_ORGANIZATION, Done, Kept, Operation, OrganizationFacts, WantedRetention,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -17,6 +19,8 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Take the deletion of an organization back
     Restore(Restore),
+    /// Show or change for how long an organization keeps events, deliveries and audit entries; decisions always stay
+    Retention(Retention),
 }
 
 #[derive(Args)]
@@ -60,11 +64,45 @@ pub(crate) struct Restore {
     config: ConfigFile,
 }
 
+#[derive(Args)]
+pub(crate) struct Retention {
+    /// Whose, by its short name
+    #[arg(default_value = DEFAULT_ORGANIZATION)]
+    organization: String,
+    /// Deliveries that have ended, with their attempts: days since the last, or `forever`
+    #[arg(long, value_name = "DAYS", value_parser = kept)]
+    deliveries: Option<Kept>,
+    /// Events, with their deliveries once those have ended: days, or `forever`
+    #[arg(long, value_name = "DAYS", value_parser = kept)]
+    events: Option<Kept>,
+    /// Entries of the audit log: days, or `forever`
+    #[arg(long, value_name = "DAYS", value_parser = kept)]
+    audit: Option<Kept>,
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
+    place: PlaceSettings,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// A number of days, or for ever.
+fn kept(text: &str) -> Result<Kept, String> {
+    match text {
+        "forever" => Ok(Kept::Forever),
+        _ => text
+            .parse()
+            .map(Kept::Days)
+            .map_err(|_| "must be a number of days, or `forever`".to_owned()),
+    }
+}
+
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List(options) => list(options).await,
         Command::Delete(options) => delete(options).await,
         Command::Restore(options) => restore(options).await,
+        Command::Retention(options) => retention(options).await,
     }
 }
 
@@ -107,6 +145,28 @@ async fn restore(options: Restore) -> anyhow::Result<()> {
     match carry_out(&place, operation).await? {
         Done::OrganizationChanged(organization) => {
             options.format.answer(&organization, line(&organization))
+        }
+        other => Err(another_answer(other)),
+    }
+}
+
+async fn retention(options: Retention) -> anyhow::Result<()> {
+    let Retention { organization, deliveries, events, audit, format, place, config } = options;
+    let place = place.settle(&config)?;
+    let patch = WantedRetention { deliveries, events, audit };
+    match carry_out(&place, Operation::ChangeRetention { organization, patch }).await? {
+        Done::Retention(rules) => {
+            let days = |days: Option<u32>| match days {
+                Some(days) => format!("{days} days"),
+                None => "for ever".to_owned(),
+            };
+            let text = format!(
+                "deliveries  {}\nevents      {}\naudit       {}\ndecisions   for ever",
+                days(rules.deliveries_days.or(rules.events_days)),
+                days(rules.events_days),
+                days(rules.audit_days)
+            );
+            format.answer(&rules, text)
         }
         other => Err(another_answer(other)),
     }

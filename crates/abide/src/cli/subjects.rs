@@ -49,7 +49,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 &json!({"subject": subject, "deliveries": deliveries}),
                 format_args!("{subject} is erased; {deliveries} waiting deliveries ended"),
             )?;
-            options.format.advise("Backups hold the person's wrapped key until they expire.");
+            options.format.advise("Backups hold the person's wrapped key until they expire; `abide restore` erases the person again.");
             Ok(())
         }
         other => Err(another_answer(other)),

@@ -7,6 +7,7 @@
 mod keys;
 mod master_keys;
 mod organizations;
+mod retention;
 mod subjects;
 mod users;
 
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use keys::{KeyFacts, MintedKey};
 pub(crate) use master_keys::MasterKeyFacts;
 pub(crate) use organizations::OrganizationFacts;
+pub(crate) use retention::{Kept, RetentionFacts, WantedRetention};
 pub(crate) use users::{UserFacts, UserLink};
 
 /// The organization every first start makes.
@@ -99,6 +101,13 @@ pub(crate) enum Operation {
     RestoreOrganization {
         /// Which, by its short name.
         organization: String,
+    },
+    /// What an organization keeps for how long, changed where something is given.
+    ChangeRetention {
+        /// Which, by its short name.
+        organization: String,
+        /// The change; what is `None` stays, and what is given as `null` is kept for ever.
+        patch: WantedRetention,
     },
     /// A person, erased.
     EraseSubject {
@@ -188,6 +197,8 @@ pub(crate) enum Done {
     },
     /// The organization as it now is.
     OrganizationChanged(OrganizationFacts),
+    /// What the organization keeps for how long now.
+    Retention(RetentionFacts),
     /// The person is erased.
     SubjectErased {
         /// The mark that stays of them.
@@ -243,6 +254,10 @@ pub(crate) async fn run(operation: Operation, ground: &Ground) -> anyhow::Result
         Operation::RestoreOrganization { organization } => {
             let by = ground.operator_of(&organization).await?;
             organizations::restore(ground, &by).await.map(Done::OrganizationChanged)
+        }
+        Operation::ChangeRetention { organization, patch } => {
+            let by = ground.operator_of(&organization).await?;
+            retention::change(ground, &by, &patch).await.map(Done::Retention)
         }
         Operation::EraseSubject { organization, reference } => {
             let by = ground.operator_of(&organization).await?;

@@ -37,11 +37,7 @@ fn refuse_syncs() {
 #[tokio::test]
 async fn i1_a_store_that_stopped_writing_is_not_ready() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place {
-        data: folder.path().join("data"),
-        key_file: folder.path().join("keys"),
-        database_url: None,
-    };
+    let place = Place::new(folder.path().join("data"), folder.path().join("keys"));
     let keys = folder::prepare(&place, &OsChance).unwrap();
     let luck = Arc::new(BadLuck::default());
     let storage: Arc<dyn Storage> = abide_storage_sqlite::open(SqliteOptions {

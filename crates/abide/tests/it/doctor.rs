@@ -46,6 +46,7 @@ fn a_sound_place_is_found_sound_beside_a_server_and_without_one() {
     for checks in [&beside, &alone] {
         assert_check(checks, "master key", "ok", "the store knows them");
         assert_check(checks, "database", "ok", "sound");
+        assert_check(checks, "erasures", "ok", "has 0");
         assert_check(checks, "migrations", "ok", "applied");
         assert!(checks["writing"]["found"].as_str().unwrap().contains(" ms"), "{checks:#}");
         assert_check(checks, "clock", "ok", "not behind");

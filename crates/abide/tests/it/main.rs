@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "this crate is nothing but tests and what they share")]
 
 mod api_client;
+mod backups;
 mod book;
 mod crashes;
 mod deliveries;

@@ -105,6 +105,41 @@ fn i6_p21_what_an_earlier_version_stored_reads_and_sends_the_same() {
     server.stop();
 }
 
+/// A store of an earlier version is brought to this one without being served, once, and says before what that means.
+#[test]
+fn an_earlier_store_is_migrated_without_serving() {
+    let site = old_site();
+    let version = || {
+        let store = rusqlite::Connection::open(site.data().join("abide.db")).unwrap();
+        store.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let before = version();
+    let asked = |args: &[&str]| -> Value { serde_json::from_str(&site.ask(args)).unwrap() };
+    let planned = asked(&["migrate", "--dry-run", "--json"]);
+    let names = planned["migrations"].as_array().unwrap();
+    assert_eq!(names[0], "0009_originals", "{planned}");
+    assert!(site.ask(&["migrate", "--dry-run"]).contains("would apply 0009_originals"));
+    assert_eq!(version(), before, "nothing was done yet");
+    // An older store can be backed up, and restored with what is missing applied.
+    site.ask(&["backup", "old.tar"]);
+    let done = asked(&["migrate", "--json"]);
+    assert_eq!(done["migrations"], planned["migrations"]);
+    assert_eq!(version(), before + names.len() as i64);
+    assert!(site.ask(&["migrate"]).starts_with("nothing to apply"));
+    site.ask(&["restore", "old.tar", "--replace", "--without-journal"]);
+    assert_eq!(version(), before + names.len() as i64);
+    let server = site.serve();
+    let newer = version();
+    assert!(site.ask(&["migrate"]).starts_with("nothing to apply"), "also beside a server");
+    server.stop();
+    let store = rusqlite::Connection::open(site.data().join("abide.db")).unwrap();
+    store.pragma_update(None, "user_version", newer + 1).unwrap();
+    drop(store);
+    let (code, problem) = site.refused(&["migrate"]);
+    assert_eq!(code, Some(3));
+    assert!(problem.contains("use a newer one"), "{problem}");
+}
+
 /// The second attempt, once it is over; `None` where it is about somebody who was erased.
 fn second_attempt(api: &Api, path: &str) -> Option<Value> {
     let deadline = Instant::now() + PATIENCE;

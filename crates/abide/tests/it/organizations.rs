@@ -123,3 +123,28 @@ fn what_is_asked_wrongly_deletes_nothing() {
     assert_eq!(listed(&site)[0]["state"], "active");
     drop(server);
 }
+
+/// Rules of retention are shown and changed, whether a server runs or not, and a wrong one is refused by its name.
+#[test]
+fn rules_of_retention_are_shown_and_changed() {
+    let site = Site::new();
+    let server = site.serve();
+    let rules = |args: &[&str]| -> Value {
+        let args = [&["organizations", "retention", "--json"], args].concat();
+        serde_json::from_str(&site.ask(&args)).unwrap()
+    };
+    let forever = json!({"deliveries_days": null, "events_days": null, "audit_days": null});
+    assert_eq!(rules(&[]), forever);
+    rules(&["--events", "90"]);
+    let expected = json!({"deliveries_days": 30, "events_days": 90, "audit_days": null});
+    assert_eq!(rules(&["--deliveries", "30"]), expected);
+    let api = server.api(&site.admin_key());
+    assert_eq!(api.get("/abide/v1/organization/retention"), (200, expected.clone()));
+    server.stop();
+    let (code, problem) = site.refused(&["organizations", "retention", "--events", "20"]);
+    assert!(code == Some(3) && problem.contains("`deliveries_days` must not be more"), "{problem}");
+    assert_eq!(site.refused(&["organizations", "retention", "--events", "soon"]).0, Some(2));
+    assert_eq!(site.refused(&["organizations", "retention", "nobody"]).0, Some(3));
+    assert_eq!(rules(&[]), expected);
+    assert_eq!(rules(&["--events", "forever", "--deliveries", "forever"]), forever);
+}

@@ -27,6 +27,8 @@ pub(crate) enum ProblemKind {
     Conflict,
     /// The cursor is of a feed that was begun anew since.
     CursorGone,
+    /// What follows the cursor was removed by the organization's own rule.
+    CursorTooOld,
     /// The body is too large.
     BodyTooLarge,
     /// The body is no JSON.
@@ -56,7 +58,7 @@ pub(crate) struct About {
 
 impl ProblemKind {
     /// Every kind, by status.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::InvalidField,
         Self::InvalidBody,
         Self::InvalidCursor,
@@ -68,6 +70,7 @@ impl ProblemKind {
         Self::BodyTimeout,
         Self::Conflict,
         Self::CursorGone,
+        Self::CursorTooOld,
         Self::BodyTooLarge,
         Self::NotJson,
         Self::TooManyRequests,
@@ -148,6 +151,13 @@ impl ProblemKind {
                 "The feed was begun anew",
                 "The data was restored from a backup since the cursor was answered, so what came after it may differ \
                  from what you read. Read the feed again from its beginning; what you know already has the same ids.",
+            ),
+            Self::CursorTooOld => (
+                "cursor-too-old",
+                StatusCode::GONE,
+                "What follows the cursor was removed",
+                "The organization keeps its events for a time only, and some that follow the cursor have gone by that rule. \
+                 Read on without a cursor: the feed begins behind what was removed. Decisions are never removed so.",
             ),
             Self::BodyTooLarge => (
                 "body-too-large",

@@ -311,6 +311,11 @@ async fn good(world: &World, id: &str) -> (String, Option<Value>) {
             ("/abide/v1/organization".to_owned(), Some(body))
         }
         "restore_organization" => ("/abide/v1/organization/restore".to_owned(), None),
+        "get_retention" => ("/abide/v1/organization/retention".to_owned(), None),
+        "change_retention" => {
+            let body = json!({"events_days": 90, "audit_days": null});
+            ("/abide/v1/organization/retention".to_owned(), Some(body))
+        }
         "export_organization" => {
             make_history(world).await;
             world.endpoint("standard_webhooks").await;

@@ -28,11 +28,7 @@ impl Folder {
             .create(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         let temporary = Some(folder.clone());
-        let place = Place {
-            data: folder.join("data"),
-            key_file: folder.join("data.key"),
-            database_url: None,
-        };
+        let place = Place::new(folder.join("data"), folder.join("data.key"));
         Ok(Self { place, temporary })
     }
 

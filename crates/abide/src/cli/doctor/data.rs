@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use abide_core::Timestamp;
+use abide_storage::erasures::ErasureJournal;
 
 use super::{Check, size};
 use crate::config::Place;
@@ -74,6 +75,7 @@ pub(super) async fn examine(place: &Place, checks: &mut Vec<Check>) -> Seen {
     };
     let whose = if seen.served { "a server runs on it" } else { "no server runs on it" };
     checks.push(Check::ok("data", format!("{} ({whose})", place.data.display())));
+    checks.push(erasure_journal(place, &seen));
     let patience = if seen.served { BESIDE_A_SERVER } else { ALONE };
     let current = keys.current().id();
     let count = keys.iter().len();
@@ -147,6 +149,34 @@ fn migrations(found: &Examined) -> Check {
             "migrations",
             format!("{applied} applied, and this version knows {known}"),
             "use the newer version of Abide that wrote the store",
+        ),
+    }
+}
+
+/// Whether erasures are noted where a restoration finds them.
+fn erasure_journal(place: &Place, seen: &Seen) -> Check {
+    let (name, path) = ("erasures", place.journal.display());
+    match ErasureJournal::read(&place.journal) {
+        Ok(Some(erasures)) => Check::ok(
+            name,
+            format!("{path} has {}; keep copies of it as it changes", erasures.len()),
+        ),
+        Ok(None) if seen.served => Check::warning(
+            name,
+            format!("the erasure journal {path} is not there, though a server runs"),
+            "let the server write there, or give both the right place with --erasure-journal; the server's log says more",
+        ),
+        Ok(None) => Check::warning(
+            name,
+            format!(
+                "the erasure journal {path} is not there; a backup cannot be restored without it"
+            ),
+            "start a server, which makes it",
+        ),
+        Err(error) => Check::problem(
+            name,
+            error.to_string(),
+            "move it away: a running server writes another within a minute",
         ),
     }
 }

@@ -140,6 +140,21 @@ impl Window {
         Err(Problem::new(ProblemKind::CursorGone, detail))
     }
 
+    /// Refuses a feed's cursor of before what was removed, up to that number, and begins behind it without one.
+    pub(crate) fn behind_removed(self, removed: u64) -> Result<Self, Problem> {
+        match self.after {
+            None => Ok(self.behind(removed)),
+            Some(after) if after.cast_unsigned() < removed => {
+                let detail = format!(
+                    "Events up to number {removed} of this feed were removed by the organization's rules of retention, \
+                     and this cursor stands before that. Read on without a cursor: the feed begins behind them."
+                );
+                Err(Problem::new(ProblemKind::CursorTooOld, detail))
+            }
+            Some(_) => Ok(self),
+        }
+    }
+
     /// The id behind which to go on, in a list whose places are ids.
     pub(crate) fn after_id<K: Kind>(&self) -> Option<Id<K>> {
         self.after.map(Id::from_key)

@@ -28,6 +28,7 @@ pub(crate) mod openapi;
 mod organization;
 mod organizations;
 mod purposes;
+mod retention;
 mod stats;
 mod subjects;
 mod users;
@@ -116,6 +117,12 @@ pub(crate) fn routes() -> Vec<Route> {
             "/abide/v1/organization/restore",
             organization::restore::handler,
             organization::restore::about,
+        ),
+        get("/abide/v1/organization/retention", retention::get::handler, retention::get::about),
+        patch(
+            "/abide/v1/organization/retention",
+            retention::change::handler,
+            retention::change::about,
         ),
         get("/abide/v1/export", export::get::handler, export::get::about),
         post("/abide/v1/import", import::post::handler, import::post::about),

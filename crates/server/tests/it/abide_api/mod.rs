@@ -8,4 +8,5 @@ mod import;
 mod keys;
 mod organizations;
 mod pages;
+mod retention;
 mod subjects;

@@ -27,7 +27,7 @@ pub(crate) fn about() -> Operation {
         .scope(Scope::ConsentRead)
         .filters(vec![optional("type", kinds, "Only events of this type.")])
         .feeds()
-        .fails(&[ProblemKind::CursorGone])
+        .fails(&[ProblemKind::CursorGone, ProblemKind::CursorTooOld])
 }
 
 pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, uri: Uri) -> Answer {
@@ -43,6 +43,8 @@ pub(crate) async fn handler(State(shared): State<Shared>, by: By<ConsentRead>, u
     if let Some(start) = window.start {
         window = window.behind(feeds.events_start(organization, start).await?);
     }
+    let removed = shared.app.storage.retentions().events_removed_through(organization).await?;
+    let window = window.behind_removed(removed)?;
     let page = feeds.events_after(organization, kind, window.of_feed()).await?;
     feed(&window, epoch, page, EventObject)
 }
