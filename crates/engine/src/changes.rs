@@ -45,9 +45,7 @@ pub(crate) async fn watch(hub: Arc<Hub>, mut cursors: Cursors) {
             Err(why) => tracing::warn!(%why, "changes could not be looked for"),
         }
         sleep(PAUSE).await;
-        if let Ok(Err(_)) = timeout(hub.options.look_every, rings.changed()).await {
-            sleep(hub.options.look_every).await;
-        }
+        let _ = timeout(hub.options.look_every, rings.changed()).await;
     }
 }
 

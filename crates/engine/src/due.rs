@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use abide_core::Timestamp;
 use abide_core::ids::EndpointId;
-use abide_storage::StorageResult;
 use abide_storage::deliveries::DuePage;
+use abide_storage::{Listener, StorageResult};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::hub::Hub;
@@ -52,8 +52,11 @@ impl DueBell {
         }
     }
 
+    /// In the order of their ids, so that the same run does the same.
     fn full(&self) -> Vec<EndpointId> {
-        self.crowded.lock().iter().copied().collect()
+        let mut full: Vec<_> = self.crowded.lock().iter().copied().collect();
+        full.sort_unstable();
+        full
     }
 }
 
@@ -80,7 +83,7 @@ pub(crate) async fn claim(hub: Arc<Hub>) {
 }
 
 /// Waits for the doorbell, for the earliest known due time, and for no longer than a poll.
-async fn wait(hub: &Hub, rings: &mut watch::Receiver<u64>) {
+async fn wait(hub: &Hub, rings: &mut Listener) {
     let poll = sleep(hub.options.due_every);
     tokio::pin!(poll);
     loop {
@@ -90,12 +93,8 @@ async fn wait(hub: &Hub, rings: &mut watch::Receiver<u64>) {
             return;
         }
         tokio::select! {
-            ring = rings.changed() => {
-                // Without a doorbell there is still the poll.
-                if ring.is_ok() { return; }
-                (&mut poll).await;
-                return;
-            }
+            biased;
+            () = rings.changed() => return,
             () = &mut poll => return,
             () = sleep(Duration::from_millis(left as u64)) => return,
             () = hub.due.bell.notified() => {}

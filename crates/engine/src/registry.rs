@@ -29,12 +29,15 @@ impl Registry {
         Arc::clone(shard.entry(id).or_insert_with(|| Arc::new(Endpoint::new(id))))
     }
 
-    /// Every endpoint, as of some moment for each.
+    /// Every endpoint, as of some moment for each; in the order of their ids, so that the same run does the same.
     pub(crate) fn all(&self) -> Vec<Arc<Endpoint>> {
-        self.shards
+        let mut all: Vec<_> = self
+            .shards
             .iter()
             .flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>())
-            .collect()
+            .collect();
+        all.sort_unstable_by_key(|endpoint| endpoint.id);
+        all
     }
 
     /// Closes connections idle since before `idle_since`, forgets endpoints without work since before `used_since`.

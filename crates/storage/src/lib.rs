@@ -65,7 +65,7 @@ pub use imports::Imports;
 pub use jobs::Jobs;
 pub use keys::Keys;
 pub use leases::Leases;
-pub use meeting::{Committed, Doorbell, HotDelivery, Room, Slot};
+pub use meeting::{Committed, Doorbell, HotDelivery, Listener, Room, Slot};
 pub use metrics::Metrics;
 pub use policies::Policies;
 pub use purposes::Purposes;

@@ -1,33 +1,69 @@
 //! Where server, store and engine meet without seeing each other: doorbell, room, committed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use abide_core::delivery::Run;
 use abide_core::event::Event;
 use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// A wake-up without content: whoever hears it looks at the truth in the database, and also polls.
-#[derive(Debug, Clone)]
-pub struct Doorbell {
-    rings: watch::Sender<u64>,
+///
+/// Listeners wake in the order in which they began to wait. A channel of tokio's would wake them in an order that it
+/// draws by itself, and no run of a simulation could be repeated.
+#[derive(Debug, Clone, Default)]
+pub struct Doorbell(Arc<Bell>);
+
+#[derive(Debug, Default)]
+struct Bell {
+    rings: AtomicU64,
+    waiting: Notify,
 }
 
-impl Default for Doorbell {
-    fn default() -> Self {
-        Self { rings: watch::Sender::new(0) }
-    }
+/// Somebody who hears a [`Doorbell`].
+#[derive(Debug)]
+pub struct Listener {
+    bell: Arc<Bell>,
+    heard: u64,
 }
 
 impl Doorbell {
     /// Rings. Called after a commit, never before.
     pub fn ring(&self) {
-        self.rings.send_modify(|count| *count += 1);
+        self.0.rings.fetch_add(1, Ordering::Release);
+        self.0.waiting.notify_waiters();
     }
 
-    /// A listener; `changed()` resolves once per ring or several of them.
-    pub fn listen(&self) -> watch::Receiver<u64> {
-        self.rings.subscribe()
+    /// A listener, who hears what rings from now on.
+    pub fn listen(&self) -> Listener {
+        Listener { bell: Arc::clone(&self.0), heard: self.0.rings.load(Ordering::Acquire) }
+    }
+}
+
+impl Listener {
+    /// Resolves once per ring or several of them.
+    pub async fn changed(&mut self) {
+        loop {
+            // It hears every ring from here on, also before it is first polled.
+            let waiting = self.bell.waiting.notified();
+            let rings = self.bell.rings.load(Ordering::Acquire);
+            if rings != self.heard {
+                self.heard = rings;
+                return;
+            }
+            waiting.await;
+        }
+    }
+
+    /// Whether it rang since this was last asked for by [`Listener::changed`] or passed over.
+    pub fn has_changed(&self) -> bool {
+        self.bell.rings.load(Ordering::Acquire) != self.heard
+    }
+
+    /// Passes over what rang before.
+    pub fn mark_unchanged(&mut self) {
+        self.heard = self.bell.rings.load(Ordering::Acquire);
     }
 }
 
@@ -87,4 +123,32 @@ pub struct HotDelivery {
     pub event: Arc<Event>,
     /// The first run, or a test: that is sent at once, past the endpoint's line and whatever its state.
     pub run: Run,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_hears_every_ring_since_it_last_heard_one() {
+        let doorbell = Doorbell::default();
+        doorbell.ring();
+        let mut listener = doorbell.listen();
+        assert!(!listener.has_changed(), "it rang before");
+        doorbell.ring();
+        doorbell.ring();
+        assert!(listener.has_changed());
+        listener.changed().await;
+        assert!(!listener.has_changed(), "several rings are heard as one");
+        doorbell.ring();
+        listener.mark_unchanged();
+        let mut waiting = std::pin::pin!(listener.changed());
+        assert!(still_waits(waiting.as_mut()).await);
+        doorbell.ring();
+        waiting.await;
+    }
+
+    async fn still_waits(waiting: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        tokio::select! { biased; () = waiting => false, () = std::future::ready(()) => true }
+    }
 }

@@ -177,7 +177,7 @@ pub async fn the_engine_hears_of_changes(store: &dyn Storage) {
     assert_eq!(ok(endpoints.newest_change().await), 0);
     let (one, two) = (world.endpoint(SKIP).await, world.endpoint(SKIP).await);
     let three = world.endpoint(SKIP).await;
-    assert!(rings.has_changed().expect("a doorbell"), "the doorbell rings");
+    assert!(rings.has_changed(), "the doorbell rings");
     let (cursor, changed) = ok(endpoints.changed_since(0, 2).await);
     assert_eq!(changed, [one, two]);
     let (cursor, changed) = ok(endpoints.changed_since(cursor, 2).await);
