@@ -124,7 +124,9 @@ impl Line {
             Known::Loading | Known::Missing => return 0,
             Known::Nothing => {}
         }
-        let bound = self.bound(hub);
+        // The bound that they meet when they come: they must not be claimed where they make memory scarce themselves and
+        // are parked again for that, only to be claimed anew.
+        let bound = self.bound_with(hub, hub.options.page as usize);
         if self.queue.len() > bound / 2 {
             return 0;
         }
@@ -144,9 +146,14 @@ impl Line {
     }
 
     pub(crate) fn bound(&self, hub: &Hub) -> usize {
+        self.bound_with(hub, 0)
+    }
+
+    /// The bound once so many more deliveries are in memory.
+    fn bound_with(&self, hub: &Hub, more: usize) -> usize {
         if self.health.is_suspect() {
             hub.options.endpoint_queue_suspect
-        } else if self.proven && !hub.room.is_scarce() {
+        } else if self.proven && !hub.room.is_scarce_with(more) {
             hub.options.endpoint_queue
         } else {
             hub.options.endpoint_queue_unproven

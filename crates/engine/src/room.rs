@@ -63,9 +63,10 @@ impl RoomBook {
         self.deliveries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok()
     }
 
-    /// Whether endpoints must make do with short queues, so that a few slow ones do not fill the memory of all.
-    pub(crate) fn is_scarce(&self) -> bool {
-        self.deliveries() > self.limit / 2 || self.budget.free() < self.budget.total() / 2
+    /// Whether endpoints must make do with short queues once so many more deliveries are in memory, so that a few slow
+    /// ones do not fill the memory of all.
+    pub(crate) fn is_scarce_with(&self, more: usize) -> bool {
+        self.deliveries() + more > self.limit / 2 || self.budget.free() < self.budget.total() / 2
     }
 
     /// A body and what is rendered of it take about twice its bytes.
@@ -177,10 +178,10 @@ mod tests {
         assert!(book.reserve(1, 401).is_none(), "too many bytes");
         assert_eq!(book.deliveries(), 6);
         let place = Place::taken(&book);
-        assert!(book.is_scarce());
+        assert!(book.is_scarce_with(0));
         drop((first, place));
         assert_eq!((book.deliveries(), book.budget.free()), (0, 1000));
-        assert!(!book.is_scarce());
+        assert!(!book.is_scarce_with(0) && book.is_scarce_with(6));
     }
 
     /// I9: places are taken before anything comes for them, so whoever comes meanwhile finds none; what is not needed
