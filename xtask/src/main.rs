@@ -6,6 +6,7 @@
 //! - `openapi`: `docs/openapi.json`, out of the code.
 //! - `book`: the parts of the book that are made of the program.
 //! - `screenshots`: pictures of the dashboard in `docs/screenshots`.
+//! - `simulate`: seeds of the simulation, as many as wanted.
 //! - `bench`: the figures of `docs/performance.md`.
 
 mod bench;
@@ -13,6 +14,7 @@ mod book;
 mod browser;
 mod contracts;
 mod openapi;
+mod simulate;
 mod source;
 mod test;
 mod tidy;
@@ -47,6 +49,8 @@ enum Chore {
     Book,
     /// Take pictures of the dashboard's main pages, for `docs/screenshots`.
     Screenshots,
+    /// Run seeds of the simulation; what breaks is made small and shown with how to run it again.
+    Simulate(simulate::Options),
     /// Measure the released program against the machine's limits; prints one table.
     Bench(bench::Options),
 }
@@ -71,6 +75,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::Screenshots => browser::screenshots(&root),
         Chore::Openapi => openapi::run(&root),
         Chore::Book => book::run(&root),
+        Chore::Simulate(options) => simulate::run(&root, options),
         Chore::Bench(options) => bench::run(&root, options),
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::{browser, contracts, say, tidy};
+use crate::{browser, contracts, say, simulate, tidy};
 
 /// Tests read this variable to choose how long they go on: `quick`, `ci` or `full`.
 const FORM: &str = "ABIDE_TEST_FORM";
@@ -49,6 +49,7 @@ pub(crate) fn run(root: &Path, options: Options) -> anyhow::Result<()> {
             shop.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
         }),
         ("tests", Shop::tests),
+        ("faults", |shop| shop.cargo(&simulate::FAULTS)),
         ("doc tests", |shop| shop.cargo(&["test", "--workspace", "--doc"])),
         ("browser", |shop| browser::test(&shop.root)),
         ("docs", Shop::docs),
@@ -56,7 +57,7 @@ pub(crate) fn run(root: &Path, options: Options) -> anyhow::Result<()> {
         ("tidy", |shop| tidy::run(&shop.root)),
     ];
     if form == Form::Quick {
-        stages.retain(|(name, _)| !["browser", "docs"].contains(name));
+        stages.retain(|(name, _)| !["browser", "docs", "faults"].contains(name));
     }
     run_stages(&shop, &stages)
 }

@@ -91,6 +91,7 @@ impl Tree {
             findings.extend(machine_paths(path, text));
             findings.extend(left_open(path, text));
             findings.extend(imports::manifest(path, text));
+            findings.extend(planted_faults(path, text));
         }
         findings.extend(self.migrations());
         findings.extend(self.map());
@@ -183,6 +184,39 @@ fn empty_names(source: &Source) -> Vec<Finding> {
     findings
 }
 
+/// What breaks the product on purpose is never in a build of its own accord: the feature is no crate's default, the
+/// simulation alone asks others for it, and a build without debug assertions refuses it.
+fn planted_faults(path: &str, text: &str) -> Vec<Finding> {
+    const FEATURE: &str = "faults";
+    let mut findings = Vec::new();
+    if path == "crates/core/src/fault.rs"
+        && !text.contains("#[cfg(not(debug_assertions))]\ncompile_error!")
+    {
+        findings.push(Finding::new(path, "must not compile without debug assertions"));
+    }
+    let Some(folder) = path.strip_suffix("/Cargo.toml") else { return findings };
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let features = table.get("features").and_then(toml::Value::as_table);
+    for (name, of) in features.into_iter().flatten() {
+        let asks = of.as_array().into_iter().flatten().filter_map(toml::Value::as_str);
+        if name != FEATURE && asks.clone().any(|asked| asked.contains(FEATURE)) {
+            findings.push(Finding::new(path, format!("`{name}` plants faults in the product")));
+        }
+    }
+    let dependencies = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let asks = dependencies.iter().filter_map(|kind| table.get(*kind)).any(|all| {
+        let all = all.as_table().into_iter().flatten();
+        all.filter_map(|(_, one)| one.get("features")?.as_array())
+            .flatten()
+            .any(|feature| feature.as_str() == Some(FEATURE))
+    });
+    if asks || folder == "crates/abide" && features.is_some_and(|all| all.contains_key(FEATURE)) {
+        findings
+            .push(Finding::new(path, "asks for faults in the product: only the simulation does"));
+    }
+    findings
+}
+
 /// A test that does not run proves nothing.
 fn ignored_tests(source: &Source) -> Vec<Finding> {
     let ignored = source.code.match_indices("#[ignore");
@@ -248,6 +282,28 @@ mod tests {
             &[
                 "crates/core/src/a.rs: opens without `//!` module docs",
                 "xtask/src/b.rs: opens without `//!` module docs",
+            ],
+        );
+    }
+
+    #[test]
+    fn no_build_has_planted_faults_of_its_own_accord() {
+        let map = ("ARCHITECTURE.md", "`crates/core` `crates/abide`");
+        let good = "[features]\nfaults = [\"abide-core/faults\"]\n";
+        check(&[map, ("crates/core/Cargo.toml", good)], &[]);
+        let guarded = "//! Why.\n#[cfg(not(debug_assertions))]\ncompile_error!(\"no\");\n";
+        check(&[map, ("crates/core/src/fault.rs", guarded)], &[]);
+        check(
+            &[
+                map,
+                ("crates/abide/Cargo.toml", good),
+                ("crates/core/Cargo.toml", "[features]\ndefault = [\"faults\"]\n"),
+                ("crates/core/src/fault.rs", "//! Why.\n"),
+            ],
+            &[
+                "crates/abide/Cargo.toml: asks for faults in the product: only the simulation does",
+                "crates/core/Cargo.toml: `default` plants faults in the product",
+                "crates/core/src/fault.rs: must not compile without debug assertions",
             ],
         );
     }

@@ -7,6 +7,8 @@
 //! though both be of the same delivery.
 
 use crate::Timestamp;
+#[cfg(feature = "faults")]
+use crate::fault::{Fault, is_planted};
 use crate::ids::{DeliveryId, LeaseId};
 
 /// A lane as stored.
@@ -95,6 +97,10 @@ impl Lane {
         now: Timestamp,
         ends_by: Timestamp,
     ) -> Entry {
+        #[cfg(feature = "faults")]
+        if is_planted(Fault::LaneNotExclusive) {
+            self.open = None;
+        }
         if let Some(open) = self.open {
             // Its own earlier attempt was lost with its lease; it is over once its send must have ended.
             if open.attempt.delivery != attempt.delivery || now < open.ends_by {
@@ -124,6 +130,8 @@ impl Lane {
                 true
             }
             _ if end == AttemptEnd::NotSent => false,
+            #[cfg(feature = "faults")]
+            _ if is_planted(Fault::LateEndForgotten) => false,
             other => {
                 // A late outcome proves that an attempt ended out of order.
                 self.unsure = true;

@@ -8,6 +8,8 @@ pub mod consent;
 pub mod delivery;
 pub mod endpoint;
 pub mod event;
+#[cfg(feature = "faults")]
+pub mod fault;
 pub mod ids;
 pub mod job;
 pub mod json;

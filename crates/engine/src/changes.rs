@@ -61,6 +61,12 @@ async fn look_at_erasures(hub: &Arc<Hub>, mut cursor: i64) -> StorageResult<i64>
     loop {
         let (next, people) = hub.storage.subjects().erased_since(cursor, hub.options.page).await?;
         let is_last = people.len() < hub.options.page as usize;
+        #[cfg(feature = "faults")]
+        let people = match abide_core::fault::is_planted(abide_core::fault::Fault::ErasedStillSent)
+        {
+            true => Vec::new(),
+            false => people,
+        };
         if !people.is_empty() {
             hub.erased.add(&people, Instant::now());
             let people: HashSet<_> = people.into_iter().collect();
@@ -79,6 +85,10 @@ async fn look_at_endpoints(hub: &Arc<Hub>, mut cursor: i64) -> StorageResult<i64
     loop {
         let (next, changed) =
             hub.storage.endpoints().changed_since(cursor, hub.options.page).await?;
+        #[cfg(feature = "faults")]
+        if abide_core::fault::is_planted(abide_core::fault::Fault::StopNotHeard) {
+            return Ok(next);
+        }
         for id in &changed {
             if let Some(endpoint) = hub.registry.find(*id) {
                 hub.load(&endpoint).await?;

@@ -15,7 +15,7 @@ use crate::due::DueBell;
 use crate::erasures::Erased;
 use crate::hub::{Hub, Work};
 use crate::leases::LeaseBook;
-use crate::outbound::{ByteBudget, Courier, Guard, Resolve, TlsRoots};
+use crate::outbound::{ByteBudget, Courier, Guard, Resolve, StandIn, TlsRoots};
 use crate::parked::ParkedLine;
 use crate::pools::Pools;
 use crate::pulse::Pulse;
@@ -66,11 +66,29 @@ impl Engine {
     /// Takes over what a dead predecessor left, names itself to the store, and begins to work. To be called within
     /// the runtime that it will use.
     pub async fn start(parts: EngineParts) -> Result<Engine, StartError> {
+        Self::start_with(parts, None).await
+    }
+
+    /// The same without a way out: requests go to a stand-in for the network. For simulations.
+    pub async fn start_simulated(
+        parts: EngineParts,
+        network: Arc<dyn StandIn>,
+    ) -> Result<Engine, StartError> {
+        Self::start_with(parts, Some(network)).await
+    }
+
+    async fn start_with(
+        parts: EngineParts,
+        stand_in: Option<Arc<dyn StandIn>>,
+    ) -> Result<Engine, StartError> {
         let EngineParts { storage, clock, chance, dialects, guard, resolver, roots, options } =
             parts;
         let budget = ByteBudget::new(options.queue_bytes);
         let room = Arc::new(RoomBook::new(options.queue_deliveries, budget.clone()));
-        let courier = Courier::new(guard, resolver, roots, budget).map_err(StartError::Tls)?;
+        let courier = match stand_in {
+            None => Courier::new(guard, resolver, roots, budget).map_err(StartError::Tls)?,
+            Some(network) => Courier::simulated(guard, resolver, budget, network),
+        };
         let began = Instant::now();
         let own = options.longest_own_deadline;
         let deadlines = dialects.iter().map(|dialect| dialect.deadline());

@@ -121,6 +121,10 @@ pub(crate) async fn renew(hub: Arc<Hub>, taken_over: Vec<LeaseId>) {
     let mut tick = interval(hub.options.lease_every.min(hub.options.take_over_every));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut taken_over = taken_over;
+    #[cfg(feature = "faults")]
+    if abide_core::fault::is_planted(abide_core::fault::Fault::ForgottenAtRestart) {
+        taken_over.clear();
+    }
     let mut opened = Instant::now();
     loop {
         tick.tick().await;

@@ -8,6 +8,8 @@ use abide_core::consent::SubjectState;
 use abide_core::delivery::{Decided, DeliveryState, ErrorClass, Next, Reason, Run, Trigger, next};
 use abide_core::endpoint::Source;
 use abide_core::event::{Event, EventBody};
+#[cfg(feature = "faults")]
+use abide_core::fault::{Fault, is_planted};
 use abide_core::ids::{DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, SubjectId};
 use abide_core::lane::{AttemptEnd, AttemptId};
 use abide_storage::StorageResult;
@@ -179,6 +181,15 @@ fn opened(
 ) -> StorageResult<Opened> {
     let number = row.attempts + 1;
     let number_in_run = row.attempts_in_run + 1;
+    #[cfg(feature = "faults")]
+    if is_planted(Fault::RecordedBeforeSent) {
+        end(tx, row.id, DeliveryState::Delivered, None)?;
+    }
+    #[cfg(feature = "faults")]
+    let event = match is_planted(Fault::NewIdOnRetry) && number > 1 {
+        true => Arc::new(Event { id: tx.id(now), ..(*event).clone() }),
+        false => event,
+    };
     tx.sql("UPDATE deliveries SET attempts = ?, attempts_in_run = ? WHERE delivery = ?")
         .execute(params![number, number_in_run, row.id.key()])?;
     let trigger = trigger_of(row.run, number_in_run);
@@ -237,6 +248,9 @@ fn latest(
              RETURNING last_signed_at",
         )
         .one([now.as_millis(), told.id.id.key()], |row| row.get(0))?;
+    #[cfg(feature = "faults")]
+    let signed_at =
+        if is_planted(Fault::SignatureTimeNotDrawn) { now.as_millis() } else { signed_at };
     Ok(Some((view, Timestamp::from_millis(signed_at))))
 }
 
@@ -438,6 +452,11 @@ fn finish(
     let is_last = finished.number >= row.attempts;
     let is_ours = row.lease == Some(finished.lease) && leases::is_held(tx, finished.lease)?;
     let current = row.state.is_leased() && is_ours && is_last;
+    #[cfg(feature = "faults")]
+    let current = match row.state {
+        state if state.is_final() => current || is_planted(Fault::LateOutcomeMovesFinal),
+        _ => current || is_planted(Fault::LeaseNotFenced),
+    };
     let endpoint = facts(tx.connection(), row.endpoint)?;
     let sealed = seal_answer(tx, &row, finished)?;
     let in_run = row.attempts_in_run.max(1);

@@ -1,7 +1,7 @@
 //! Deliveries at rest: claiming due ones, parking, holding, finding lost ones again.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::params;
 use crate::sql::{Row, Sql};
@@ -12,6 +12,7 @@ use abide_core::ids::{DeliveryId, EndpointId, Id, Kind, LeaseId};
 use abide_storage::deliveries::{Backlog, Claimed, DuePage, OpenAttempt, Opened, Report};
 use abide_storage::{Deliveries, StorageResult};
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::after::After;
 use crate::attempts;
@@ -83,6 +84,10 @@ impl<D: Database> Deliveries for SqlStore<D> {
     }
 
     async fn release_held(&self, limit: u32, now: Timestamp) -> StorageResult<u32> {
+        #[cfg(feature = "faults")]
+        if abide_core::fault::is_planted(abide_core::fault::Fault::HoldForgotten) {
+            return Ok(0);
+        }
         self.write(64, move |tx| release_held(tx, limit, now)).await
     }
 

@@ -680,6 +680,10 @@ pub(crate) fn changed(
         "UPDATE organizations SET endpoint_set_version = endpoint_set_version + 1 WHERE organization = ?",
     )
     .execute([organization.key()])?;
+    #[cfg(feature = "faults")]
+    if abide_core::fault::is_planted(abide_core::fault::Fault::StaleEndpointSet) {
+        return Ok(());
+    }
     tx.caches.endpoint_sets.remove(&organization);
     tx.after(After::Ring);
     Ok(())

@@ -3,6 +3,8 @@
 use crate::params;
 use abide_core::Timestamp;
 use abide_core::delivery::Reason;
+#[cfg(feature = "faults")]
+use abide_core::fault::{Fault, is_planted};
 use abide_core::ids::{DeliveryId, EndpointId, EventId, Id, SubjectId};
 use abide_core::lane::{AttemptEnd, AttemptId, Entry, Lane, OpenAttempt};
 use abide_storage::StorageResult;
@@ -120,8 +122,11 @@ pub(crate) fn want(
         event,
     });
     stored.lane.wanted = stored.lane.wanted.max(version);
+    let is_open = |waited| stored.lane.open.is_some_and(|open| open.attempt.delivery == waited);
+    #[cfg(feature = "faults")]
+    let is_open = |waited| !is_planted(Fault::SupersededTooEarly) && is_open(waited);
     if let Some(waited) = stored.waiting
-        && stored.lane.open.is_none_or(|open| open.attempt.delivery != waited)
+        && !is_open(waited)
     {
         supersede(tx, waited, delivery)?;
     }

@@ -8,6 +8,7 @@ mod backup;
 mod checkpoint;
 mod driver;
 mod examine;
+mod in_place;
 mod migrations;
 mod open;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use backup::{
     unpack,
 };
 pub use examine::{Examined, Integrity, examine, pending_migrations};
+pub use in_place::{Batches, Fate, InPlace, keep, open_in_place};
 pub use open::{OpenError, SqliteOptions, open, open_in_memory};
 
 use crate::readers::Readers;

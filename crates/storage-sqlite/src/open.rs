@@ -106,20 +106,34 @@ pub fn open_in_memory(
     let mut connection = Connection::open_in_memory().map_err(broken)?;
     configure(&connection)?;
     prepare(&mut connection, &keys)?;
-    start(
-        connection,
-        keys,
-        chance,
-        None,
-        Beside { readers: None, checkpoints: None, wiped: Arc::default(), lock: None },
-    )
+    start(connection, keys, chance, None, Beside::nothing())
 }
 
-struct Beside {
+/// What stands beside the writer's connection.
+pub(crate) struct Beside {
     readers: Option<Readers>,
     checkpoints: Option<Checkpoints>,
     wiped: Arc<AtomicBool>,
     lock: Option<File>,
+}
+
+impl Beside {
+    /// Of a database in memory, which has one connection.
+    pub(crate) fn nothing() -> Self {
+        Self { readers: None, checkpoints: None, wiped: Arc::default(), lock: None }
+    }
+
+    /// The store, once all is there.
+    pub(crate) fn store(self, shared: Arc<Shared>, writer: Writer) -> SqliteStore {
+        let database = Sqlite {
+            shared: Arc::clone(&shared),
+            writer: Arc::new(writer),
+            readers: self.readers,
+            _checkpoints: self.checkpoints,
+            _lock: self.lock,
+        };
+        SqliteStore::new(shared, database)
+    }
 }
 
 fn start(
@@ -129,20 +143,22 @@ fn start(
     commit_delay: Option<Duration>,
     beside: Beside,
 ) -> Result<Arc<SqliteStore>, OpenError> {
-    let epoch = feeds::epoch(&View(&connection), &*chance)?;
-    let ids = IdSource::after(highest_key(&connection)?);
-    let opening = Opening { ids, chance, masters: keys, epoch, nodes: Nodes::One };
-    let shared = Arc::new(Shared::new(opening, beside.wiped));
+    let shared = share(&connection, keys, chance, &beside)?;
     let writer = Writer::start(connection, Arc::clone(&shared), commit_delay)
         .map_err(|source| OpenError::Io { path: PathBuf::from("writer thread"), source })?;
-    let database = Sqlite {
-        shared: Arc::clone(&shared),
-        writer: Arc::new(writer),
-        readers: beside.readers,
-        _checkpoints: beside.checkpoints,
-        _lock: beside.lock,
-    };
-    Ok(Arc::new(SqliteStore::new(shared, database)))
+    Ok(Arc::new(beside.store(shared, writer)))
+}
+
+pub(crate) fn share(
+    connection: &Connection,
+    keys: MasterKeys,
+    chance: Arc<dyn Chance>,
+    beside: &Beside,
+) -> Result<Arc<Shared>, OpenError> {
+    let epoch = feeds::epoch(&View(connection), &*chance)?;
+    let ids = IdSource::after(highest_key(connection)?);
+    let opening = Opening { ids, chance, masters: keys, epoch, nodes: Nodes::One };
+    Ok(Arc::new(Shared::new(opening, Arc::clone(&beside.wiped))))
 }
 
 pub(crate) fn lock_folder(data: &Path) -> Result<File, OpenError> {
@@ -193,7 +209,7 @@ fn connect(file: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-fn configure(connection: &Connection) -> Result<(), OpenError> {
+pub(crate) fn configure(connection: &Connection) -> Result<(), OpenError> {
     let set = |name: &str, value: &dyn rusqlite::ToSql| {
         connection.pragma_update(None, name, value).map_err(broken)
     };
@@ -215,7 +231,7 @@ fn configure(connection: &Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn prepare(connection: &mut Connection, masters: &MasterKeys) -> Result<(), OpenError> {
+pub(crate) fn prepare(connection: &mut Connection, masters: &MasterKeys) -> Result<(), OpenError> {
     migrations::migrate(connection).map_err(broken)?.map_err(|unfit| match unfit {
         Unfit::TooNew(found) => OpenError::TooNew(found),
         Unfit::Altered(name) => OpenError::Altered(name),

@@ -28,9 +28,10 @@ use abide_storage_sql::tx::{Caches, Tx};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::{Connection, ErrorCode};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Transaction;
+use crate::in_place::{Batches, Fate};
 use crate::statements::Statements;
 
 /// Calls that may wait.
@@ -111,14 +112,68 @@ where
 
 /// The way to the writer.
 pub(crate) struct Writer {
-    calls: parking_lot::RwLock<Option<Sender<Box<dyn Call>>>>,
+    calls: parking_lot::RwLock<Option<Calls>>,
     queued: Arc<AtomicUsize>,
     commits: Arc<AtomicI64>,
     health: Arc<Health>,
     thread: parking_lot::Mutex<Option<thread::JoinHandle<()>>>,
 }
 
+/// Where calls wait.
+enum Calls {
+    /// For the writer's own thread.
+    Thread(Sender<Box<dyn Call>>),
+    /// For a task of the runtime that its callers are in.
+    InPlace(mpsc::Sender<Box<dyn Call>>),
+}
+
+impl Calls {
+    /// The error has the call back.
+    fn try_send(&self, call: Box<dyn Call>) -> Result<(), TrySendError<Box<dyn Call>>> {
+        match self {
+            Self::Thread(calls) => calls.try_send(call),
+            Self::InPlace(calls) => calls.try_send(call).map_err(|why| match why {
+                mpsc::error::TrySendError::Full(call) => TrySendError::Full(call),
+                mpsc::error::TrySendError::Closed(call) => TrySendError::Disconnected(call),
+            }),
+        }
+    }
+}
+
 impl Writer {
+    /// A writer without a thread: the future is it, and writes as long as it is polled.
+    pub(crate) fn in_place(
+        connection: Connection,
+        shared: Arc<Shared>,
+        batches: Box<dyn Batches>,
+    ) -> (Self, impl Future<Output = ()>) {
+        let (sender, receiver) = mpsc::channel(QUEUE_CALLS);
+        let writer = Self {
+            calls: parking_lot::RwLock::new(Some(Calls::InPlace(sender))),
+            queued: Arc::default(),
+            commits: Arc::default(),
+            health: Arc::default(),
+            thread: parking_lot::Mutex::default(),
+        };
+        let (commits, health) = (Arc::clone(&writer.commits), Arc::clone(&writer.health));
+        let works = async move {
+            let statements = Statements::new(&connection);
+            let of = Loop {
+                connection: &connection,
+                statements: &statements,
+                shared,
+                caches: Caches::default(),
+                commits,
+                health,
+                commit_delay: None,
+                batches: Some(batches),
+                unanswered: Vec::new(),
+            };
+            of.run_in_place(receiver).await;
+        };
+        (writer, works)
+    }
+
     /// Starts the thread on a connection that nothing else writes through.
     pub(crate) fn start(
         connection: Connection,
@@ -141,11 +196,13 @@ impl Writer {
                 commits: counted,
                 health: told,
                 commit_delay,
+                batches: None,
+                unanswered: Vec::new(),
             };
             of.run(&receiver);
         })?;
         Ok(Self {
-            calls: parking_lot::RwLock::new(Some(sender)),
+            calls: parking_lot::RwLock::new(Some(Calls::Thread(sender))),
             queued: Arc::default(),
             commits,
             health,
@@ -254,6 +311,10 @@ struct Loop<'s, 'c> {
     commits: Arc<AtomicI64>,
     health: Arc<Health>,
     commit_delay: Option<Duration>,
+    /// Who says what happens to batches, where that is not left to the world.
+    batches: Option<Box<dyn Batches>>,
+    /// The calls that were there when the process died, as [`Batches`] wanted it. Nobody answers them.
+    unanswered: Vec<Box<dyn Call>>,
 }
 
 impl Loop<'_, '_> {
@@ -268,7 +329,28 @@ impl Loop<'_, '_> {
         }
     }
 
+    async fn run_in_place(mut self, mut calls: mpsc::Receiver<Box<dyn Call>>) {
+        let mut batch = Vec::new();
+        while let Some(first) = calls.recv().await {
+            batch.push(first);
+            while batch.len() < BATCH_CALLS
+                && let Ok(call) = calls.try_recv()
+            {
+                batch.push(call);
+            }
+            self.commit(&mut batch);
+            if !self.unanswered.is_empty() {
+                // Dead, for as long as nobody drops what is left of it.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     fn commit(&mut self, batch: &mut Vec<Box<dyn Call>>) {
+        if !self.unanswered.is_empty() {
+            self.unanswered.append(batch);
+            return;
+        }
         if let Some(why) = self.health.broken.get() {
             return settle_all(batch, &StorageError::Unavailable(why.clone()));
         }
@@ -276,6 +358,8 @@ impl Loop<'_, '_> {
         let metrics = Arc::clone(&self.shared.metrics);
         metrics.batch_size.observe(batch.len() as f64);
         match self.transaction(batch) {
+            Ok(_) if self.dies(|batches| batches.committed()) => self.unanswered.append(batch),
+            Err(Undone::Died) => self.unanswered.append(batch),
             Ok(after) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
                 self.health.disk_full.store(false, Ordering::Relaxed);
@@ -337,12 +421,26 @@ impl Loop<'_, '_> {
         done
     }
 
+    fn dies(&mut self, ask: impl FnOnce(&mut dyn Batches) -> Fate) -> bool {
+        self.batches.as_mut().is_some_and(|batches| ask(&mut **batches) == Fate::Dies)
+    }
+
+    /// The fault of answering before the commit: three batches of four are committed with a later one.
+    #[cfg(feature = "faults")]
+    fn commits_later(&self) -> bool {
+        let planted = abide_core::fault::is_planted(abide_core::fault::Fault::AnsweredBeforeCommit);
+        planted && self.commits.load(Ordering::Relaxed) % 4 != 3
+    }
+
     fn run_alone(&self, statement: &'static str) -> rusqlite::Result<()> {
         self.statements.take(statement)?.execute([]).map(drop)
     }
 
     fn try_transaction(&mut self, batch: &mut [Box<dyn Call>]) -> Result<Vec<After>, Undone> {
-        self.run_alone("BEGIN IMMEDIATE")?;
+        // A transaction of its own per batch, but for a fault.
+        if cfg!(not(feature = "faults")) || self.connection.is_autocommit() {
+            self.run_alone("BEGIN IMMEDIATE")?;
+        }
         let mut after = Vec::new();
         for call in batch.iter_mut() {
             let before = self.connection.total_changes();
@@ -361,6 +459,14 @@ impl Loop<'_, '_> {
         }
         if let Some(delay) = self.commit_delay {
             injected_delay(delay);
+        }
+        let calls = batch.len();
+        if self.dies(|batches| batches.committing(calls)) {
+            return Err(Undone::Died);
+        }
+        #[cfg(feature = "faults")]
+        if self.commits_later() {
+            return Ok(after);
         }
         match self.run_alone("COMMIT") {
             Ok(()) => Ok(after),
@@ -427,6 +533,9 @@ enum Undone {
     /// The commit failed half way.
     #[error("the commit failed: {0}")]
     InDoubt(rusqlite::Error),
+    /// The process died before the commit, as [`Batches`] wanted it.
+    #[error("the process died")]
+    Died,
 }
 
 impl Undone {

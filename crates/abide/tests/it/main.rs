@@ -22,6 +22,7 @@ mod master_keys;
 mod nodes;
 mod old_store;
 mod organizations;
+#[expect(dead_code, reason = "the store's own tests use more of it")]
 #[path = "../../../storage-postgres/tests/it/server.rs"]
 mod postgres;
 mod program;

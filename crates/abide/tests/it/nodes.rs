@@ -93,8 +93,7 @@ fn i3_killed_under_load_another_node_finishes_its_work() {
                     // Some people come again, at either node.
                     let number = next.fetch_add(1, Ordering::Relaxed) % 60;
                     let consent = format!(
-                        r#"{{"subject_id":"s-{number}","consent_type":"m-{}","granted":true}}"#,
-                        caller
+                        r#"{{"subject_id":"s-{number}","consent_type":"m-{caller}","granted":true}}"#
                     );
                     if let Ok((201, answer)) = api.call("POST", "/v1/consent", &consent) {
                         sender.send(answer["data"]["id"].as_str().unwrap().to_owned()).unwrap();

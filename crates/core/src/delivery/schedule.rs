@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use crate::Timestamp;
+#[cfg(feature = "faults")]
+use crate::fault::{Fault, is_planted as planted};
 
 /// What follows when the listed delays are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ impl Schedule {
         retry_after: Option<u32>,
         draw: u16,
     ) -> Option<Timestamp> {
+        #[cfg(feature = "faults")]
+        let attempts = attempts + u32::from(planted(Fault::GivenUpEarly));
         let listed = usize::try_from(attempts).ok()?.checked_sub(1)?;
         let seconds = match (self.delays.get(listed), self.afterwards) {
             (Some(seconds), _) => *seconds,

@@ -20,6 +20,9 @@
 //! and for outcomes. [`Next::Late`] is an outcome for a row that has moved on: kept as an attempt, moving nothing
 //! (I5).
 
+#[cfg(feature = "faults")]
+use crate::fault::{Fault, is_planted};
+
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
@@ -191,6 +194,10 @@ pub fn next(state: DeliveryState, trigger: Trigger) -> Next {
         Skipped, Superseded,
     };
     use Next::{Late, Refused, Stay, To};
+    #[cfg(feature = "faults")]
+    if is_planted(Fault::LateOutcomeMovesFinal) && trigger == Trigger::OutcomeRetry {
+        return To(Pending);
+    }
     match (trigger, state) {
         (Trigger::Claim, Pending | Parked) => To(Claimed),
         (Trigger::NoRoom, Hot | Claimed | Pending) => To(Parked),

@@ -23,6 +23,13 @@ pub struct Answer {
     _share: Option<Share>,
 }
 
+impl Answer {
+    /// An answer that was given in no bytes that count: a stand-in's.
+    pub fn given(status: u16, retry_after: Option<String>) -> Self {
+        Self { status, retry_after, body: Bytes::new(), truncated: false, _share: None }
+    }
+}
+
 pub(super) async fn read(
     connection: &mut Connection,
     response: Response<Incoming>,

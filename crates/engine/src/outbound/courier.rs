@@ -13,13 +13,14 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::connect::Connector;
 use super::{Answer, Arrival, ByteBudget, Connection, Guard, Resolve, SendError, Target};
-use super::{Identity, OwnTls, Roots, TlsRoots};
+use super::{Identity, OwnTls, Roots, StandIn, TlsRoots};
 use super::{answer, tls};
 
 /// The product's only way out (I10). One serves the whole process; it keeps no connections, its callers do.
 pub struct Courier {
     connector: Connector,
     budget: ByteBudget,
+    stand_in: Option<Arc<dyn StandIn>>,
 }
 
 /// A POST as a dialect rendered it.
@@ -69,7 +70,18 @@ impl Courier {
         budget: ByteBudget,
     ) -> Result<Courier, rustls::Error> {
         let tls = tls::of(roots)?;
-        Ok(Courier { connector: Connector { guard, resolver, tls }, budget })
+        Ok(Courier { connector: Connector { guard, resolver, tls }, budget, stand_in: None })
+    }
+
+    /// One with no way out at all: what it is given to send goes to a stand-in for the network.
+    pub fn simulated(
+        guard: Guard,
+        resolver: Arc<dyn Resolve>,
+        budget: ByteBudget,
+        network: Arc<dyn StandIn>,
+    ) -> Courier {
+        let connector = Connector { guard, resolver, tls: None };
+        Courier { connector, budget, stand_in: Some(network) }
     }
 
     /// What may be called: also for reading URLs.
@@ -114,7 +126,14 @@ impl Courier {
             reused: false,
             slot: &mut *slot,
         };
-        let result = match alarm.before(until, attempt.run(request)).await {
+        let ended = match &self.stand_in {
+            None => alarm.before(until, attempt.run(request)).await,
+            Some(stand_in) => {
+                attempt.arrival = Arrival::Unknown;
+                alarm.before(until, stand_in.carry(target, request)).await
+            }
+        };
+        let result = match ended {
             Some(result) => result,
             None => Err(SendError::Timeout(attempt.arrival)),
         };

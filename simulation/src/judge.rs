@@ -1,0 +1,449 @@
+//! The judge: knows what was asked of the product and what it answered, looks at the rows after every commit and at every
+//! request as it arrives, and says which invariant is broken.
+//!
+//! It shares no code with what it judges but ids, the names of states, and what verifies a signature.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use abide_core::delivery::DeliveryState;
+use abide_core::endpoint::Source;
+use abide_core::ids::{ConsentId, DecisionId, DeliveryId, EventId};
+
+use crate::receivers::{Ended, Receiver, Request};
+use crate::rows::{AttemptRow, DecisionRow, DeliveryRow, EndpointRow, Rows};
+use crate::speech::Speech;
+
+mod ending;
+mod requests;
+
+/// A broken invariant: which, and what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Its number in the design, or a word for what has none.
+    pub invariant: &'static str,
+    /// What was seen, in words.
+    pub what: String,
+}
+
+/// How long after a stop or an erasure attempts may still begin, in milliseconds: two seconds, and what a simulated commit
+/// takes to be answered.
+const MAY_STILL_BEGIN: i64 = 2_050;
+
+/// See the module.
+pub(crate) struct Judge {
+    pub(crate) rows: Rows,
+    pub(crate) receivers: Vec<Receiver>,
+    pub(crate) broken: Option<Broken>,
+    deliveries: BTreeMap<i64, DeliveryRow>,
+    endpoints: BTreeMap<i64, EndpointRow>,
+    /// Since when an endpoint has not been active.
+    stopped_since: HashMap<i64, i64>,
+    ever_stopped: HashSet<i64>,
+    erased_since: HashMap<i64, i64>,
+    last_erasure: i64,
+    last_decision: i64,
+    /// The decision in force per record: when it was obtained, and what it says.
+    in_force: HashMap<i64, (i64, String)>,
+    leases: HashSet<i64>,
+    /// Leases that ended, with the attempts of theirs that were recorded by then.
+    ended_leases: HashMap<i64, HashSet<(i64, u32)>>,
+    /// Decisions that were answered with success.
+    accepted: Vec<i64>,
+    /// Deliveries that somebody asked to be sent again.
+    retried: HashSet<i64>,
+    /// Crashes there had been when a delivery was made.
+    crashes_before: HashMap<i64, u32>,
+    /// When an end that settles nothing was recorded last in a lane: unknown, or late.
+    doubts: HashMap<(i64, i64), i64>,
+    doubtful: HashSet<(i64, u32, i64)>,
+    pub(crate) crashes: u32,
+    pub(crate) clock_jumps: u32,
+}
+
+impl Judge {
+    pub(crate) fn new(rows: Rows) -> Self {
+        Self {
+            rows,
+            receivers: Vec::new(),
+            broken: None,
+            deliveries: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            stopped_since: HashMap::new(),
+            ever_stopped: HashSet::new(),
+            erased_since: HashMap::new(),
+            last_erasure: 0,
+            last_decision: 0,
+            in_force: HashMap::new(),
+            leases: HashSet::new(),
+            ended_leases: HashMap::new(),
+            accepted: Vec::new(),
+            retried: HashSet::new(),
+            crashes_before: HashMap::new(),
+            doubts: HashMap::new(),
+            doubtful: HashSet::new(),
+            crashes: 0,
+            clock_jumps: 0,
+        }
+    }
+
+    /// Notes the first broken invariant; what follows from it is of no interest.
+    pub(crate) fn breaks(&mut self, invariant: &'static str, what: impl Into<String>) {
+        self.broken.get_or_insert_with(|| Broken { invariant, what: what.into() });
+    }
+
+    /// A call that recorded decisions was answered with success.
+    pub(crate) fn accepted(&mut self, decisions: impl IntoIterator<Item = DecisionId>) {
+        for id in decisions {
+            self.accepted.push(id.key());
+            if !self.rows.has_decision(id.key()).unwrap_or(false) {
+                self.breaks("I1", format!("{id} was answered with success and is not stored"));
+            }
+        }
+    }
+
+    /// Somebody is about to ask for another run.
+    pub(crate) fn retries(&mut self, delivery: i64) {
+        self.retried.insert(delivery);
+    }
+
+    /// Somebody is about to stop an endpoint. It may be started again in the same batch, so that no row ever shows it.
+    pub(crate) fn stops(&mut self, endpoint: i64) {
+        self.ever_stopped.insert(endpoint);
+    }
+
+    /// I1, I3: whatever was answered with success is there.
+    pub(crate) fn all_accepted_are_there(&mut self) {
+        for decision in self.accepted.clone() {
+            if !self.rows.has_decision(decision).unwrap_or(false) {
+                let id = DecisionId::from_key(decision);
+                return self.breaks("I1", format!("{id} was accepted and is not stored"));
+            }
+        }
+    }
+
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = &DeliveryRow> {
+        self.deliveries.values()
+    }
+
+    pub(crate) fn receiver_of(&self, endpoint: i64) -> Option<&Receiver> {
+        self.receivers.iter().find(|one| one.endpoint == Some(endpoint))
+    }
+
+    pub(crate) fn is_active(&self, endpoint: i64) -> bool {
+        self.endpoints.get(&endpoint).is_some_and(|one| one.state == "active")
+    }
+
+    /// Looks at the rows after a commit.
+    pub(crate) fn look(&mut self, now: i64) {
+        if let Err(why) = self.try_look(now) {
+            // Nobody but the writer writes: whoever finds a lock finds a transaction that is not over.
+            self.breaks("I1", format!("after a commit the rows cannot be read: {why}"));
+        }
+    }
+
+    fn try_look(&mut self, now: i64) -> rusqlite::Result<()> {
+        if self.broken.is_some() || !self.rows.have_changed()? {
+            return Ok(());
+        }
+        let before = self.look_at_endpoints(now)?;
+        for (erasure, subject) in self.rows.erasures(self.last_erasure)? {
+            self.last_erasure = erasure;
+            self.erased_since.insert(subject, now);
+        }
+        self.look_at_deliveries(now)?;
+        self.look_at_decisions(&before)
+    }
+
+    /// Answers how the endpoints stood before.
+    fn look_at_endpoints(&mut self, now: i64) -> rusqlite::Result<BTreeMap<i64, EndpointRow>> {
+        let found: BTreeMap<_, _> =
+            self.rows.endpoints()?.into_iter().map(|one| (one.id, one)).collect();
+        for (id, endpoint) in &found {
+            let number = endpoint.url.rsplit('/').next().and_then(|text| text.parse().ok());
+            if let Some(receiver) = number.and_then(|at: usize| self.receivers.get_mut(at)) {
+                receiver.endpoint = Some(*id);
+            }
+            if endpoint.state == "active" {
+                self.stopped_since.remove(id);
+            } else {
+                self.stopped_since.entry(*id).or_insert(now);
+                self.ever_stopped.insert(*id);
+            }
+        }
+        Ok(std::mem::replace(&mut self.endpoints, found))
+    }
+
+    /// I5: what is recorded under a lease that has ended is recorded as late.
+    fn look_at_leases(&mut self, attempts: &[AttemptRow]) -> rusqlite::Result<()> {
+        let leases: HashSet<i64> = self.rows.leases()?.into_iter().collect();
+        for attempt in attempts.iter().filter(|one| one.ending.is_some() && !one.late) {
+            let known = self.ended_leases.get(&attempt.lease);
+            if known.is_some_and(|known| !known.contains(&(attempt.delivery, attempt.number))) {
+                let id = DeliveryId::from_key(attempt.delivery);
+                let what = format!(
+                    "attempt {} of {id} was recorded under a lease that had ended, and not as late",
+                    attempt.number
+                );
+                self.breaks("I5", what);
+            }
+        }
+        for ended in self.leases.difference(&leases) {
+            let of = attempts.iter().filter(|one| one.lease == *ended && one.ending.is_some());
+            self.ended_leases.insert(*ended, of.map(|one| (one.delivery, one.number)).collect());
+        }
+        self.leases = leases;
+        Ok(())
+    }
+
+    fn look_at_deliveries(&mut self, now: i64) -> rusqlite::Result<()> {
+        let attempts = self.rows.attempts()?;
+        self.look_at_leases(&attempts)?;
+        let found: BTreeMap<_, _> =
+            self.rows.deliveries()?.into_iter().map(|one| (one.id, one)).collect();
+        let before = std::mem::take(&mut self.deliveries);
+        for (id, row) in &found {
+            let old = before.get(id);
+            if old == Some(row) {
+                continue;
+            }
+            self.crashes_before.entry(*id).or_insert(self.crashes);
+            if let Some(problem) = self.shape_of(row, &found) {
+                self.breaks("I2", format!("{}: {problem}", DeliveryId::from_key(*id)));
+            }
+            self.judge_move(old, row);
+        }
+        if let Some(id) = before.keys().find(|id| !found.contains_key(id)) {
+            self.breaks("I3", format!("{} is gone", DeliveryId::from_key(*id)));
+        }
+        for delivery in self.rows.open_in_lanes()? {
+            let row = found.get(&delivery);
+            if row.is_some_and(|row| row.state == DeliveryState::Superseded) {
+                let id = DeliveryId::from_key(delivery);
+                self.breaks("I7", format!("{id} was superseded while its attempt was open"));
+            }
+        }
+        self.deliveries = found;
+        self.look_for_doubts(&attempts, now);
+        Ok(())
+    }
+
+    /// I7: when an end was recorded last in a lane after which nobody knows what arrived last.
+    fn look_for_doubts(&mut self, attempts: &[AttemptRow], now: i64) {
+        for attempt in attempts {
+            let Some(row) = self.deliveries.get(&attempt.delivery) else { continue };
+            let Some(subject) = row.subject else { continue };
+            // One that comes late and was followed by no other is in order all the same.
+            let followed = || {
+                attempts.iter().any(|other| {
+                    let of = self.deliveries.get(&other.delivery);
+                    other.lease > attempt.lease
+                        && of.is_some_and(|of| {
+                            (of.endpoint, of.subject) == (row.endpoint, row.subject)
+                        })
+                })
+            };
+            let doubtful = match attempt.ending.as_deref() {
+                None | Some("not_sent") => false,
+                Some("unknown") => true,
+                Some(_) => attempt.late && followed(),
+            };
+            let known = (attempt.delivery, attempt.number, attempt.lease);
+            if doubtful && self.doubtful.insert(known) {
+                self.doubts.insert((row.endpoint, subject), now);
+            }
+        }
+    }
+
+    /// I2: what a state promises.
+    fn shape_of(&self, row: &DeliveryRow, all: &BTreeMap<i64, DeliveryRow>) -> Option<String> {
+        let state = row.state.as_str();
+        match row.state {
+            DeliveryState::Hot | DeliveryState::Claimed => match row.lease {
+                None => Some(format!("{state} without a lease")),
+                Some(lease) if !self.leases.contains(&lease) => {
+                    Some(format!("{state} under a lease that there is not"))
+                }
+                Some(_) => None,
+            },
+            _ if row.lease.is_some() => Some(format!("{state} under a lease")),
+            DeliveryState::Pending | DeliveryState::Parked => {
+                row.due_at.is_none().then(|| format!("{state} without a due time"))
+            }
+            DeliveryState::Held => row.reason.is_none().then(|| "held without a reason".to_owned()),
+            DeliveryState::Superseded => {
+                let by = row.superseded_by.and_then(|by| all.get(&by));
+                let stands = by.is_some_and(|by| {
+                    by.id > row.id && by.endpoint == row.endpoint && by.subject == row.subject
+                });
+                (!stands).then(|| "superseded by nothing that carries its state".to_owned())
+            }
+            DeliveryState::Delivered => None,
+            DeliveryState::Skipped
+            | DeliveryState::Failed
+            | DeliveryState::Cancelled
+            | DeliveryState::Erased
+            | DeliveryState::Discarded => {
+                row.reason.is_none().then(|| format!("{state} without a reason"))
+            }
+        }
+    }
+
+    fn judge_move(&mut self, old: Option<&DeliveryRow>, row: &DeliveryRow) {
+        let id = DeliveryId::from_key(row.id);
+        if let Some(old) = old
+            && old.state.is_final()
+            && old.state != row.state
+        {
+            let asked = row.asked != old.asked && self.retried.contains(&row.id);
+            if !asked || old.state == DeliveryState::Erased {
+                let what = format!("{id} was {} and is {}", old.state.as_str(), row.state.as_str());
+                return self.breaks("I5", what);
+            }
+        }
+        if old.is_some_and(|old| old.state == row.state) {
+            return;
+        }
+        match row.state {
+            DeliveryState::Delivered => self.judge_delivered(row),
+            DeliveryState::Failed => self.judge_failed(row),
+            DeliveryState::Cancelled if !self.ever_stopped.contains(&row.endpoint) => {
+                self.breaks("I2", format!("{id} was cancelled, and its endpoint never stopped"));
+            }
+            DeliveryState::Held if !self.ever_stopped.contains(&row.endpoint) => {
+                self.breaks("I2", format!("{id} is held, and its endpoint never stopped"));
+            }
+            _ => {}
+        }
+    }
+
+    /// I3: what is called delivered was confirmed by its receiver.
+    fn judge_delivered(&mut self, row: &DeliveryRow) {
+        let Some(receiver) = self.receiver_of(row.endpoint) else { return };
+        let confirmed = match (receiver.speech.source(), row.subject) {
+            (Source::Lane, Some(subject)) => {
+                receiver.has_confirmed_state(subject, row.event as u64)
+            }
+            _ => receiver.has_confirmed(row.event),
+        };
+        if !confirmed {
+            let id = DeliveryId::from_key(row.id);
+            self.breaks("I3", format!("{id} is called delivered, and its receiver never said so"));
+        }
+    }
+
+    /// I2: what is called failed was tried as often as its schedule says, or was refused.
+    fn judge_failed(&mut self, row: &DeliveryRow) {
+        let id = DeliveryId::from_key(row.id);
+        let Some(receiver) = self.receiver_of(row.endpoint) else { return };
+        let told = receiver.times_told(row.event);
+        let before = self.crashes_before.get(&row.id).copied().unwrap_or(0);
+        let crashes = self.crashes - before;
+        let refused = receiver
+            .requests
+            .iter()
+            .any(|one| matches!(one.ended, Some((_, Ended::Answered(400)))));
+        let schedule = receiver.speech.dialect().schedule();
+        let wanted = if row.run == "single" { 1 } else { schedule.delays.len() as u32 + 1 };
+        match row.reason.as_deref() {
+            // Attempts that were cut off before they left count in the schedule too.
+            Some("attempts_used_up") if told + crashes >= wanted => {}
+            Some("attempts_used_up") => {
+                let what = format!("{id} failed after {told} of {wanted} attempts");
+                self.breaks("I2", what);
+            }
+            Some("refused") if refused => {}
+            reason => self.breaks("I2", format!("{id} failed without cause: {reason:?}")),
+        }
+    }
+
+    /// I1: what followed from each new decision was committed with it.
+    fn look_at_decisions(&mut self, before: &BTreeMap<i64, EndpointRow>) -> rusqlite::Result<()> {
+        for decision in self.rows.decisions(self.last_decision)? {
+            self.last_decision = decision.id;
+            self.judge_decision(&decision, before)?;
+        }
+        Ok(())
+    }
+
+    fn judge_decision(
+        &mut self,
+        decision: &DecisionRow,
+        before: &BTreeMap<i64, EndpointRow>,
+    ) -> rusqlite::Result<()> {
+        let id = DecisionId::from_key(decision.id);
+        if !decision.audited {
+            self.breaks("I1", format!("{id} stands without its audit entry"));
+        }
+        let stood = self.in_force.get(&decision.consent).cloned();
+        let comes_into_force =
+            stood.as_ref().is_none_or(|(obtained_at, _)| decision.obtained_at >= *obtained_at);
+        let expected: &[&str] = match (&stood, decision.state.as_str()) {
+            _ if !comes_into_force => &[],
+            (None, _) => &["consent.created", "consent.batch_created"],
+            (Some((_, was)), "DENIED") if was == "GRANTED" => &["consent.withdrawn"],
+            _ => &["consent.updated"],
+        };
+        if comes_into_force {
+            let stands = (decision.obtained_at, decision.state.clone());
+            self.in_force.insert(decision.consent, stands);
+        }
+        let consent = ConsentId::from_key(decision.consent);
+        match (decision.events.as_slice(), expected) {
+            ([], []) => {}
+            ([(event, kind)], expected) if expected.contains(&kind.as_str()) => {
+                self.judge_fan_out(*event, before)?;
+            }
+            (found, _) => {
+                let kinds: Vec<_> = found.iter().map(|(_, kind)| kind.as_str()).collect();
+                let what = format!("{id} of {consent} made {kinds:?} in place of {expected:?}");
+                self.breaks("I1", what);
+            }
+        }
+        Ok(())
+    }
+
+    /// I1: an event has a delivery to each endpoint that wanted it when it happened, and to no other. What changed in the
+    /// same batch may have changed before it or after.
+    fn judge_fan_out(
+        &mut self,
+        event: i64,
+        before: &BTreeMap<i64, EndpointRow>,
+    ) -> rusqlite::Result<()> {
+        let told = self.rows.told_to(event)?;
+        let wants = |endpoint: Option<&EndpointRow>| {
+            endpoint.is_some_and(|one| match one.state.as_str() {
+                "active" => true,
+                "deleted" => false,
+                _ => one.queues_while_stopped,
+            })
+        };
+        let mut problem = None;
+        for (id, endpoint) in &self.endpoints {
+            let (then, now) = (wants(before.get(id)), wants(Some(endpoint)));
+            let found = told.iter().filter(|to| *to == id).count();
+            let steady = before.get(id).is_none_or(|one| endpoint.version <= one.version + 1);
+            if found > 1 || steady && then == now && found != usize::from(now) {
+                problem = Some((*id, found, now));
+            }
+        }
+        if let Some((endpoint, found, wanted)) = problem {
+            let id = EventId::from_key(event);
+            let whose = self.receivers.iter().position(|one| one.endpoint == Some(endpoint));
+            let what = format!(
+                "{id} has {found} deliveries to endpoint {whose:?}, which {} it",
+                if wanted { "wants" } else { "does not want" }
+            );
+            self.breaks("I1", what);
+        }
+        Ok(())
+    }
+
+    /// The name of a receiver's endpoint in what people read.
+    pub(crate) fn name(index: usize, speech: Speech) -> String {
+        format!("endpoint {index} ({speech:?})")
+    }
+
+    pub(crate) fn request_mut(&mut self, receiver: usize, request: usize) -> &mut Request {
+        &mut self.receivers[receiver].requests[request]
+    }
+}

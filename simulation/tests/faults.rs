@@ -1,0 +1,55 @@
+//! The simulation bites: each fault that is planted in the product is found, and `docs/reliability.md` says how soon.
+
+use std::fmt::Write as _;
+
+use abide_core::fault::{Fault, plant};
+use abide_simulation::{Plan, run};
+
+/// Seeds that a fault must be found in.
+const SEEDS: u64 = 60;
+
+/// Where the table begins and ends in the text.
+const MARKS: (&str, &str) = ("<!-- faults -->\n", "<!-- end of faults -->\n");
+
+/// Seeds it took, and the invariant that was seen broken.
+fn found(fault: Fault) -> Option<(u64, &'static str)> {
+    plant(Some(fault));
+    let found = (0..SEEDS).find_map(|seed| {
+        let course = run(&Plan::of(seed)).expect("a run");
+        course.broken.map(|broken| (seed + 1, broken.invariant))
+    });
+    plant(None);
+    found
+}
+
+fn table() -> String {
+    let mut table = "| fault | what is wrong | seeds | seen as |\n|---|---|---|---|\n".to_owned();
+    let mut missed = Vec::new();
+    for fault in Fault::ALL {
+        match found(*fault) {
+            Some((seeds, invariant)) => {
+                let (name, meaning) = (fault.as_str(), fault.meaning());
+                writeln!(table, "| `{name}` | {meaning} | {seeds} | {invariant} |").expect("text");
+            }
+            None => missed.push(fault.as_str()),
+        }
+    }
+    assert!(missed.is_empty(), "{SEEDS} seeds do not find {missed:?}\n{table}");
+    table
+}
+
+/// I1, I2, I3, I5, I6, I7: a product that breaks them is found out.
+#[test]
+fn every_planted_fault_is_found_within_the_seeds_that_the_docs_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reliability.md");
+    let text = std::fs::read_to_string(path).expect("the docs");
+    let begin = text.find(MARKS.0).expect("where the table begins") + MARKS.0.len();
+    let end = text.find(MARKS.1).expect("where the table ends");
+    let table = table();
+    if std::env::var_os("ABIDE_WRITE_BOOK").is_some() {
+        let text = format!("{}{table}{}", &text[..begin], &text[end..]);
+        std::fs::write(path, text).expect("the docs");
+    } else {
+        assert_eq!(&text[begin..end], table, "run it with ABIDE_WRITE_BOOK=1");
+    }
+}
