@@ -8,12 +8,14 @@
 //! - `screenshots`: pictures of the dashboard in `docs/screenshots`.
 //! - `simulate`: seeds of the simulation, as many as wanted.
 //! - `bench`: the figures of `docs/performance.md`.
+//! - `postgres`: a private PostgreSQL server around a command.
 
 mod bench;
 mod book;
 mod browser;
 mod contracts;
 mod openapi;
+mod postgres;
 mod simulate;
 mod source;
 mod test;
@@ -53,6 +55,8 @@ enum Chore {
     Simulate(simulate::Options),
     /// Measure the released program against the machine's limits; prints one table.
     Bench(bench::Options),
+    /// Run a command beside a private PostgreSQL server, named to it in ABIDE_TEST_POSTGRES.
+    Postgres(postgres::Options),
 }
 
 /// A failed check is told in a line; a backtrace through this file would say nothing more.
@@ -77,6 +81,7 @@ fn run(chore: &Chore) -> anyhow::Result<()> {
         Chore::Book => book::run(&root),
         Chore::Simulate(options) => simulate::run(&root, options),
         Chore::Bench(options) => bench::run(&root, options),
+        Chore::Postgres(options) => postgres::run(&root, options),
     }
 }
 

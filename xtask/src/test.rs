@@ -11,16 +11,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::{browser, contracts, say, simulate, tidy};
+use crate::{browser, contracts, postgres, say, simulate, tidy};
 
 /// Tests read this variable to choose how long they go on: `quick`, `ci` or `full`.
 const FORM: &str = "ABIDE_TEST_FORM";
 
 /// Programs that the build and the tests call, with the Debian package that brings each. Chromium and npm are for the
-/// tests in a browser; those from node on run the receivers that we hand out and the commands of the book.
-const NEEDS: [(&str, &str); 10] = [
+/// tests in a browser; those from node on run the receivers that we hand out and the commands of the book. The server's
+/// programs may lie elsewhere than the others.
+const NEEDS: [(&str, &str); 11] = [
     ("cc", "build-essential"),
     ("make", "make"),
+    (SERVER, "postgresql"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
@@ -30,6 +32,8 @@ const NEEDS: [(&str, &str); 10] = [
     ("curl", "curl"),
     ("openssl", "openssl"),
 ];
+
+const SERVER: &str = "postgres";
 
 /// How much to run.
 #[derive(clap::Args, Clone, Copy)]
@@ -127,12 +131,20 @@ struct Shop {
 }
 
 impl Shop {
+    /// Under a PostgreSQL server of their own, or under the one that is named.
     fn tests(&self) -> anyhow::Result<()> {
-        if succeeds(self.command(&["nextest", "--version"])) {
-            self.cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
+        let arguments: &[&str] = if succeeds(self.command(&["nextest", "--version"])) {
+            &["nextest", "run", "--workspace", "--no-fail-fast"]
         } else {
-            self.cargo(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"])
+            &["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]
+        };
+        let mut command = self.command(arguments);
+        if std::env::var_os(postgres::VARIABLE).is_some_and(|named| !named.is_empty()) {
+            return finish(command);
         }
+        let server = postgres::Server::start(postgres::Flushing::Off)?;
+        command.env(postgres::VARIABLE, server.url());
+        finish(command)
     }
 
     fn docs(&self) -> anyhow::Result<()> {
@@ -169,6 +181,9 @@ fn succeeds(mut command: Command) -> bool {
 /// Brings what the build and the tests call, from Debian packages.
 fn install_missing() -> anyhow::Result<()> {
     let packages = missing(&NEEDS, |program| {
+        if program == SERVER {
+            return postgres::programs().is_some();
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     });
@@ -199,7 +214,9 @@ fn is_root() -> anyhow::Result<bool> {
 
 fn apt(arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new("apt-get");
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stderr(io::stdout());
+    // Whoever else installs something is waited for.
+    command.args(["-o", "DPkg::Lock::Timeout=600"]).args(arguments);
+    command.env("DEBIAN_FRONTEND", "noninteractive").stderr(io::stdout());
     finish(command)
 }
 
