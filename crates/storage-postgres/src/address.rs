@@ -22,6 +22,19 @@ pub(crate) type Driven =
 pub(crate) struct Address {
     config: Config,
     tls: MakeRustlsConnect,
+    pooler: Pooler,
+    /// The server itself, where a pooler stands before it.
+    direct: Option<Config>,
+}
+
+/// What stands between us and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pooler {
+    /// Nothing, or something that keeps a connection to one server from beginning to end.
+    None,
+    /// A pooler that may give each transaction another server: nothing outlives a transaction there, neither a prepared
+    /// statement nor a lock.
+    Transaction,
 }
 
 /// Why a URL names no server.
@@ -47,49 +60,42 @@ impl Address {
     /// Out of `postgres://user:password@host:port/database?...`. A server's certificate is always verified, name and
     /// issuer, where TLS is used; it is required for every host but a loopback address or a socket, unless the URL says
     /// `sslmode=disable`. `sslrootcert` names a PEM file with issuers to trust in place of the system's.
+    /// `pooler=transaction` says that what answers there is a pooler such as PgBouncer in that mode, and `direct=HOST:PORT`
+    /// where the server itself is, to listen there.
     pub(crate) fn parse(url: &str) -> Result<Self, BadAddress> {
         let (front, options) = url.split_once('?').unwrap_or((url, ""));
         let mut kept = Vec::new();
-        let (mut mode, mut roots) = (None, None);
+        let (mut mode, mut roots, mut pooler, mut direct) = (None, None, Pooler::None, None);
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
                 Some(("sslmode", wanted)) => mode = Some(wanted.to_owned()),
                 Some(("sslrootcert", path)) => roots = Some(PathBuf::from(path)),
+                Some(("direct", place)) => direct = Some(place),
+                Some(("pooler", "transaction")) => pooler = Pooler::Transaction,
+                Some(("pooler", other)) => {
+                    let why =
+                        format!("`pooler={other}` is not known; the one there is: `transaction`");
+                    return Err(BadAddress::Url(why));
+                }
                 _ => kept.push(option),
             }
         }
-        let mut text = front.to_owned();
-        if !kept.is_empty() {
-            text = format!("{front}?{}", kept.join("&"));
+        let mode = mode.as_deref();
+        let config = settled(front, &kept, mode)?;
+        let direct =
+            direct.map(|place| settled(&at_place(front, place), &kept, mode)).transpose()?;
+        Ok(Self { config, tls: MakeRustlsConnect::new(tls(roots)?), pooler, direct })
+    }
+
+    /// A connection to listen on, still to be driven; `None` where all there is gives it up after each transaction.
+    pub(crate) async fn connect_to_listen(
+        &self,
+    ) -> Option<Result<(Client, Driven), tokio_postgres::Error>> {
+        match (&self.direct, self.pooler) {
+            (Some(direct), _) => Some(direct.connect(self.tls.clone()).await),
+            (None, Pooler::None) => Some(self.connect_bare().await),
+            (None, Pooler::Transaction) => None,
         }
-        let mut config: Config = text.parse().map_err(|error: tokio_postgres::Error| {
-            let why = std::error::Error::source(&error).map(ToString::to_string);
-            BadAddress::Url(why.unwrap_or_else(|| error.to_string()))
-        })?;
-        let is_near = |host: &Host| match host {
-            Host::Tcp(name) => ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&name.as_str()),
-            Host::Unix(_) => true,
-        };
-        let near = config.get_hosts().iter().all(is_near);
-        config.ssl_mode(match mode.as_deref() {
-            Some("disable") => SslMode::Disable,
-            Some("prefer" | "allow") if near => SslMode::Prefer,
-            Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
-            None if near => SslMode::Prefer,
-            None => SslMode::Require,
-            Some(other) => {
-                let why = format!(
-                    "`sslmode={other}` is not one of disable, require, verify-full (which both verify), \
-                     or prefer for a loopback host"
-                );
-                return Err(BadAddress::Url(why));
-            }
-        });
-        config.application_name("abide");
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
-        Ok(Self { config, tls: MakeRustlsConnect::new(tls(roots)?) })
     }
 
     /// A connection that is still to be driven.
@@ -107,6 +113,11 @@ impl Address {
         Ok(client)
     }
 
+    /// What stands between us and the server.
+    pub(crate) fn pooler(&self) -> Pooler {
+        self.pooler
+    }
+
     /// As it may be shown: without user and password.
     pub(crate) fn shown(&self) -> String {
         let host = match self.config.get_hosts().first() {
@@ -117,6 +128,53 @@ impl Address {
         let port = self.config.get_ports().first().copied().unwrap_or(5432);
         format!("{host}:{port}/{}", self.config.get_dbname().unwrap_or_default())
     }
+}
+
+/// The same URL with another host and port.
+fn at_place(front: &str, place: &str) -> String {
+    let (scheme, rest) = front.split_once("://").unwrap_or(("postgres", front));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let user = authority.rfind('@').map_or("", |at| &authority[..=at]);
+    format!("{scheme}://{user}{place}/{path}")
+}
+
+/// How to connect, by a URL and its options; `mode` is its `sslmode`.
+fn settled(front: &str, options: &[&str], mode: Option<&str>) -> Result<Config, BadAddress> {
+    let mut text = front.to_owned();
+    if !options.is_empty() {
+        text = format!("{front}?{}", options.join("&"));
+    }
+    let mut config: Config = text.parse().map_err(|error: tokio_postgres::Error| {
+        let why = std::error::Error::source(&error).map(ToString::to_string);
+        BadAddress::Url(why.unwrap_or_else(|| error.to_string()))
+    })?;
+    if config.get_hosts().is_empty() {
+        return Err(BadAddress::Url("it names no host".to_owned()));
+    }
+    let is_near = |host: &Host| match host {
+        Host::Tcp(name) => ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&name.as_str()),
+        Host::Unix(_) => true,
+    };
+    let near = config.get_hosts().iter().all(is_near);
+    config.ssl_mode(match mode {
+        Some("disable") => SslMode::Disable,
+        Some("prefer" | "allow") if near => SslMode::Prefer,
+        Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
+        None if near => SslMode::Prefer,
+        None => SslMode::Require,
+        Some(other) => {
+            let why = format!(
+                "`sslmode={other}` is not one of disable, require, verify-full (which both verify), \
+                 or prefer for a loopback host"
+            );
+            return Err(BadAddress::Url(why));
+        }
+    });
+    config.application_name("abide");
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    Ok(config)
 }
 
 impl std::fmt::Debug for Address {
@@ -147,4 +205,27 @@ fn tls(roots: Option<PathBuf>) -> Result<ClientConfig, BadAddress> {
         return Err(wrong(path, "holds no certificate".to_owned()));
     }
     Ok(builder.with_root_certificates(store).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_behind_a_pooler_is_the_same_database() {
+        for (url, direct) in [
+            ("postgres://me:p%40ss@pool:6432/abide", "postgres://me:p%40ss@db:5432/abide"),
+            ("postgres://pool/abide", "postgres://db:5432/abide"),
+            ("postgres://me@pool", "postgres://me@db:5432/"),
+        ] {
+            assert_eq!(at_place(url, "db:5432"), direct);
+        }
+        let address = Address::parse(
+            "postgres://me@127.0.0.1/abide?pooler=transaction&direct=db.example:5433",
+        );
+        let direct = address.unwrap().direct.unwrap();
+        assert_eq!(direct.get_hosts(), [Host::Tcp("db.example".to_owned())]);
+        assert_eq!((direct.get_ports(), direct.get_dbname()), (&[5433][..], Some("abide")));
+        assert_eq!(direct.get_ssl_mode(), SslMode::Require, "it is on another machine");
+    }
 }

@@ -148,7 +148,7 @@ impl Beside {
             Some(connection) => connection,
             None => {
                 let opened = Connection::open(&self.address);
-                let opened = opened.map_err(|error| crate::connection::database(&error))?;
+                let opened = opened.map_err(abide_storage::StorageError::from)?;
                 self.connection.insert(opened)
             }
         };
@@ -188,7 +188,7 @@ fn number_feeds(connection: &Connection) -> StorageResult<()> {
 
 /// Listens for other nodes; `None` where that cannot be done now.
 async fn listen(address: &Address) -> Option<Ears> {
-    let (client, mut connection) = address.connect_bare().await.ok()?;
+    let (client, mut connection) = address.connect_to_listen().await?.ok()?;
     let (heard, rings) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {

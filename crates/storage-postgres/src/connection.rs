@@ -7,29 +7,72 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::damaged;
 use abide_storage_sql::sql::{Bind, Row, Sql, Value};
 use bytes::{BufMut, BytesMut};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{IsNull, ToSql, Type};
+use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
-use crate::address::Address;
+use crate::address::{Address, Pooler};
 use crate::words::in_postgres;
+
+/// How long a server may take to greet us, sign-in and all: one that takes connections and says nothing is none.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// Why there is no connection. Shown without anything that was sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotConnected {
+    /// The server, or the way to it, said so.
+    #[error("{}", why(.0))]
+    Refused(tokio_postgres::Error),
+    /// Nobody said anything.
+    #[error("no answer within {} s", GREETING.as_secs())]
+    Silent,
+}
+
+impl From<NotConnected> for StorageError {
+    fn from(error: NotConnected) -> Self {
+        match error {
+            NotConnected::Refused(error) => database(&error),
+            NotConnected::Silent => Self::Unavailable(format!("PostgreSQL: {error}")),
+        }
+    }
+}
+
+/// What an error of connecting says, without what was sent.
+fn why(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(answer) => answer.message().to_owned(),
+        None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+    }
+}
 
 /// A connection to the server.
 pub(crate) struct Connection {
     /// There until it is dropped.
     runtime: Option<Runtime>,
     client: Client,
+    pooler: Pooler,
     /// By where a statement's text stands in the program.
-    prepared: RefCell<HashMap<(usize, usize), Statement>>,
+    known: RefCell<HashMap<(usize, usize), Known>>,
     /// How the last statement failed, if it did.
     failure: Cell<Option<Failure>>,
     changes: Cell<u64>,
+}
+
+/// A statement that was carried out before.
+#[derive(Clone)]
+enum Known {
+    Prepared(Statement),
+    /// Its text here. The server that answers next may not have it: it is sent each time.
+    Unnamed(Arc<str>),
 }
 
 /// How a statement failed.
@@ -45,14 +88,16 @@ pub(crate) enum Failure {
 
 impl Connection {
     /// Connects. Blocks.
-    pub(crate) fn open(address: &Address) -> Result<Self, tokio_postgres::Error> {
+    pub(crate) fn open(address: &Address) -> Result<Self, NotConnected> {
         let runtime =
             Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
-        let client = runtime.block_on(address.connect())?;
+        let client = runtime.block_on(async { timeout(GREETING, address.connect()).await });
+        let client = client.map_err(|_| NotConnected::Silent)?.map_err(NotConnected::Refused)?;
         Ok(Self {
             runtime: Some(runtime),
             client,
-            prepared: RefCell::default(),
+            pooler: address.pooler(),
+            known: RefCell::default(),
             failure: Cell::default(),
             changes: Cell::default(),
         })
@@ -84,14 +129,18 @@ impl Connection {
         })
     }
 
-    fn prepared(&self, text: &'static str) -> Result<Statement, tokio_postgres::Error> {
+    fn known(&self, text: &'static str) -> Result<Known, tokio_postgres::Error> {
         let place = (text.as_ptr().addr(), text.len());
-        if let Some(known) = self.prepared.borrow().get(&place) {
+        if let Some(known) = self.known.borrow().get(&place) {
             return Ok(known.clone());
         }
-        let statement = self.wait(self.client.prepare(&in_postgres(text)))?;
-        self.prepared.borrow_mut().insert(place, statement.clone());
-        Ok(statement)
+        let here = in_postgres(text);
+        let known = match self.pooler {
+            Pooler::None => Known::Prepared(self.wait(self.client.prepare(&here))?),
+            Pooler::Transaction => Known::Unnamed(here.into()),
+        };
+        self.known.borrow_mut().insert(place, known.clone());
+        Ok(known)
     }
 }
 
@@ -106,10 +155,10 @@ impl Drop for Connection {
 
 impl Sql for Connection {
     fn execute(&self, statement: &'static str, values: &[&dyn Bind]) -> StorageResult<usize> {
-        let done = self.prepared(statement).and_then(|prepared| {
-            let bound: Vec<Bound<'_>> = values.iter().map(|value| Bound(value.value())).collect();
-            let values: Vec<&(dyn ToSql + Sync)> = bound.iter().map(|one| one as _).collect();
-            self.wait(self.client.execute(&prepared, &values))
+        let bound: Vec<Bound<'_>> = values.iter().map(|value| Bound(value.value())).collect();
+        let done = self.known(statement).and_then(|known| match known {
+            Known::Prepared(prepared) => self.wait(self.client.execute(&prepared, &plain(&bound))),
+            Known::Unnamed(text) => self.wait(self.client.execute_typed(&text, &typed(&bound))),
         });
         let changed = self.noted(done)?;
         self.changes.set(self.changes.get() + changed);
@@ -122,10 +171,10 @@ impl Sql for Connection {
         values: &[&dyn Bind],
         look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<()> {
-        let found = self.prepared(statement).and_then(|prepared| {
-            let bound: Vec<Bound<'_>> = values.iter().map(|value| Bound(value.value())).collect();
-            let values: Vec<&(dyn ToSql + Sync)> = bound.iter().map(|one| one as _).collect();
-            self.wait(self.client.query(&prepared, &values))
+        let bound: Vec<Bound<'_>> = values.iter().map(|value| Bound(value.value())).collect();
+        let found = self.known(statement).and_then(|known| match known {
+            Known::Prepared(prepared) => self.wait(self.client.query(&prepared, &plain(&bound))),
+            Known::Unnamed(text) => self.wait(self.client.query_typed(&text, &typed(&bound))),
         });
         let rows = self.noted(found)?;
         if !statement.starts_with("SELECT") && !statement.starts_with("WITH") {
@@ -155,6 +204,20 @@ impl Connection {
     }
 }
 
+/// Values of a statement whose parameters the server has described.
+fn plain<'b>(bound: &'b [Bound<'_>]) -> Vec<&'b (dyn ToSql + Sync)> {
+    bound.iter().map(|one| one as _).collect()
+}
+
+/// Values of a statement that nobody has described: the server reads their text as what it wants there.
+fn typed<'b>(bound: &'b [Bound<'_>]) -> Vec<(&'b (dyn ToSql + Sync), Type)> {
+    let kind = |value: &Value<'_>| match value {
+        Value::Bytes(_) => Type::BYTEA,
+        Value::Integer(_) | Value::Text(_) | Value::Null => Type::UNKNOWN,
+    };
+    bound.iter().map(|one| (one as _, kind(&one.0))).collect()
+}
+
 #[derive(Debug)]
 struct Bound<'v>(Value<'v>);
 
@@ -171,13 +234,17 @@ impl ToSql for Bound<'_> {
                 Type::INT4 => out.put_i32(number.try_into()?),
                 Type::INT2 => out.put_i16(number.try_into()?),
                 Type::BOOL => out.put_u8(u8::from(number != 0)),
-                Type::TEXT => out.put_slice(number.to_string().as_bytes()),
+                Type::TEXT | Type::UNKNOWN => out.put_slice(number.to_string().as_bytes()),
                 _ => return Err(format!("a number was given where {kind} is wanted").into()),
             },
             Value::Text(text) => out.put_slice(text.as_bytes()),
             Value::Bytes(bytes) => out.put_slice(bytes),
         }
         Ok(IsNull::No)
+    }
+
+    fn encode_format(&self, kind: &Type) -> Format {
+        if *kind == Type::UNKNOWN { Format::Text } else { Format::Binary }
     }
 
     fn accepts(_: &Type) -> bool {

@@ -151,6 +151,9 @@ fn again<T>(
         let connection = pool.take()?;
         let done = carry_out(&connection);
         pool.give_back(connection);
+        if matches!(done, Err((_, Some(Failure::Lost)))) {
+            pool.doubt();
+        }
         match done {
             Ok(done) => return Ok(done),
             Err((_, Some(Failure::InTheWay | Failure::Lost))) if tries < TRIES => {}

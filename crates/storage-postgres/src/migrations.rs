@@ -27,13 +27,28 @@ pub(crate) enum Unfit {
 
 /// Brings a database to the newest version, each migration in a transaction of its own.
 pub(crate) fn migrate(connection: &Connection) -> StorageResult<Result<(), Unfit>> {
-    connection.simple(&format!("SELECT pg_advisory_lock({LOCK})"))?;
-    let done = apply(connection);
-    connection.simple(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
-    done
+    loop {
+        // The lock ends with the transaction: behind a pooler the next one may have another server.
+        connection.simple(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))?;
+        let step = next_step(connection);
+        let is_good = matches!(step, Ok(Ok(_)));
+        connection.simple(if is_good { "COMMIT" } else { "ROLLBACK" })?;
+        match step? {
+            Ok(Step::Applied) => {}
+            Ok(Step::Newest) => return Ok(Ok(())),
+            Err(unfit) => return Ok(Err(unfit)),
+        }
+    }
 }
 
-fn apply(connection: &Connection) -> StorageResult<Result<(), Unfit>> {
+/// What one transaction did.
+enum Step {
+    Applied,
+    Newest,
+}
+
+/// Applies the first migration that is missing.
+fn next_step(connection: &Connection) -> StorageResult<Result<Step, Unfit>> {
     connection.simple(
         "CREATE TABLE IF NOT EXISTS migrations (number BIGINT PRIMARY KEY, sha256 BYTEA NOT NULL)",
     )?;
@@ -49,14 +64,9 @@ fn apply(connection: &Connection) -> StorageResult<Result<(), Unfit>> {
             return Ok(Err(Unfit::Altered(name)));
         }
     }
-    for (number, (_, statements)) in EACH.iter().enumerate().skip(applied.len()) {
-        connection.simple("BEGIN")?;
-        let step = connection.simple(statements).and_then(|()| {
-            sql.sql("INSERT INTO migrations (number, sha256) VALUES (?, ?)")
-                .execute(params![number as i64, sha256(statements.as_bytes())])
-        });
-        connection.simple(if step.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-        step?;
-    }
-    Ok(Ok(()))
+    let Some((_, statements)) = EACH.get(applied.len()) else { return Ok(Ok(Step::Newest)) };
+    connection.simple(statements)?;
+    sql.sql("INSERT INTO migrations (number, sha256) VALUES (?, ?)")
+        .execute(params![applied.len() as i64, sha256(statements.as_bytes())])?;
+    Ok(Ok(Step::Applied))
 }

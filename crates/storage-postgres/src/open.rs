@@ -72,7 +72,7 @@ pub enum OpenError {
 pub fn open(options: PostgresOptions<'_>) -> Result<Arc<PostgresStore>, OpenError> {
     let address = Address::parse(options.url)?;
     let connection = Connection::open(&address)
-        .map_err(|error| OpenError::Connect { at: address.shown(), why: why(&error) })?;
+        .map_err(|error| OpenError::Connect { at: address.shown(), why: error.to_string() })?;
     let sql: &dyn Sql = &connection;
     let encoding: String = sql
         .sql("SELECT setting FROM pg_settings WHERE name = 'server_encoding'")
@@ -105,13 +105,4 @@ pub fn open(options: PostgresOptions<'_>) -> Result<Arc<PostgresStore>, OpenErro
     let readers = Pool::new(address, READERS);
     let database = Postgres::new(Arc::clone(&shared), writers, readers, clock, companion);
     Ok(Arc::new(PostgresStore::new(shared, database)))
-}
-
-/// What an error of connecting says, without what was sent.
-fn why(error: &tokio_postgres::Error) -> String {
-    use std::error::Error as _;
-    match error.as_db_error() {
-        Some(answer) => answer.message().to_owned(),
-        None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
-    }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::address::Address;
-use crate::connection::{Connection, database};
+use crate::connection::Connection;
 
 /// How long a call waits for a connection before it is told that the store is busy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,9 +41,14 @@ impl Pool {
             match idle {
                 Some(connection) if connection.is_sound() => return Ok(connection),
                 Some(lost) => drop(lost),
-                None => return Connection::open(&self.address).map_err(|error| database(&error)),
+                None => return Ok(Connection::open(&self.address)?),
             }
         }
+    }
+
+    /// Lets go of the idle ones: where one was lost, the others most likely went with it.
+    pub(crate) fn doubt(&self) {
+        self.idle.lock().clear();
     }
 
     /// Gives one back whose transaction is over.
