@@ -290,7 +290,7 @@ fn write_decision(
     };
     let original = said::original_of(tx.connection(), &person.key, &row)?;
     let view = ConsentView {
-        decision: tx.id::<Decision>(now),
+        decision: tx.id_after::<Decision>(now, row.latest),
         obtained_at,
         ..described(&row, original, new, policy, now)
     };

@@ -192,6 +192,12 @@ impl<'a> Tx<'a> {
         self.shared.ids.next(now)
     }
 
+    /// A new id that comes after one that another node may have drawn, whose clock may be ahead.
+    pub(crate) fn id_after<K: Kind>(&self, now: Timestamp, after: Option<Id<K>>) -> Id<K> {
+        self.shared.ids.pass(after.map_or(0, Id::key));
+        self.id(now)
+    }
+
     /// `N` random bytes.
     pub(crate) fn draw<const N: usize>(&self) -> [u8; N] {
         draw(&*self.shared.chance)

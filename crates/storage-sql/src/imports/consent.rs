@@ -208,7 +208,7 @@ impl Run<'_> {
         said: ConsentView,
         line: &ImportedConsent,
     ) -> StorageResult<()> {
-        let decision = tx.id::<Decision>(self.now);
+        let decision = tx.id_after::<Decision>(self.now, row.latest);
         let view = ConsentView {
             id: PublicId { id: row.id, original: line.original.clone() },
             subject: person.id,
