@@ -25,7 +25,8 @@ pub(crate) struct StoredLane {
     pub(crate) event: EventId,
 }
 
-/// The version of a person's state that an event makes: event ids grow with every change.
+/// The version of a person's state that an event makes: event ids grow with every change. Where another node's clock was
+/// ahead, [`want`] goes on from what is wanted already.
 pub(crate) fn version_of(event: EventId) -> u64 {
     event.key() as u64
 }
@@ -116,12 +117,13 @@ pub(crate) fn want(
     delivery: DeliveryId,
 ) -> StorageResult<()> {
     let version = version_of(event);
-    let mut stored = load(tx, endpoint, subject)?.unwrap_or(StoredLane {
-        lane: Lane::new(version),
-        waiting: None,
-        event,
-    });
-    stored.lane.wanted = stored.lane.wanted.max(version);
+    let mut stored = match load(tx, endpoint, subject)? {
+        Some(mut stored) => {
+            stored.lane.wanted = version.max(stored.lane.wanted + 1);
+            stored
+        }
+        None => StoredLane { lane: Lane::new(version), waiting: None, event },
+    };
     let is_open = |waited| stored.lane.open.is_some_and(|open| open.attempt.delivery == waited);
     #[cfg(feature = "faults")]
     let is_open = |waited| !is_planted(Fault::SupersededTooEarly) && is_open(waited);
@@ -186,7 +188,7 @@ pub(crate) fn enter(
     let entered = match entry {
         Entry::Send(sent_at) => match stored.waiting {
             // Its own lost attempt has just been closed: the newer delivery goes on in its place.
-            Some(newer) if newer > attempt.delivery && !by_hand => {
+            Some(newer) if newer != attempt.delivery && !by_hand => {
                 stored.lane.open = None;
                 Entered::Superseded(newer)
             }
