@@ -27,7 +27,7 @@ use crate::job_walk::{Met, Place, Step, Walk, plan_of};
 use crate::lanes;
 use crate::organizations;
 use crate::publish::{DeliveryOf, Start, insert_delivery};
-use crate::rows::{actor_text, at, damaged, id, maybe_at, named};
+use crate::rows::{actor_text, at, damaged, id, maybe_at, named, newest};
 use crate::store::SqlStore;
 use crate::tx::Tx;
 
@@ -246,7 +246,7 @@ fn create(tx: &mut Tx<'_>, by: &Caller, plan: &Plan, now: Timestamp) -> StorageR
         let problem = format!("{count} jobs are running; wait for one to end, or cancel one");
         return refused(Refusal::Conflict(problem));
     }
-    let job = tx.id::<Job>(now);
+    let job = after_all(tx, now)?;
     let Place(place) = Walk::new(tx.connection(), by.organization, plan, job.key()).beginning()?;
     let states: Vec<_> = plan.states.iter().map(|state| state.as_str()).collect();
     tx.sql(
@@ -340,6 +340,18 @@ fn look(connection: &dyn Sql, job: JobId, now: Timestamp) -> StorageResult<Looke
         }
     }
     Ok(Looked::Page(page))
+}
+
+/// A new job, which comes after all that is there: other nodes draw keys, too, and their clocks may be ahead.
+fn after_all(tx: &Tx<'_>, now: Timestamp) -> StorageResult<JobId> {
+    for newest_key in [
+        "SELECT max(delivery) FROM deliveries",
+        "SELECT max(event) FROM events",
+        "SELECT max(asked) FROM jobs",
+    ] {
+        tx.shared.ids.pass(newest(tx.connection(), newest_key)?);
+    }
+    Ok(tx.id::<Job>(now))
 }
 
 /// Works a page. What it does stands in the job's row with it, so a page is worked once. What was found is judged once more:
