@@ -117,19 +117,26 @@ fn events_after(
 struct FeedTable {
     last: &'static str,
     at_or_behind: &'static str,
+    first_from: &'static str,
 }
 
 const EVENTS: FeedTable = FeedTable {
     last: "SELECT log_index FROM numbered_events WHERE organization = ? AND log_index IS NOT NULL ORDER BY log_index DESC LIMIT 1",
     at_or_behind: "SELECT event FROM numbered_events WHERE organization = ? AND log_index >= ? ORDER BY log_index LIMIT 1",
+    first_from: "SELECT log_index FROM numbered_events WHERE organization = ? AND log_index > ? AND event >= ? ORDER BY log_index LIMIT 1",
 };
 const DECISIONS: FeedTable = FeedTable {
     last: "SELECT log_index FROM numbered_decisions WHERE organization = ? ORDER BY log_index DESC LIMIT 1",
     at_or_behind: "SELECT decision FROM numbered_decisions WHERE organization = ? AND log_index >= ? ORDER BY log_index LIMIT 1",
+    first_from: "SELECT log_index FROM numbered_decisions WHERE organization = ? AND log_index > ? AND decision >= ? ORDER BY log_index LIMIT 1",
 };
 
-/// The number behind which to begin. The one writer draws ids and numbers in the same order, and an id tells when it was
-/// drawn, so a time is found by halving: some twenty rows are read of a million.
+/// How long before its neighbours in a feed an id can have been drawn, in milliseconds: where several nodes write, their
+/// clocks differ a little, and the commit that came first may be of the call that began last.
+const OUT_OF_ORDER: i64 = 10_000;
+
+/// The number behind which to begin. Ids are drawn in about the order of the numbers, and an id tells when it was drawn, so
+/// a time is found by halving, some twenty rows of a million, to where its neighbourhood begins; from there one by one.
 fn start_of(
     connection: &dyn Sql,
     table: &FeedTable,
@@ -141,18 +148,23 @@ fn start_of(
     let last = last.unwrap_or(0);
     let FeedStart::Time(time) = start else { return Ok(last.cast_unsigned()) };
     let statement = connection.sql(table.at_or_behind);
-    // Everything up to `before` was recorded earlier; nothing behind `end` was.
+    let surely = time.as_millis().saturating_sub(OUT_OF_ORDER);
+    // Everything up to `before` was recorded earlier; nothing behind `end` was recorded long before.
     let (mut before, mut end) = (0, last);
     while before < end {
         let middle = end - (end - before) / 2;
         let key: i64 = statement.one(params![organization.key(), middle], |row| row.get(0))?;
-        if key >> SEQUENCE_BITS < time.as_millis() {
+        if key >> SEQUENCE_BITS < surely {
             before = middle;
         } else {
             end = middle - 1;
         }
     }
-    Ok(before.cast_unsigned())
+    let from = time.as_millis().saturating_mul(1 << SEQUENCE_BITS);
+    let first: Option<i64> = connection
+        .sql(table.first_from)
+        .maybe([organization.key(), before, from], |row| row.get(0))?;
+    Ok(first.map_or(last, |first| first - 1).cast_unsigned())
 }
 
 fn decisions_after(
