@@ -86,10 +86,18 @@ fn wrapped_of(row: &dyn Row) -> StorageResult<Option<WrappedOrganizationKeys>> {
 
 /// The master keys that the store still needs, against those that the key file holds. A key not seen yet is noted.
 pub fn check_masters(connection: &dyn Sql, masters: &MasterKeys) -> StorageResult<()> {
+    let mut was_first = true;
     for unseen in compare_masters(connection, masters)? {
-        connection
-            .sql("INSERT INTO master_keys (master_id, check_value) VALUES (?, ?) ON CONFLICT (master_id) DO NOTHING")
+        let noted = connection
+            .sql(
+                "INSERT INTO master_keys (master_id, check_value) VALUES (?, ?) ON CONFLICT (master_id) DO NOTHING",
+            )
             .execute(params![unseen.id().to_string(), unseen.check_value()])?;
+        was_first &= noted > 0;
+    }
+    if !was_first {
+        // Another node noted its own meanwhile.
+        compare_masters(connection, masters)?;
     }
     Ok(())
 }
@@ -127,9 +135,8 @@ pub fn compare_masters<'a>(
 
 fn in_use(connection: &dyn Sql) -> StorageResult<Vec<String>> {
     connection
-        .sql(
-            "SELECT DISTINCT master_id FROM organizations WHERE state != 'deleted' ORDER BY master_id",
-        ).all((), |row| row.get(0))
+        .sql("SELECT DISTINCT master_id FROM organizations WHERE state != 'deleted'")
+        .all((), |row| row.get(0))
 }
 
 #[async_trait]
