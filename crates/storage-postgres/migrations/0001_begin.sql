@@ -1,10 +1,11 @@
 -- The whole of it. What each table and column is for stands in the embedded database's migrations, where it is not said
 -- here: the statements are the same. Keys are time-ordered integers drawn by the nodes and never used twice; so the tables that
--- are partitioned by key are partitioned by time. Instants are milliseconds, flags are 0 and 1.
+-- are partitioned by key are partitioned by time. Instants are milliseconds, flags are 0 and 1. Text that stands in an index has
+-- the C collation: another one can change its order with the machine's libraries, under an index that is built on it.
 
 CREATE TABLE organizations (
   organization BIGINT PRIMARY KEY,
-  uri TEXT NOT NULL UNIQUE,
+  uri TEXT COLLATE "C" NOT NULL UNIQUE,
   created_at BIGINT NOT NULL,
   master_id TEXT NOT NULL,
   wrapped_key BYTEA NOT NULL,
@@ -21,7 +22,7 @@ CREATE TABLE organizations (
 );
 
 CREATE TABLE master_keys (
-  master_id TEXT PRIMARY KEY,
+  master_id TEXT COLLATE "C" PRIMARY KEY,
   check_value BYTEA NOT NULL
 );
 
@@ -74,7 +75,7 @@ CREATE TABLE erasures (
 CREATE TABLE purposes (
   purpose BIGINT PRIMARY KEY,
   organization BIGINT NOT NULL,
-  name TEXT NOT NULL,
+  name TEXT COLLATE "C" NOT NULL,
   created_at BIGINT NOT NULL,
   UNIQUE (organization, name)
 );
@@ -82,8 +83,8 @@ CREATE TABLE purposes (
 CREATE TABLE policies (
   policy BIGINT PRIMARY KEY,
   organization BIGINT NOT NULL,
-  policy_type TEXT NOT NULL,
-  version TEXT NOT NULL,
+  policy_type TEXT COLLATE "C" NOT NULL,
+  version TEXT COLLATE "C" NOT NULL,
   title TEXT NOT NULL,
   content TEXT NOT NULL,
   content_hash TEXT NOT NULL,
@@ -218,7 +219,7 @@ CREATE TABLE deliveries (
   event BIGINT NOT NULL,
   endpoint BIGINT NOT NULL,
   subject BIGINT,
-  state TEXT NOT NULL CHECK (state = 'hot' OR state = 'pending' OR state = 'claimed' OR state = 'parked'
+  state TEXT COLLATE "C" NOT NULL CHECK (state = 'hot' OR state = 'pending' OR state = 'claimed' OR state = 'parked'
     OR state = 'held' OR state = 'delivered' OR state = 'skipped' OR state = 'failed' OR state = 'cancelled'
     OR state = 'superseded' OR state = 'erased' OR state = 'discarded'),
   lease BIGINT CHECK ((lease IS NOT NULL) = (state IN ('hot', 'claimed'))),
@@ -413,7 +414,7 @@ CREATE TABLE feed_epoch (
 
 CREATE TABLE originals (
   organization BIGINT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind = 'endpoint' OR kind = 'policy' OR kind = 'consent'),
+  kind TEXT COLLATE "C" NOT NULL CHECK (kind = 'endpoint' OR kind = 'policy' OR kind = 'consent'),
   blind BYTEA NOT NULL,
   key BIGINT NOT NULL,
   PRIMARY KEY (organization, kind, blind)

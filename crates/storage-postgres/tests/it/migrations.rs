@@ -47,3 +47,15 @@ async fn a_database_of_a_later_or_another_version_is_refused() {
     let refused = again().await.unwrap().unwrap_err();
     assert!(matches!(refused, OpenError::Altered("0001_begin.sql")), "{refused}");
 }
+
+/// The order of text depends neither on how the database was made nor on the libraries of its machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn indexed_text_has_one_order_everywhere() {
+    let database = Database::new().await;
+    let url = database.url();
+    tokio::task::spawn_blocking(move || open(&url, 0)).await.unwrap().unwrap();
+    let others = "SELECT count(*) FROM pg_index JOIN pg_class ON pg_class.oid = indrelid, unnest(indcollation) AS has \
+                  WHERE relnamespace = 'public'::regnamespace \
+                  AND has NOT IN (0, (SELECT oid FROM pg_collation WHERE collname = 'C'))";
+    assert_eq!(database.ask(others).await, 0);
+}
