@@ -1,6 +1,11 @@
 //! The suite of `abide-storage`, run against this store.
 
+mod cluster;
 mod migrations;
+mod nodes;
+mod opening;
+mod outages;
+mod pooler;
 mod server;
 
 use std::sync::Arc;
@@ -28,16 +33,14 @@ abide_storage::for_every_case!(conforms);
 
 async fn store(database: &Database) -> Arc<PostgresStore> {
     let url = database.url();
-    let opened = tokio::task::spawn_blocking(move || {
-        let options = PostgresOptions {
-            url: &url,
-            keys: masters(),
-            chance: Arc::new(Dice::default()),
-            node: node(),
-        };
-        abide_storage_postgres::open(options).expect("a store")
-    });
-    opened.await.expect("a store")
+    tokio::task::spawn_blocking(move || open(&url)).await.expect("a store")
+}
+
+/// Opens a store; blocks.
+fn open(url: &str) -> Arc<PostgresStore> {
+    let options =
+        PostgresOptions { url, keys: masters(), chance: Arc::new(Dice::default()), node: node() };
+    abide_storage_postgres::open(options).expect("a store")
 }
 
 /// How a test's node is shown.

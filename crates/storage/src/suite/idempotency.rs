@@ -23,11 +23,11 @@ fn answer(result: &dyn Any) -> Option<Kept> {
     })
 }
 
-fn once(by: &Caller, key: u8, request: u8) -> Caller {
+pub(super) fn once(by: &Caller, key: u8, request: u8) -> Caller {
     Caller { once: Some(Once { key: [key; 32], request: [request; 32], answer }), ..*by }
 }
 
-fn replayed<T: std::fmt::Debug>(result: StorageResult<T>) -> Kept {
+pub(super) fn replayed<T: std::fmt::Debug>(result: StorageResult<T>) -> Kept {
     match result {
         Err(StorageError::Replayed(kept)) => *kept,
         other => panic!("not replayed: {other:?}"),

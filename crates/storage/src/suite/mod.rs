@@ -25,6 +25,7 @@ pub mod jobs;
 pub mod keys;
 pub mod lanes;
 pub mod leases;
+pub mod nodes;
 pub mod organizations;
 pub mod policies;
 pub mod retention;
