@@ -19,10 +19,11 @@ const FORM: &str = "ABIDE_TEST_FORM";
 /// Programs that the build and the tests call, with the Debian package that brings each. Chromium and npm are for the
 /// tests in a browser; those from node on run the receivers that we hand out and the commands of the book. The server's
 /// programs may lie elsewhere than the others.
-const NEEDS: [(&str, &str); 11] = [
+const NEEDS: [(&str, &str); 12] = [
     ("cc", "build-essential"),
     ("make", "make"),
     (SERVER, "postgresql"),
+    ("pgbouncer", "pgbouncer"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
@@ -34,6 +35,8 @@ const NEEDS: [(&str, &str); 11] = [
 ];
 
 const SERVER: &str = "postgres";
+/// Where Debian puts services, which is on root's path alone.
+const SERVICES: &str = "/usr/sbin";
 
 /// How much to run.
 #[derive(clap::Args, Clone, Copy)]
@@ -185,7 +188,8 @@ fn install_missing() -> anyhow::Result<()> {
             return postgres::programs().is_some();
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        let folders = std::env::split_paths(&path).chain([PathBuf::from(SERVICES)]);
+        folders.map(|folder| folder.join(program)).any(|program| program.is_file())
     });
     if packages.is_empty() {
         return Ok(());

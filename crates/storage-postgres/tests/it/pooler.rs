@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::chown;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,10 @@ impl Pooler {
                 chown(path, Some(user), Some(group)).expect("whole");
             }
         }
-        let mut command = Command::new("pgbouncer");
+        // Where Debian has it, which is on root's path alone.
+        let debian = Path::new("/usr/sbin/pgbouncer");
+        let program = if debian.is_file() { debian } else { Path::new("pgbouncer") };
+        let mut command = Command::new(program);
         command.arg("--quiet").arg(&config).current_dir("/").stdin(Stdio::null());
         as_server(&mut command);
         let running =
