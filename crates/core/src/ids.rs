@@ -72,6 +72,8 @@ kinds! {
     AuditEntry, AuditEntryId, "aud", "an audit entry";
     /// A batch of decisions taken in one call.
     Batch, BatchId, "bat", "a batch";
+    /// Bytes too large for a row.
+    Blob, BlobId, "blb", "a blob";
     /// The consent record of one (subject, purpose).
     Consent, ConsentId, "con", "a consent";
     /// One immutable entry of the consent ledger.

@@ -4,6 +4,7 @@
 //! [`Timestamp`], drawn numbers as plain values (I15). A refusal is data ([`Refusal`]), never a panic.
 
 pub mod access;
+pub mod blob;
 pub mod consent;
 pub mod delivery;
 pub mod endpoint;

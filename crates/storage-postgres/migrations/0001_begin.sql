@@ -504,6 +504,47 @@ CREATE TABLE event_feed (
   PRIMARY KEY (organization, log_index)
 );
 
+CREATE TABLE blobs (
+  blob BIGINT PRIMARY KEY,
+  organization BIGINT NOT NULL,
+  subject BIGINT,
+  state TEXT NOT NULL CHECK (state = 'open' OR state = 'whole' OR state = 'going'),
+  wrapped_key BYTEA,
+  created_at BIGINT NOT NULL,
+  chunks BIGINT NOT NULL DEFAULT 0,
+  length BIGINT,
+  sha256 BYTEA,
+  expires_at BIGINT,
+  sweep_at BIGINT,
+  CHECK ((wrapped_key IS NULL) = (state = 'going')),
+  CHECK (state != 'whole' OR (length IS NOT NULL AND sha256 IS NOT NULL))
+);
+CREATE INDEX blobs_of ON blobs (organization, blob);
+CREATE INDEX blobs_about ON blobs (subject) WHERE subject IS NOT NULL;
+CREATE INDEX blobs_to_sweep ON blobs (sweep_at) WHERE sweep_at IS NOT NULL;
+
+CREATE TABLE blob_holders (
+  blob BIGINT NOT NULL,
+  holder TEXT NOT NULL,
+  holder_row BIGINT NOT NULL,
+  PRIMARY KEY (blob, holder, holder_row)
+);
+
+-- The sealed parts, which lie in files where the database is embedded. None is there without its blob's row. What is sealed
+-- cannot be compressed, and the server does not try.
+CREATE TABLE blob_chunks (
+  blob BIGINT NOT NULL REFERENCES blobs ON DELETE CASCADE,
+  place BIGINT NOT NULL,
+  sealed BYTEA NOT NULL,
+  PRIMARY KEY (blob, place)
+);
+ALTER TABLE blob_chunks ALTER COLUMN sealed SET STORAGE EXTERNAL;
+
+CREATE TABLE deletion_pauses (
+  pause BIGINT PRIMARY KEY,
+  until BIGINT NOT NULL
+);
+
 -- As statements read the feeds.
 CREATE VIEW numbered_decisions AS
   SELECT decision_feed.organization, decision_feed.log_index, decisions.decision, decisions.consent, decisions.subject,

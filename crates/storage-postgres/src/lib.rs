@@ -2,6 +2,7 @@
 //! the commit.
 
 mod address;
+mod chunks;
 mod companion;
 mod connection;
 mod feeds;
@@ -21,6 +22,7 @@ use abide_core::shell::Clock;
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::SqlStore;
 use abide_storage_sql::after::follow;
+use abide_storage_sql::chunks::Chunks;
 use abide_storage_sql::database::{Alone, Call, Database};
 use abide_storage_sql::shared::Shared;
 use abide_storage_sql::sql::Sql;
@@ -127,6 +129,10 @@ impl Database for Postgres {
 
     async fn synchronise(&self) -> StorageResult<()> {
         self.clock.check()
+    }
+
+    fn chunks(&self) -> &impl Chunks {
+        self
     }
 
     fn broken(&self) -> Option<String> {

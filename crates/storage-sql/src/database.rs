@@ -5,6 +5,7 @@ use std::future::Future;
 use abide_core::ids::OrganizationId;
 use abide_storage::StorageResult;
 
+use crate::chunks::Chunks;
 use crate::shared::Shared;
 use crate::sql::Sql;
 use crate::tx::Tx;
@@ -35,6 +36,9 @@ pub trait Database: Send + Sync + Sized + 'static {
 
     /// Learns the time that all nodes go by; fails where it cannot be known well enough. Nothing where there is one node.
     fn synchronise(&self) -> impl Future<Output = StorageResult<()>> + Send;
+
+    /// Where the parts of blobs lie.
+    fn chunks(&self) -> &impl Chunks;
 
     /// As [`abide_storage::Storage::broken`].
     fn broken(&self) -> Option<String>;

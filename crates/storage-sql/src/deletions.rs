@@ -6,7 +6,7 @@
 use crate::params;
 use crate::sql::Sql;
 use abide_core::access::{Actor, Caller};
-use abide_core::ids::{AuditEntryId, EndpointId, OrganizationId};
+use abide_core::ids::{AuditEntryId, BlobId, EndpointId, OrganizationId};
 use abide_core::organization::OrganizationState;
 use abide_core::{Refusal, Timestamp};
 use abide_storage::accounts::Organization;
@@ -15,6 +15,7 @@ use abide_storage::{Deletions, StorageError, StorageResult};
 use async_trait::async_trait;
 
 use crate::after::{After, refused};
+use crate::blobs::{Going, ROWS};
 use crate::database::Database;
 use crate::endpoints::changed;
 use crate::organizations;
@@ -199,6 +200,11 @@ impl<D: Database> Deletions for SqlStore<D> {
                 self.journal_committed().await;
                 done
             }
+            Some(Next::Blobs(found)) => match self.remove(found, Going::All, now).await? {
+                // Somebody copies them; the rest waits.
+                0 => Ok(CarriedOut::Nothing),
+                _ => Ok(CarriedOut::Removed),
+            },
             Some(Next::Remove(of, kind, found)) => {
                 self.write_alone(64 + 8 * found.len(), of, move |tx| {
                     for key in &found {
@@ -256,6 +262,7 @@ fn live_endpoints(tx: &Tx<'_>, of: OrganizationId) -> StorageResult<Vec<Endpoint
 /// What is to be done next.
 enum Next {
     Destroy(OrganizationId),
+    Blobs(Vec<BlobId>),
     Remove(OrganizationId, &'static Kind, Vec<i64>),
     Empty(OrganizationId),
 }
@@ -269,6 +276,12 @@ fn next(connection: &dyn Sql, limit: u32, now: Timestamp) -> StorageResult<Optio
     let Some(leaving) = leaving else { return Ok(None) };
     if leaving.state.is_due(now) {
         return Ok(Some(Next::Destroy(leaving.id)));
+    }
+    let blobs = "SELECT blob FROM blobs WHERE organization = ? LIMIT ?";
+    let blobs: Vec<BlobId> =
+        connection.sql(blobs).all(params![leaving.id.key(), limit], |row| id(row, "blob"))?;
+    if !blobs.is_empty() {
+        return Ok(Some(Next::Blobs(blobs)));
     }
     for kind in KINDS {
         let found: Vec<i64> =
@@ -331,7 +344,7 @@ fn remove(tx: &Tx<'_>, kind: &Kind, of: OrganizationId, key: i64) -> StorageResu
 /// The tables from which a deletion removes an organization's rows, and what becomes of its own log: for the test that asks
 /// whether a table was forgotten.
 pub fn emptied_tables() -> impl Iterator<Item = &'static str> {
-    let statements = KINDS.iter().flat_map(|kind| kind.remove).chain(AT_ONCE);
+    let statements = KINDS.iter().flat_map(|kind| kind.remove).chain(AT_ONCE).chain(ROWS);
     statements.filter_map(|statement| statement.split(' ').nth(2))
 }
 

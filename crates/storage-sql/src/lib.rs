@@ -3,6 +3,7 @@
 
 mod accounts;
 mod attempts;
+mod blobs;
 mod consent_search;
 mod consents;
 mod counts;
@@ -40,6 +41,7 @@ mod subjects;
 mod users;
 
 pub mod after;
+pub mod chunks;
 pub mod database;
 pub mod shared;
 pub mod sql;

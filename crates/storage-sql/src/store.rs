@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use abide_storage::erasures::ErasureJournal;
 use abide_storage::{
-    Accounts, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
+    Accounts, Blobs, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
     Erasures, Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases,
     Metrics, Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects, Users,
 };
@@ -83,6 +83,10 @@ impl<D: Database> SqlStore<D> {
 
 impl<D: Database> Storage for SqlStore<D> {
     fn accounts(&self) -> &dyn Accounts {
+        self
+    }
+
+    fn blobs(&self) -> &dyn Blobs {
         self
     }
 

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 use crate::after::After;
+use crate::blobs;
 use crate::database::Database;
 use crate::idempotency;
 use crate::people::{self, REFERENCE};
@@ -99,6 +100,7 @@ pub(crate) fn wipe(
     tx.sql("UPDATE lanes SET waiting = NULL, open_delivery = NULL WHERE subject = ?")
         .execute([subject.key()])?;
     idempotency::erase(tx, subject)?;
+    blobs::erase(tx, subject, at)?;
     for blind in blinds {
         tx.caches.people.remove(&(organization, blind));
     }

@@ -6,6 +6,7 @@
 
 mod backup;
 mod checkpoint;
+mod chunks;
 mod driver;
 mod examine;
 mod in_place;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use abide_core::ids::OrganizationId;
 use abide_storage::StorageResult;
 use abide_storage_sql::SqlStore;
+use abide_storage_sql::chunks::Chunks;
 use abide_storage_sql::database::{Call, Database};
 use abide_storage_sql::shared::Shared;
 use abide_storage_sql::sql::Sql;
@@ -32,10 +34,12 @@ pub use backup::{
     MasterKeyFact, Occupied, Progress, RestoreError, RestoreFrom, Restored, Unpacked, back_up,
     unpack,
 };
+pub use chunks::blob_file;
 pub use examine::{Examined, Integrity, examine, pending_migrations};
 pub use in_place::{Batches, Fate, InPlace, keep, open_in_place};
 pub use open::{OpenError, SqliteOptions, open, open_in_memory};
 
+use crate::chunks::Place;
 use crate::readers::Readers;
 use crate::writer::Writer;
 
@@ -48,6 +52,8 @@ pub struct Sqlite {
     writer: Arc<Writer>,
     /// In memory there is one connection, so reads go through the writer.
     readers: Option<Readers>,
+    /// Where the parts of blobs lie.
+    chunks: Place,
     /// Ends the checkpoint thread when dropped.
     _checkpoints: Option<checkpoint::Checkpoints>,
     /// Keeps every other process out.
@@ -105,6 +111,10 @@ impl Database for Sqlite {
 
     async fn synchronise(&self) -> StorageResult<()> {
         Ok(())
+    }
+
+    fn chunks(&self) -> &impl Chunks {
+        &self.chunks
     }
 
     fn broken(&self) -> Option<String> {

@@ -20,6 +20,7 @@ pub(crate) const EACH: &[(&str, &str)] = &[
     ("0013_numbered.sql", include_str!("../migrations/0013_numbered.sql")),
     ("0014_backups.sql", include_str!("../migrations/0014_backups.sql")),
     ("0015_retention.sql", include_str!("../migrations/0015_retention.sql")),
+    ("0016_blobs.sql", include_str!("../migrations/0016_blobs.sql")),
 ];
 
 /// Why a store cannot be brought to this version.

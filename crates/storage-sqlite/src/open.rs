@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::checkpoint::Checkpoints;
+use crate::chunks::Place;
 use crate::driver::{View, database};
 use crate::migrations::Unfit;
 use crate::readers::Readers;
@@ -93,6 +94,7 @@ pub fn open(options: SqliteOptions<'_>) -> Result<Arc<SqliteStore>, OpenError> {
         readers: Some(Readers::new(readers)),
         checkpoints: Some(checkpoints),
         wiped,
+        chunks: Place::beside(data),
         lock: Some(lock),
     };
     start(connection, options.keys, options.chance, options.commit_delay, beside)
@@ -114,13 +116,20 @@ pub(crate) struct Beside {
     readers: Option<Readers>,
     checkpoints: Option<Checkpoints>,
     wiped: Arc<AtomicBool>,
+    chunks: Place,
     lock: Option<File>,
 }
 
 impl Beside {
     /// Of a database in memory, which has one connection.
     pub(crate) fn nothing() -> Self {
-        Self { readers: None, checkpoints: None, wiped: Arc::default(), lock: None }
+        Self {
+            readers: None,
+            checkpoints: None,
+            wiped: Arc::default(),
+            chunks: Place::in_memory(),
+            lock: None,
+        }
     }
 
     /// The store, once all is there.
@@ -129,6 +138,7 @@ impl Beside {
             shared: Arc::clone(&shared),
             writer: Arc::new(writer),
             readers: self.readers,
+            chunks: self.chunks,
             _checkpoints: self.checkpoints,
             _lock: self.lock,
         };
@@ -265,6 +275,8 @@ pub(crate) fn highest_key(connection: &Connection) -> Result<i64, OpenError> {
         ("jobs", "asked"),
         ("users", "user_id"),
         ("sessions", "session"),
+        ("blobs", "blob"),
+        ("deletion_pauses", "pause"),
     ] {
         let found: Option<i64> = connection
             .query_row(&format!("SELECT max({column}) FROM {table}"), [], |row| row.get(0))

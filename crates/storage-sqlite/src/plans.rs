@@ -7,6 +7,7 @@ use crate::migrations;
 
 const SOURCES: &[&str] = &[
     include_str!("../../storage-sql/src/accounts.rs"),
+    include_str!("../../storage-sql/src/blobs.rs"),
     include_str!("../../storage-sql/src/attempts.rs"),
     include_str!("../../storage-sql/src/consent_search.rs"),
     include_str!("../../storage-sql/src/consents.rs"),
@@ -49,6 +50,7 @@ const SMALL: &[&str] = &[
     "noted_stretches",
     "sqlite_schema",
     "leases",
+    "deletion_pauses",
     "walk",
     "few",
     "json_each",

@@ -60,6 +60,7 @@ async fn i11_every_table_is_emptied_or_says_why_not() {
         "leases",
         "noted_stretches",
         "migrations",
+        "deletion_pauses",
     ];
     let known: BTreeSet<&str> = emptied_tables().chain(kept).collect();
     let tables = tables.await.unwrap();

@@ -11,6 +11,7 @@ use abide_core::ids::OrganizationId;
 use abide_storage::suite::{Dice, at, masters};
 use abide_storage::{Accounts as _, Consents as _, StorageResult};
 use abide_storage_sql::SqlStore;
+use abide_storage_sql::chunks::Chunks;
 use abide_storage_sql::database::{Call, Database};
 use abide_storage_sql::shared::Shared;
 use abide_storage_sql::sql::Sql;
@@ -63,6 +64,10 @@ impl Database for Watched {
 
     async fn synchronise(&self) -> StorageResult<()> {
         Ok(())
+    }
+
+    fn chunks(&self) -> &impl Chunks {
+        self.store.database().chunks()
     }
 
     fn broken(&self) -> Option<String> {

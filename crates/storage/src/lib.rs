@@ -12,6 +12,7 @@
 //! [`Committed`], which the engine implements and the store calls.
 
 pub mod accounts;
+pub mod blobs;
 pub mod consent_search;
 pub mod consents;
 pub mod counts;
@@ -46,6 +47,7 @@ pub mod suite;
 pub mod users;
 
 pub use accounts::Accounts;
+pub use blobs::Blobs;
 pub use consents::Consents;
 pub use counts::Counts;
 pub use credential::{ApiCredential, KeySecret, Presented};
@@ -78,6 +80,8 @@ pub use users::Users;
 pub trait Storage: Send + Sync {
     /// Organizations and API keys.
     fn accounts(&self) -> &dyn Accounts;
+    /// Bytes too large for a row.
+    fn blobs(&self) -> &dyn Blobs;
     /// The consent ledger.
     fn consents(&self) -> &dyn Consents;
     /// How deliveries went, in numbers.

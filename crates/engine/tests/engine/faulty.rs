@@ -10,9 +10,9 @@ use abide_storage::deliveries::{
     Backlog, Claimed, Deliveries, DuePage, OpenAttempt, Opened, Report,
 };
 use abide_storage::{
-    Accounts, Committed, Consents, Counts, DeliveryLog, Doorbell, Endpoints, FailingEndpoints,
-    History, HotDelivery, Jobs, Keys, Leases, Metrics, Policies, Room, Slot, Storage,
-    StorageResult, Subjects, Users,
+    Accounts, Blobs, Committed, Consents, Counts, DeliveryLog, Doorbell, Endpoints,
+    FailingEndpoints, History, HotDelivery, Jobs, Keys, Leases, Metrics, Policies, Room, Slot,
+    Storage, StorageResult, Subjects, Users,
 };
 use abide_storage_sqlite::SqliteStore;
 use async_trait::async_trait;
@@ -105,6 +105,9 @@ impl Deliveries for Faulty {
 impl Storage for Faulty {
     fn accounts(&self) -> &dyn Accounts {
         self.store.accounts()
+    }
+    fn blobs(&self) -> &dyn Blobs {
+        self.store.blobs()
     }
     fn consents(&self) -> &dyn Consents {
         self.store.consents()

@@ -40,6 +40,10 @@ pub struct WrappedOrganizationKeys {
 #[derive(Debug)]
 pub struct SubjectKey(SealingKey);
 
+/// The key one blob is sealed under, wrapped by its owner's.
+#[derive(Debug)]
+pub struct BlobKey(SealingKey);
+
 /// Why an organization's keys could not be unwrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnwrapError {
@@ -133,6 +137,28 @@ impl SubjectKey {
     }
 }
 
+impl BlobKey {
+    /// Draws a blob's key; also returns it wrapped by its owner's, as the blob's row keeps it.
+    pub fn generate(owner: &SealingKey, blob: i64, chance: Chance<'_>) -> (BlobKey, Vec<u8>) {
+        let bytes = draw_key(chance);
+        let wrapped = owner.wrap(&blob_place(blob), &bytes);
+        (BlobKey(SealingKey::new(KeyId::of_row(blob), &bytes)), wrapped)
+    }
+
+    /// Opens a blob's key.
+    pub fn unwrap(owner: &SealingKey, blob: i64, wrapped: &[u8]) -> Result<BlobKey, OpenError> {
+        owner.unwrap(&blob_place(blob), KeyId::of_row(blob), wrapped).map(BlobKey)
+    }
+}
+
+impl Deref for BlobKey {
+    type Target = SealingKey;
+
+    fn deref(&self) -> &SealingKey {
+        &self.0
+    }
+}
+
 impl Deref for SubjectKey {
     type Target = SealingKey;
 
@@ -141,7 +167,7 @@ impl Deref for SubjectKey {
     }
 }
 
-/// For keys that hang elsewhere in the hierarchy: those of privacy requests and of blobs.
+/// For keys that hang elsewhere in the hierarchy: those of privacy requests.
 impl SealingKey {
     /// Seals another key under this one, for the place where it is kept.
     pub fn wrap(&self, place: &Place, key: &[u8; 32]) -> Vec<u8> {
@@ -194,6 +220,10 @@ fn key_place(organization: i64) -> Place {
 
 fn index_key_place(organization: i64) -> Place {
     Place { table: "organizations", column: "wrapped_index_key", row: organization }
+}
+
+fn blob_place(blob: i64) -> Place {
+    Place { table: "blobs", column: "wrapped_key", row: blob }
 }
 
 fn subject_place(subject: i64) -> Place {

@@ -50,6 +50,38 @@ pub struct Place {
     pub row: i64,
 }
 
+/// Where a part of a blob stands: it opens as no other part, and in no other blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChunkPlace {
+    /// The key of the blob's row.
+    pub blob: i64,
+    /// Which part, from 0.
+    pub index: u32,
+    /// Whether more parts follow: a blob cut short ends with a part that was not sealed as its last.
+    pub end: End,
+}
+
+/// Whether more of a blob follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// It goes on.
+    More,
+    /// This is the last part.
+    Last,
+}
+
+impl ChunkPlace {
+    /// `version | 0 | blob | index | last`: where a column's place has the length of its table's name, which is never 0.
+    fn associated_data(self) -> [u8; 15] {
+        let mut data = [0; 15];
+        data[0] = VERSION;
+        data[2..10].copy_from_slice(&self.blob.to_be_bytes());
+        data[10..14].copy_from_slice(&self.index.to_be_bytes());
+        data[14] = u8::from(self.end == End::Last);
+        data
+    }
+}
+
 /// Why sealed bytes did not open. Says nothing about what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -102,6 +134,25 @@ impl SealingKey {
     /// Random 96-bit nonces serve 2^32 sealings per key, far above what one organization's key or
     /// one person's sees.
     pub fn seal(&self, place: &Place, plain: &[u8]) -> Vec<u8> {
+        self.seal_with(AssociatedData::of(place).as_bytes(), plain)
+    }
+
+    /// Opens bytes sealed under this key for this place.
+    pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        self.open_with(AssociatedData::of(place).as_bytes(), sealed)
+    }
+
+    /// Seals one part of a blob.
+    pub fn seal_chunk(&self, place: &ChunkPlace, plain: &[u8]) -> Vec<u8> {
+        self.seal_with(&place.associated_data(), plain)
+    }
+
+    /// Opens one part of a blob.
+    pub fn open_chunk(&self, place: &ChunkPlace, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        self.open_with(&place.associated_data(), sealed)
+    }
+
+    fn seal_with(&self, associated: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(plain.len() + SEALED_OVERHEAD);
         sealed.push(VERSION);
         sealed.extend_from_slice(&self.id.0.to_be_bytes());
@@ -109,18 +160,14 @@ impl SealingKey {
         sealed.extend_from_slice(plain);
         let (nonce, tag) = self
             .key
-            .seal_in_place_separate_tag(
-                Aad::from(AssociatedData::of(place).as_bytes()),
-                &mut sealed[TEXT_AT..],
-            )
+            .seal_in_place_separate_tag(Aad::from(associated), &mut sealed[TEXT_AT..])
             .expect("sealing fails only above 64 GiB");
         sealed[NONCE_AT..TEXT_AT].copy_from_slice(nonce.as_ref());
         sealed.extend_from_slice(tag.as_ref());
         sealed
     }
 
-    /// Opens bytes sealed under this key for this place.
-    pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+    fn open_with(&self, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
         let wanted = read_key_id(sealed)?;
         if wanted != self.id {
             return Err(OpenError::WrongKey { wanted });
@@ -129,7 +176,7 @@ impl SealingKey {
             .map_err(|_| OpenError::Damaged)?;
         let mut text = sealed[TEXT_AT..].to_vec();
         self.key
-            .open_in_place(nonce, Aad::from(AssociatedData::of(place).as_bytes()), &mut text)
+            .open_in_place(nonce, Aad::from(associated), &mut text)
             .map_err(|_| OpenError::Damaged)?;
         text.truncate(sealed.len() - SEALED_OVERHEAD);
         Ok(text)

@@ -22,8 +22,8 @@ mod shares;
 
 pub use self::{
     blind::{BlindIndex, IndexKey, normalise_email},
-    hierarchy::{OrganizationKeys, SubjectKey, UnwrapError, WrappedOrganizationKeys},
-    key::{KeyId, OpenError, Place, SEALED_OVERHEAD, SealingKey, sealed_key_id},
+    hierarchy::{BlobKey, OrganizationKeys, SubjectKey, UnwrapError, WrappedOrganizationKeys},
+    key::{ChunkPlace, End, KeyId, OpenError, Place, SEALED_OVERHEAD, SealingKey, sealed_key_id},
     key_file::KeyFileError,
     master::{LineFault, MasterId, MasterKey, MasterKeys, ParseError},
     secret::{Secret, SecretHash},

@@ -9,6 +9,17 @@ macro_rules! for_every_case {
                 keys_open_until_revoked,
                 keys_have_their_own_limit,
                 organization_names_are_unique;
+            blobs:
+                what_was_written_is_read,
+                what_breaks_off_leaves_nothing,
+                a_blob_goes_with_the_last_that_names_it,
+                a_blob_about_many_expires,
+                i11_an_erased_persons_blobs_are_gone,
+                i11_a_deleted_organizations_blobs_are_gone,
+                i13_blobs_keep_to_their_organization,
+                nothing_is_removed_during_a_pause,
+                a_blob_is_read_as_it_was_written_alone,
+                strays_of_living_blobs_stay;
             consent_search:
                 those_decided_last_come_first,
                 each_filter_lets_its_own_through,

@@ -4,6 +4,7 @@
 //! Time is the case's own: it counts from [`at`] and nothing waits.
 
 pub mod accounts;
+pub mod blobs;
 mod cases;
 pub mod consent_search;
 pub mod consents;
