@@ -132,7 +132,7 @@ async fn work(hops: Arc<Hops>, number: usize, mut connection: Option<Connection>
                 (header::CONTENT_TYPE, HeaderValue::from_static(JSON)),
                 (SIGNATURE, signing::sign(&hops.key, &body)),
             ],
-            body,
+            body: body.into(),
             user_agent: UserAgent::Abide,
         };
         let _ = hops.courier.send(&mut connection, &endpoint.target, request, DEADLINE).await;

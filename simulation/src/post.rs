@@ -11,7 +11,7 @@ use abide_storage::deliveries::{
     Backlog, Claimed, Deliveries, DuePage, OpenAttempt, Opened, Report,
 };
 use abide_storage::{
-    Accounts, Committed, Consents, Counts, Deletions, DeliveryLog, Doorbell, Endpoints, Erasures,
+    Accounts, Blobs, Committed, Consents, Counts, Deletions, DeliveryLog, Doorbell, Endpoints, Erasures,
     Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases, Metrics,
     Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects, Users,
 };
@@ -117,6 +117,9 @@ impl Storage for Post {
     }
     fn deletions(&self) -> &dyn Deletions {
         self.store.deletions()
+    }
+    fn blobs(&self) -> &dyn Blobs {
+        self.store.blobs()
     }
     fn erasures(&self) -> &dyn Erasures {
         self.store.erasures()

@@ -1,5 +1,5 @@
-//! Housekeeping by the clock: permissions whose time has come, organizations whose time to go has come, held rows whose
-//! endpoint is back, endpoints that fail for long, gauges, and what nobody has used for a while or wants to keep.
+//! Housekeeping by the clock: permissions whose time has come, organizations and blobs whose time to go has come, held
+//! rows whose endpoint is back, endpoints that fail for long, gauges, and what nobody has used for a while or wants to keep.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use abide_storage::counts::FOLD_AFTER_MILLIS;
 use abide_storage::deletions::CarriedOut;
 use abide_storage::jobs::GONE_HELD_MILLIS;
 use abide_storage::retention::OldPlace;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::failing;
 use crate::hub::Hub;
@@ -32,6 +32,9 @@ const NOTED_AT_LEAST: u32 = 4_096;
 /// How many rows of a deleted organization go in one transaction. Each can have several deliveries, and each of those
 /// several attempts; those who record decisions wait no longer than that takes.
 const ROWS_AT_ONCE: u32 = 50;
+
+/// Blobs that go in one transaction.
+const BLOBS_AT_ONCE: u32 = 20;
 
 /// Runs the housekeeping, for ever.
 pub(crate) async fn tick(hub: Arc<Hub>) {
@@ -55,14 +58,20 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
         if let Err(why) = carry_out_deletions(&hub).await {
             tracing::warn!(%why, "organizations whose time has come could not be deleted");
         }
+        if let Err(why) = sweep_blobs(&hub).await {
+            tracing::warn!(%why, "blobs whose time is over could not be removed");
+        }
         let at_least = if is_time(&mut noted, CLEAN_EVERY) { 1 } else { NOTED_AT_LEAST };
         if let Err(why) = note_new(&hub, at_least).await {
             tracing::warn!(%why, "new deliveries could not be noted for lists");
         }
-        if is_time(&mut cleaned, CLEAN_EVERY)
-            && let Err(why) = forget_calls(&hub).await
-        {
-            tracing::warn!(%why, "calls that need not be remembered could not be forgotten");
+        if is_time(&mut cleaned, CLEAN_EVERY) {
+            if let Err(why) = forget_calls(&hub).await {
+                tracing::warn!(%why, "calls that need not be remembered could not be forgotten");
+            }
+            if let Err(why) = sweep_strays(&hub).await {
+                tracing::warn!(%why, "files of no blob could not be removed");
+            }
         }
         if is_time(&mut journaled, CLEAN_EVERY)
             && let Err(why) = hub.storage.erasures().journal().await
@@ -163,6 +172,35 @@ async fn carry_out_deletions(hub: &Hub) -> StorageResult<()> {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Removes blobs whose time is over, for one turn. After each page it rests three times as long as that took, so that those
+/// who record decisions have the disk for the most part to themselves.
+async fn sweep_blobs(hub: &Hub) -> StorageResult<()> {
+    let began = Instant::now();
+    loop {
+        let page = Instant::now();
+        if hub.storage.blobs().sweep(BLOBS_AT_ONCE, hub.clock.now()).await? == 0 {
+            return Ok(());
+        }
+        hub.pulse.ticked(Loop::Clockwork);
+        if began.elapsed() >= hub.options.housekeeping_every || hub.is_draining() {
+            return Ok(());
+        }
+        sleep(page.elapsed().saturating_mul(3).min(hub.options.housekeeping_every)).await;
+    }
+}
+
+/// Removes files of no blob from one of the folders. Which one follows from the time, so that all have their turn however
+/// often a process starts.
+async fn sweep_strays(hub: &Hub) -> StorageResult<()> {
+    let now = hub.clock.now();
+    let turn = now.as_millis().cast_unsigned() / CLEAN_EVERY.as_millis() as u64;
+    let removed = hub.storage.blobs().sweep_strays(turn, now).await?;
+    if removed > 0 {
+        tracing::info!(removed, "removed files of no blob");
+    }
+    Ok(())
 }
 
 /// Notes new deliveries for lists, for one turn: after an upgrade that may be all there are.

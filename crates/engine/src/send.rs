@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abide_core::Timestamp;
+use abide_core::blob;
 use abide_core::delivery::{ErrorClass, Outcome, Run, decide};
 use abide_core::endpoint::Source;
 use abide_core::ids::{EndpointId, EventId};
@@ -177,10 +178,15 @@ struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     /// Gets ready what the attempt proves Abide by. Where that took a while, whatever must be so for an attempt to begin
     /// must be so still; nothing was sent.
-    async fn prove(&self, own: &'a Credentials, flight: &Flight) -> Result<Proving<'a>, GiveBack> {
+    async fn prove(
+        &self,
+        own: &'a Credentials,
+        flight: &Flight,
+        deadline: Duration,
+    ) -> Result<Proving<'a>, GiveBack> {
         let Self { hub, facts, .. } = *self;
         let began = Instant::now();
-        let until = began + facts.deadline;
+        let until = began + deadline;
         let proof = own.proof(hub, until).await;
         if own.take_tokens() {
             let known = hub.registry.find(flight.endpoint).filter(|_| !flight.job().is_test());
@@ -204,10 +210,11 @@ impl<'a> Attempt<'a> {
     ) -> Verdict {
         let Self { hub, facts, dialect } = *self;
         let started_at = hub.clock.now();
+        let deadline = blob::deadline(facts.deadline, rendered.body.len() as u64);
         // Before the signature, which is made at the time of sending (I6): a token may have to be fetched.
         let proving = match &facts.credentials {
             None => None,
-            Some(own) => match Box::pin(self.prove(own, &flight)).await {
+            Some(own) => match Box::pin(self.prove(own, &flight, deadline)).await {
                 Ok(proving) => Some(proving),
                 Err(to) => return flight.give_back(to),
             },
@@ -246,7 +253,7 @@ impl<'a> Attempt<'a> {
         let read = match (&facts.target, proving) {
             (Ok(target), None) => {
                 flight.takes_off();
-                let answered = post(hub, connection, target, request, facts.deadline).await;
+                let answered = post(hub, connection, target, request, deadline).await;
                 Read::of(dialect, answered, hub.clock.now())
             }
             (Ok(_), Some(Proving { own, proof: Some(proof), began, until })) => {
@@ -393,7 +400,7 @@ fn to_outbound(request: abide_dialects::WireRequest) -> Option<WireRequest> {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         headers.push((name, HeaderValue::try_from(value).ok()?));
     }
-    Some(WireRequest { headers, body: request.body, user_agent: UserAgent::Abide })
+    Some(WireRequest { headers, body: request.body.into(), user_agent: UserAgent::Abide })
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Tokens {
                 form.append_pair("client_secret", client_secret);
             }
         }
-        let body = Bytes::from(form.finish());
+        let body = Bytes::from(form.finish()).into();
         let request = WireRequest { headers, body, user_agent: UserAgent::Abide };
         Some(Tokens { endpoint, server, request, state: Mutex::default() })
     }

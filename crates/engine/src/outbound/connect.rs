@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::poll_fn;
 use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::alarm::Alarm;
+use super::body::Body;
 use super::stream::Stream;
 use super::target::Origin;
 use super::tls::{OwnTls, Tls};
@@ -27,7 +27,7 @@ use super::{Guard, Host, Resolve, Scheme, SendError, Target};
 /// It has no task of its own: whoever sends over it also drives it, so an exchange costs no wake-up across tasks.
 /// Dropping it closes it.
 pub struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Body>,
     driver: Driver,
     origin: Arc<Origin>,
     alarm: Option<Alarm>,
@@ -36,10 +36,10 @@ pub struct Connection {
 /// hyper's half of the connection, until it has ended: it is never polled after that, and its socket closes at once.
 struct Driver(Option<Pin<Box<Http1>>>);
 
-type Http1 = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+type Http1 = http1::Connection<TokioIo<Stream>, Body>;
 
 /// What comes back when a request was never written.
-pub(super) type Unsent = hyper::client::conn::TrySendError<Request<Full<Bytes>>>;
+pub(super) type Unsent = hyper::client::conn::TrySendError<Request<Body>>;
 
 impl Connection {
     /// Can it carry another request? Notices a receiver that closed it meanwhile.
@@ -85,7 +85,7 @@ impl Connection {
     /// Writes a request and reads the head of its answer.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<Body>,
     ) -> Result<Response<Incoming>, Unsent> {
         let mut answer = std::pin::pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
@@ -212,6 +212,7 @@ async fn dial(addr: SocketAddr) -> io::Result<TcpStream> {
 mod tests {
     use std::time::Duration;
 
+    use http_body_util::Full;
     use tokio::net::TcpListener;
 
     use super::super::Arrival;
@@ -281,7 +282,7 @@ mod tests {
         assert!(connection.is_open().await);
         drop(peer);
         let _later = connected().await; // the runtime has heard of the close once it has heard of this
-        let request = Request::new(Full::new(Bytes::from_static(b"x")));
+        let request = Request::new(Body::Whole(Full::new(Bytes::from_static(b"x"))));
         let sent = timeout(PATIENT, connection.exchange(request)).await.unwrap();
         assert!(sent.unwrap_err().take_message().is_some());
         assert!(!connection.is_open().await);

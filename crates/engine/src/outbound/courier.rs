@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
-use http_body_util::Full;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
+use super::body::{Body, Content};
 use super::connect::Connector;
-use super::{Answer, Arrival, ByteBudget, Connection, Guard, Resolve, SendError, Target};
+use super::{
+    Answer, Arrival, ByteBudget, Connection, Guard, OverBudget, Resolve, SendError, Target,
+};
 use super::{Identity, OwnTls, Roots, StandIn, TlsRoots};
 use super::{answer, tls};
 
@@ -28,8 +29,8 @@ pub struct Courier {
 pub struct WireRequest {
     /// Headers beside those the courier sets itself: see [`is_courier_header`].
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The exact bytes to send.
-    pub body: Bytes,
+    /// What to send.
+    pub body: Content,
     /// Who we say we are.
     pub user_agent: UserAgent,
 }
@@ -159,7 +160,10 @@ impl Attempt<'_> {
     /// A connection is out of the slot while it is in use: if anything goes wrong, or the deadline drops this
     /// future, it is closed.
     async fn run(&mut self, request: WireRequest) -> Result<Answer, SendError> {
-        let mut request = to_http(self.target, request);
+        let WireRequest { headers, body, user_agent } = request;
+        let body = Body::of(body, &self.courier.budget).await;
+        let body = body.map_err(|OverBudget| SendError::OverBudget)?;
+        let mut request = to_http(self.target, headers, body, user_agent);
         if let Some(mut connection) = self.idle() {
             self.reused = true;
             match self.exchange(&mut connection, request).await {
@@ -186,7 +190,7 @@ impl Attempt<'_> {
     async fn exchange(
         &mut self,
         connection: &mut Connection,
-        request: Request<Full<Bytes>>,
+        request: Request<Body>,
     ) -> Result<Answer, Failed> {
         self.arrival = Arrival::Unknown;
         let response = match connection.exchange(request).await {
@@ -216,7 +220,7 @@ impl Attempt<'_> {
 
 enum Failed {
     /// hyper gave the request back: no byte of it was written. With what closed the connection.
-    Unsent(Box<Request<Full<Bytes>>>, SendError),
+    Unsent(Box<Request<Body>>, SendError),
     Final(SendError),
 }
 
@@ -231,8 +235,12 @@ static COURIER_HEADERS: [HeaderName; 8] = [
     header::TRAILER,
 ];
 
-fn to_http(target: &Target, request: WireRequest) -> Request<Full<Bytes>> {
-    let WireRequest { headers: given, body, user_agent } = request;
+fn to_http(
+    target: &Target,
+    given: Vec<(HeaderName, HeaderValue)>,
+    body: Body,
+    user_agent: UserAgent,
+) -> Request<Body> {
     let mut headers = HeaderMap::with_capacity(given.len() + 3);
     headers.insert(header::HOST, target.origin().host_header.clone());
     if user_agent == UserAgent::Abide {
@@ -248,7 +256,7 @@ fn to_http(target: &Target, request: WireRequest) -> Request<Full<Bytes>> {
             headers.append(name, value);
         }
     }
-    let mut http = Request::new(Full::new(body));
+    let mut http = Request::new(body);
     *http.method_mut() = Method::POST;
     *http.uri_mut() = target.uri().clone();
     *http.headers_mut() = headers;

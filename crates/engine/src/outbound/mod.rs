@@ -10,6 +10,7 @@
 
 mod alarm;
 mod answer;
+mod body;
 mod budget;
 mod connect;
 mod courier;
@@ -22,6 +23,7 @@ mod target;
 mod tls;
 
 pub use answer::{Answer, MAX_ANSWER};
+pub use body::{BlobContent, Content};
 pub use budget::{ByteBudget, OverBudget, Share};
 pub use connect::Connection;
 pub use courier::{Answered, Courier, UserAgent, WireRequest, is_courier_header};

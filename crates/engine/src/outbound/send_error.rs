@@ -21,6 +21,8 @@ pub enum SendError {
     ConnectRefused,
     /// The receiver's address could not be reached.
     ConnectFailed,
+    /// Its body takes more memory than there is for all: a matter of the settings.
+    OverBudget,
     /// This machine has no root certificates to prove an https receiver by.
     NoRoots,
     /// TLS failed: the words say how.
@@ -51,6 +53,7 @@ impl SendError {
             SendError::ForbiddenAddress(_) => ErrorClass::ForbiddenAddress,
             SendError::ConnectRefused => ErrorClass::ConnectRefused,
             SendError::ConnectFailed => ErrorClass::ConnectFailed,
+            SendError::OverBudget => ErrorClass::NotStarted,
             SendError::NoRoots => ErrorClass::NoRootCertificates,
             SendError::Tls(..) => ErrorClass::Tls,
             SendError::Timeout(_) => ErrorClass::Timeout,
@@ -64,6 +67,7 @@ impl SendError {
         match self {
             SendError::Dns
             | SendError::DnsBusy
+            | SendError::OverBudget
             | SendError::NoRoots
             | SendError::ForbiddenAddress(_)
             | SendError::ConnectRefused
@@ -131,6 +135,7 @@ impl fmt::Display for SendError {
             }
             SendError::ConnectRefused => "the receiver refused the connection",
             SendError::ConnectFailed => "the receiver could not be reached",
+            SendError::OverBudget => "the body takes more memory than there is for all",
             SendError::NoRoots => "there are no root certificates to prove the receiver by",
             SendError::Tls(fault, _) => return write!(f, "TLS failed: {fault}"),
             SendError::Timeout(_) => "the deadline passed before the whole answer was there",

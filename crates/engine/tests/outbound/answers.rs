@@ -28,7 +28,7 @@ async fn the_request_on_the_wire() {
             header("x-signature", "abc="),
             header("x-signature", "def="),
         ],
-        body: Bytes::from_static(b"{\"a\":1}"),
+        body: Bytes::from_static(b"{\"a\":1}").into(),
         user_agent: UserAgent::Abide,
     };
     let target = http_target(&receiver, "/a/../b?c=%20");
@@ -54,8 +54,11 @@ async fn framing_headers_of_others_are_left_out() {
     let names = ["host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"];
     let given = names.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("99")));
     assert!(given.iter().all(|(name, _)| is_courier_header(name)));
-    let request =
-        WireRequest { headers: given.to_vec(), body: Bytes::new(), user_agent: UserAgent::Absent };
+    let request = WireRequest {
+        headers: given.to_vec(),
+        body: Bytes::new().into(),
+        user_agent: UserAgent::Absent,
+    };
     let target = http_target(&receiver, "/");
     let sent = dev_courier().send(&mut None, &target, request, PATIENT).await;
     assert_eq!(sent.result.unwrap().status, 200);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test sets up is meant to work")]
 
 mod answers;
+mod blobs;
 mod failures;
 mod guard;
 mod names;
@@ -63,7 +64,7 @@ fn http_target(receiver: &Receiver, path: &str) -> Target {
 fn post(body: &str) -> WireRequest {
     WireRequest {
         headers: Vec::new(),
-        body: Bytes::copy_from_slice(body.as_bytes()),
+        body: Bytes::copy_from_slice(body.as_bytes()).into(),
         user_agent: UserAgent::Abide,
     }
 }

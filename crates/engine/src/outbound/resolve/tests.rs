@@ -123,8 +123,11 @@ async fn i8_without_a_thread_the_attempt_says_so() {
     let target = Target::parse("https://other.test/", &guard).unwrap();
     let budget = ByteBudget::new(1024);
     let courier = Courier::new(guard, Arc::new(resolver.clone()), roots, budget).unwrap();
-    let request =
-        WireRequest { headers: vec![], body: "x".into(), user_agent: UserAgent::default() };
+    let request = WireRequest {
+        headers: vec![],
+        body: bytes::Bytes::from_static(b"x").into(),
+        user_agent: UserAgent::default(),
+    };
     let sent = courier.send(&mut None, &target, request, PATIENT).await;
     let why = sent.result.unwrap_err();
     assert_eq!((why, why.arrival()), (SendError::DnsBusy, Arrival::NotArrived));
