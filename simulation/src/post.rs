@@ -11,9 +11,9 @@ use abide_storage::deliveries::{
     Backlog, Claimed, Deliveries, DuePage, OpenAttempt, Opened, Report,
 };
 use abide_storage::{
-    Accounts, Blobs, Committed, Consents, Counts, Deletions, DeliveryLog, Doorbell, Endpoints, Erasures,
-    Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases, Metrics,
-    Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects, Users,
+    Accounts, Blobs, Committed, Consents, Counts, Deletions, DeliveryLog, Doorbell, Endpoints,
+    Erasures, Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases,
+    Metrics, Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects, Users,
 };
 use async_trait::async_trait;
 

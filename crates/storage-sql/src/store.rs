@@ -4,9 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use abide_storage::erasures::ErasureJournal;
 use abide_storage::{
-    Accounts, Blobs, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell, Endpoints,
-    Erasures, Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases,
-    Metrics, Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects, Users,
+    Accounts, Blobs, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell,
+    Endpoints, Erasures, Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs,
+    Keys, Leases, Metrics, Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects,
+    Users,
 };
 
 use crate::database::{Alone, Call, Database};

@@ -16,6 +16,9 @@ use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::chunks::{Chunks, Removed, SEALED_CHUNK};
 use abide_storage_sql::damaged;
 use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::open::{OpenError, broken};
 
 /// The folder beside the database.
 const FOLDER: &str = "blobs";
@@ -51,7 +54,25 @@ impl Place {
     }
 }
 
-/// The file of a whole blob, within a data folder: for copies of it.
+/// Gives the file of each blob that is whole in a copy of the database, by its path within a data folder, to `each`, until
+/// that fails. A backup pauses deletions, copies the database, then these files, and lets deletions go on.
+pub fn blob_files<E: From<OpenError>>(
+    copy: &Path,
+    mut each: impl FnMut(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(copy, flags).map_err(broken)?;
+    let mut statement = connection
+        .prepare("SELECT blob FROM blobs WHERE state = 'whole' ORDER BY blob")
+        .map_err(broken)?;
+    let mut rows = statement.query([]).map_err(broken)?;
+    while let Some(row) = rows.next().map_err(broken)? {
+        each(&blob_file(BlobId::from_key(row.get(0).map_err(broken)?)))?;
+    }
+    Ok(())
+}
+
+/// The file of a whole blob, within a data folder.
 pub fn blob_file(blob: BlobId) -> PathBuf {
     let name = blob.to_string();
     let shard = &name[name.len() - SHARD..];
@@ -123,7 +144,9 @@ impl Folder {
     fn put(&self, blob: BlobId, index: u32, sealed: &[u8]) -> io::Result<()> {
         let path = self.unfinished(blob);
         let file = if index == 0 {
-            self.make_folder(&path)?;
+            path.parent().map_or(Ok(()), |shard| {
+                DirBuilder::new().recursive(true).mode(0o700).create(shard)
+            })?;
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?
         } else {
             OpenOptions::new().write(true).open(&path)?
@@ -136,18 +159,11 @@ impl Folder {
         file.sync_data()
     }
 
-    /// The folder of a blob's file, durably.
-    fn make_folder(&self, file: &Path) -> io::Result<()> {
-        let Some(shard) = file.parent().filter(|shard| !shard.exists()) else { return Ok(()) };
-        DirBuilder::new().recursive(true).mode(0o700).create(shard)?;
-        sync_folder(&self.root)?;
-        self.root.parent().map_or(Ok(()), sync_folder)
-    }
-
     fn settle(&self, blob: BlobId) -> io::Result<()> {
         let whole = self.whole(blob);
         std::fs::rename(self.unfinished(blob), &whole)?;
-        whole.parent().map_or(Ok(()), sync_folder)
+        // The file's name, and those of the folders that it lies in, which may be new.
+        whole.ancestors().skip(1).take(3).try_for_each(|folder| File::open(folder)?.sync_all())
     }
 
     fn get(&self, blob: BlobId, index: u32) -> io::Result<Option<Vec<u8>>> {
@@ -184,10 +200,6 @@ impl Folder {
         }
         Ok(found)
     }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn unless_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {

@@ -34,7 +34,7 @@ pub use backup::{
     MasterKeyFact, Occupied, Progress, RestoreError, RestoreFrom, Restored, Unpacked, back_up,
     unpack,
 };
-pub use chunks::blob_file;
+pub use chunks::{blob_file, blob_files};
 pub use examine::{Examined, Integrity, examine, pending_migrations};
 pub use in_place::{Batches, Fate, InPlace, keep, open_in_place};
 pub use open::{OpenError, SqliteOptions, open, open_in_memory};

@@ -16,6 +16,7 @@ mod order;
 mod outcomes;
 mod standstill;
 mod stopped;
+mod sweeping;
 mod testing;
 mod tokens;
 mod world;

@@ -78,7 +78,7 @@ impl Folder {
         Folder { folder: tempfile::tempdir().unwrap(), keys: draw(&Dice) }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 

@@ -5,6 +5,7 @@ mod migrations;
 mod nodes;
 mod opening;
 mod outages;
+mod parts;
 mod pooler;
 mod server;
 
