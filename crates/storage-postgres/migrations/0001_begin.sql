@@ -525,7 +525,7 @@ CREATE INDEX blobs_to_sweep ON blobs (sweep_at) WHERE sweep_at IS NOT NULL;
 
 CREATE TABLE blob_holders (
   blob BIGINT NOT NULL,
-  holder TEXT NOT NULL,
+  holder TEXT COLLATE "C" NOT NULL,
   holder_row BIGINT NOT NULL,
   PRIMARY KEY (blob, holder, holder_row)
 );

@@ -45,11 +45,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("tasks/install.md", "abide completions", "writes into the reader's own folders"),
     ("tasks/postgresql.md", "psql", "changes the reader's own server"),
     ("tasks/postgresql.md", "export ABIDE_DATABASE_URL", "needs the reader's own server"),
-    (
-        "tasks/postgresql.md",
-        "pg_dump",
-        "backs up the reader's own server; a test of the store does the same",
-    ),
+    ("tasks/postgresql.md", "pg_dump", "backs up the reader's own server"),
     ("tasks/postgresql.md", "pg_basebackup", "backs up the reader's own server"),
 ];
 
