@@ -26,7 +26,7 @@ const READERS: usize = 6;
 
 /// What a store is opened with.
 pub struct PostgresOptions<'a> {
-    /// `postgres://...`, with what [`Address::parse`] knows.
+    /// `postgres://...`; the book says which options it may have.
     pub url: &'a str,
     /// The master keys.
     pub keys: MasterKeys,

@@ -1,5 +1,5 @@
 //! The answer that every SQL database gives to `abide-storage`: each statement stands here once. What a database brings
-//! along is a [`Database`]: transactions, readers' views, and the few words in which its SQL differs.
+//! along is a [`Database`](database::Database): transactions, readers' views, and the few words in which its SQL differs.
 
 mod accounts;
 mod attempts;
