@@ -25,23 +25,19 @@ use crate::store::SqlStore;
 use crate::tx::Tx;
 
 impl<D: Database> SqlStore<D> {
-    /// One transaction in the writer on somebody's behalf, carried out once where the caller wishes that.
+    /// One transaction on somebody's behalf, carried out once where the caller wishes that.
     pub(crate) async fn act<T, F>(
         &self,
         by: &Caller,
         bytes: usize,
         now: Timestamp,
-        mut work: F,
+        work: F,
     ) -> StorageResult<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>, &Caller) -> StorageResult<T> + Send + 'static,
     {
-        self.act_in_any_state(by, bytes, now, move |tx, by| {
-            tx.must_be_active(by.organization)?;
-            work(tx, by)
-        })
-        .await
+        self.act_in_any_state(by, bytes, now, while_active(work)).await
     }
 
     /// [`SqlStore::act`] for a call about people of which many run at once: only those it is about wait for each other.
@@ -50,20 +46,15 @@ impl<D: Database> SqlStore<D> {
         by: &Caller,
         bytes: usize,
         now: Timestamp,
-        mut work: F,
+        work: F,
     ) -> StorageResult<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>, &Caller) -> StorageResult<T> + Send + 'static,
     {
-        let by = *by;
         let call = Call { bytes, alone: Alone::People(by.organization) };
-        self.database()
-            .write(call, move |tx| {
-                tx.must_be_active(by.organization)?;
-                carry_out(tx, &by, now, |_| true, &mut work)
-            })
-            .await
+        let (by, mut work) = (*by, while_active(work));
+        self.database().write(call, move |tx| carry_out(tx, &by, now, |_| true, &mut work)).await
     }
 
     /// [`SqlStore::act`] for what is allowed while the organization is being deleted, too.
@@ -79,10 +70,8 @@ impl<D: Database> SqlStore<D> {
         F: FnMut(&mut Tx<'_>, &Caller) -> StorageResult<T> + Send + 'static,
     {
         let by = *by;
-        self.write_alone(bytes, by.organization, move |tx| {
-            carry_out(tx, &by, now, |_| true, &mut work)
-        })
-        .await
+        let work = move |tx: &mut Tx<'_>| carry_out(tx, &by, now, |_| true, &mut work);
+        self.write_alone(bytes, by.organization, work).await
     }
 
     /// [`SqlStore::act`] for what can end well with nothing done: only what `is_done` of is remembered under the
@@ -105,6 +94,17 @@ impl<D: Database> SqlStore<D> {
             carry_out(tx, &by, now, &is_done, &mut work)
         })
         .await
+    }
+}
+
+/// Work that is refused while the organization is being deleted; what was answered before is answered again all the same.
+fn while_active<T, F>(mut work: F) -> impl FnMut(&mut Tx<'_>, &Caller) -> StorageResult<T> + Send
+where
+    F: FnMut(&mut Tx<'_>, &Caller) -> StorageResult<T> + Send,
+{
+    move |tx, by| {
+        tx.must_be_active(by.organization)?;
+        work(tx, by)
     }
 }
 

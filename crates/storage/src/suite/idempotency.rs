@@ -55,6 +55,10 @@ pub async fn a_call_is_carried_out_once(store: &dyn Storage) {
     ok(store.consents().record_batch(&once(&world.by, 3, 1), batch.clone(), at(4)).await);
     let again = store.consents().record_batch(&once(&world.by, 3, 1), batch, at(5)).await;
     assert_eq!(replayed(again).body, b"deeeve");
+    // What was answered is answered again while the organization is being deleted, too; nothing new is.
+    ok(store.deletions().ask(&world.by, "default", 1, at(6)).await);
+    assert_eq!(replayed(record(1, 1, "ada", at(7)).await).body, b"ada");
+    refusal(record(9, 1, "fay", at(7)).await);
 }
 
 /// I13: a key is an organization's own.
