@@ -177,11 +177,8 @@ fn number_feeds(connection: &Connection) -> StorageResult<()> {
         )
         .all((), |row| row.get("organization"))?;
     for of in waiting {
-        connection.simple("BEGIN")?;
         let of: OrganizationId = Id::from_key(of);
-        let done = feeds::number(connection, of);
-        connection.simple(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-        done?;
+        connection.within(|sql| feeds::number(sql, of))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::damaged;
-use abide_storage_sql::sql::{Bind, Row, Sql, Value};
+use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value};
 use bytes::{BufMut, BytesMut};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -122,6 +122,17 @@ impl Connection {
         self.noted(self.wait(self.client.batch_execute(statements)))
     }
 
+    /// One transaction: what `work` does stands if that went well.
+    pub(crate) fn within<T>(
+        &self,
+        work: impl FnOnce(&dyn Sql) -> StorageResult<T>,
+    ) -> StorageResult<T> {
+        self.simple("BEGIN")?;
+        let done = work(self);
+        self.simple(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        done
+    }
+
     fn noted<T>(&self, result: Result<T, tokio_postgres::Error>) -> StorageResult<T> {
         result.map_err(|error| {
             self.failure.set(Some(kind_of(&error)));
@@ -192,15 +203,8 @@ impl Sql for Connection {
         self.changes.get()
     }
 
-    fn alone(&self, key: i64) -> StorageResult<()> {
-        self.sql_alone(key)
-    }
-}
-
-impl Connection {
-    fn sql_alone(&self, key: i64) -> StorageResult<()> {
-        // A key is a number: nothing of it needs quoting.
-        self.simple(&format!("SELECT pg_advisory_xact_lock({key})"))
+    fn alone(&self, turn: Turn) -> StorageResult<()> {
+        self.simple(&format!("SELECT pg_advisory_xact_lock({})", turn.number()))
     }
 }
 
@@ -308,7 +312,6 @@ fn kind_of(error: &tokio_postgres::Error) -> Failure {
             Failure::Lost
         }
         Some(_) => Failure::Other,
-        None if error.is_closed() => Failure::Lost,
         // What is no answer of the server's is the connection's, or ours.
         None => Failure::Lost,
     }

@@ -3,7 +3,7 @@
 use abide_core::consent::hash::sha256;
 use abide_storage::StorageResult;
 use abide_storage_sql::params;
-use abide_storage_sql::sql::Sql;
+use abide_storage_sql::sql::{Sql, Turn};
 
 use crate::connection::Connection;
 
@@ -12,9 +12,6 @@ pub(crate) const EACH: &[(&str, &str)] = &[
     ("0001_begin.sql", include_str!("../migrations/0001_begin.sql")),
     ("0002_retention.sql", include_str!("../migrations/0002_retention.sql")),
 ];
-
-/// Whoever migrates holds this lock.
-const LOCK: i64 = 0x6162_6964_6501;
 
 /// Why a database cannot be brought to this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +25,11 @@ pub(crate) enum Unfit {
 /// Brings a database to the newest version, each migration in a transaction of its own.
 pub(crate) fn migrate(connection: &Connection) -> StorageResult<Result<(), Unfit>> {
     loop {
-        // The lock ends with the transaction: behind a pooler the next one may have another server.
-        connection.simple(&format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})"))?;
-        let step = next_step(connection);
-        let is_good = matches!(step, Ok(Ok(_)));
-        connection.simple(if is_good { "COMMIT" } else { "ROLLBACK" })?;
+        let step = connection.within(|sql| {
+            // The turn ends with the transaction: behind a pooler the next one may have another server.
+            sql.alone(Turn::Migrating)?;
+            next_step(connection)
+        });
         match step? {
             Ok(Step::Applied) => {}
             Ok(Step::Newest) => return Ok(Ok(())),

@@ -2,12 +2,8 @@
 
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::params;
-use abide_storage_sql::sql::Sql;
+use abide_storage_sql::sql::{Sql, Turn};
 
-use crate::connection::Connection;
-
-/// Whoever takes a number holds this lock.
-const LOCK: i64 = 4;
 /// Numbers there are.
 const NUMBERS: i64 = 1 << abide_storage::id_source::NODE_BITS;
 /// A number whose node has not been heard of for so long is free, in milliseconds.
@@ -23,19 +19,8 @@ pub struct NodeName {
 }
 
 /// Takes the lowest free number.
-pub(crate) fn take_number(
-    connection: &Connection,
-    holder: i64,
-    node: &NodeName,
-) -> StorageResult<u16> {
-    connection.simple("BEGIN")?;
-    let taken = take(connection, holder, node);
-    connection.simple(if taken.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    taken
-}
-
-fn take(sql: &dyn Sql, holder: i64, node: &NodeName) -> StorageResult<u16> {
-    sql.alone(LOCK)?;
+pub(crate) fn take_number(sql: &dyn Sql, holder: i64, node: &NodeName) -> StorageResult<u16> {
+    sql.alone(Turn::TakingNodeNumber)?;
     sql.sql("DELETE FROM nodes WHERE heartbeat_at < database_time(0) - ?").execute([FREE_AFTER])?;
     let number: Option<i64> = sql
         .sql(

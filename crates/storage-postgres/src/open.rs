@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use abide_core::shell::Chance;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{IdSource, StorageError};
-use abide_storage_sql::shared::{Nodes, Opening, Shared};
+use abide_storage_sql::shared::{Nodes, Opening, Shared, draw_holder};
 use abide_storage_sql::sql::Sql;
 use abide_storage_sql::{feeds, keys};
 
@@ -87,17 +87,17 @@ pub fn open(options: PostgresOptions<'_>) -> Result<Arc<PostgresStore>, OpenErro
     keys::check_masters(sql, &options.keys)?;
     let epoch = feeds::epoch(sql, &*options.chance)?;
     let clock = Arc::new(DatabaseClock::measured(sql)?);
+    let holder = draw_holder(&*options.chance);
+    let number = connection.within(|sql| node::take_number(sql, holder, &options.node))?;
     let opening = Opening {
-        ids: IdSource::of_node(0, 0),
+        holder,
+        ids: IdSource::of_node(number, 0),
         chance: options.chance,
         masters: options.keys,
         epoch,
         nodes: Nodes::Several,
     };
-    let mut shared = Shared::new(opening, Arc::new(AtomicBool::new(false)));
-    let number = node::take_number(&connection, shared.holder, &options.node)?;
-    shared.draw_ids_from(IdSource::of_node(number, 0));
-    let shared = Arc::new(shared);
+    let shared = Arc::new(Shared::new(opening, Arc::new(AtomicBool::new(false))));
     let companion = Companion::start(address.clone(), Arc::clone(&shared), Arc::clone(&clock))
         .map_err(|error| StorageError::Unavailable(format!("no thread: {error}")))?;
     let writers = Pool::new(address.clone(), WRITERS);

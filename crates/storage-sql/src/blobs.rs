@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::params;
-use crate::sql::Sql;
+use crate::sql::{Sql, Turn};
 use abide_core::access::Caller;
 use abide_core::blob::{
     ABOUT_MANY_MILLIS, BROKEN_OFF_MILLIS, UNNAMED_MILLIS, chunk_length, chunks,
@@ -27,9 +27,6 @@ use crate::rows::{at, damaged, id, maybe_at, maybe_id};
 use crate::shared::Shared;
 use crate::store::SqlStore;
 use crate::tx::Tx;
-
-/// Who pauses deletions and who removes parts wait for each other by this key.
-const PAUSES: i64 = 0x6162_6964_6502;
 
 /// What of a list of blobs is to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -335,7 +332,7 @@ impl<D: Database> Blobs for SqlStore<D> {
         now: Timestamp,
     ) -> StorageResult<DeletionPause> {
         self.write(64, move |tx| {
-            tx.connection().alone(PAUSES)?;
+            tx.connection().alone(Turn::RemovingBlobs)?;
             let pause: Id<BlobKind> = tx.id(now);
             tx.sql("INSERT INTO deletion_pauses (pause, until) VALUES (?, ?)")
                 .execute([pause.key(), until.as_millis()])?;
@@ -514,7 +511,7 @@ fn mark(
     which: Going,
     now: Timestamp,
 ) -> StorageResult<Vec<BlobId>> {
-    tx.connection().alone(PAUSES)?;
+    tx.connection().alone(Turn::RemovingBlobs)?;
     let pause = "SELECT 1 FROM deletion_pauses WHERE until > ?";
     if tx.sql(pause).exists([now.as_millis()])? {
         return Ok(Vec::new());

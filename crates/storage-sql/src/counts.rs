@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::params;
-use crate::sql::{Row, Sql};
+use crate::sql::{Row, Sql, Turn};
 use abide_core::Timestamp;
 use abide_core::delivery::DeliveryState;
 use abide_core::ids::{DeliveryId, EndpointId, OrganizationId};
@@ -180,7 +180,7 @@ fn add(tx: &mut Tx<'_>, owner: i64, change: &Change, now: Timestamp) -> StorageR
         Some(known) => Some(known),
         None => {
             // Of two that count at once the second adds to what the first one wrote. They meet in the order of keys.
-            tx.connection().alone(owner)?;
+            tx.connection().alone(Turn::Counting(owner))?;
             tx.sql(NEWEST).maybe([owner], count_row)?
         }
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::params;
-use crate::sql::{Row, Sql};
+use crate::sql::{Row, Sql, Turn};
 use abide_core::access::{Actor, Caller};
 use abide_core::delivery::Reason;
 use abide_core::endpoint::{
@@ -658,9 +658,6 @@ pub(crate) fn set_state(
     begin_anew(tx, endpoint, now)
 }
 
-/// What whoever changes an endpoint has alone until that is committed: no key is as low.
-const CHANGES: i64 = 2;
-
 /// Bumps the set's version and the endpoint's, and sees that the engine hears of it.
 pub(crate) fn changed(
     tx: &mut Tx<'_>,
@@ -669,7 +666,7 @@ pub(crate) fn changed(
     now: Timestamp,
 ) -> StorageResult<()> {
     // Whoever looks for changes goes by their order: of two at once, the later one to be seen has the higher number.
-    tx.connection().alone(CHANGES)?;
+    tx.connection().alone(Turn::ChangingEndpoints)?;
     let newest = newest(tx.connection(), "SELECT max(changed) FROM endpoints")?;
     let change = tx.id::<Endpoint>(now).key().max(newest + 1);
     tx.sql(

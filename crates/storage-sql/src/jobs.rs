@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::params;
-use crate::sql::{Row, Sql};
+use crate::sql::{Row, Sql, Turn};
 use abide_core::access::{Actor, Caller};
 use abide_core::delivery::{DeliveryState, Reason, Run};
 use abide_core::endpoint::{EndpointState, Source};
@@ -514,9 +514,6 @@ fn gone_before(connection: &dyn Sql, before: Timestamp, limit: u32) -> StorageRe
     Ok(found)
 }
 
-/// What whoever discards for housekeeping has alone: no key is as low.
-const DISCARDING: i64 = 1;
-
 fn discard_gone(
     tx: &mut Tx<'_>,
     before: Timestamp,
@@ -524,7 +521,7 @@ fn discard_gone(
     now: Timestamp,
 ) -> StorageResult<u32> {
     // Of two that look at once the second one finds nothing.
-    tx.connection().alone(DISCARDING)?;
+    tx.connection().alone(Turn::Discarding)?;
     let rows = gone_before(tx.connection(), before, limit)?;
     let mut last = None;
     for (delivery, endpoint, subject) in &rows {

@@ -1,6 +1,6 @@
 //! What the writer, the readers and the store's face share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -61,6 +61,8 @@ pub enum Nodes {
 
 /// What a store is opened with, whatever its database.
 pub struct Opening {
+    /// Who holds this process's leases.
+    pub holder: i64,
     /// Draws keys after every key that is there.
     pub ids: IdSource,
     /// Where keys and salts come from.
@@ -77,6 +79,11 @@ impl std::fmt::Debug for Opening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Opening").finish_non_exhaustive()
     }
+}
+
+/// Who holds a process's leases: somebody new at each start.
+pub fn draw_holder(chance: &dyn Chance) -> i64 {
+    i64::from_be_bytes(draw(chance)) & i64::MAX
 }
 
 /// What is known of an organization's keys.
@@ -96,8 +103,7 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// Of a store that has just been opened.
     pub fn new(opening: Opening, wiped: Arc<AtomicBool>) -> Self {
-        let Opening { ids, chance, masters, epoch, nodes } = opening;
-        let holder = i64::from_be_bytes(draw(&*chance)) & i64::MAX;
+        let Opening { holder, ids, chance, masters, epoch, nodes } = opening;
         Self {
             ids,
             holder,
@@ -127,11 +133,6 @@ impl Shared {
         self.key_wiped();
     }
 
-    /// Draws keys from another source, before any was drawn.
-    pub fn draw_ids_from(&mut self, ids: IdSource) {
-        self.ids = ids;
-    }
-
     /// Wakes whoever listens, here and on other nodes. Called after a commit.
     pub(crate) fn ring(&self) {
         self.doorbell.ring();
@@ -148,19 +149,20 @@ impl Shared {
     /// Lets go of what other nodes have ended: API keys that were revoked, keys of organizations that were destroyed.
     pub fn forget_ended(&self, sql: &dyn Sql) -> StorageResult<()> {
         let known: Vec<KeyId> = self.api_keys.read().keys().copied().collect();
-        let revoked: Vec<KeyId> = sql
+        let ended: HashSet<KeyId> = sql
             .sql(
                 "SELECT api_key FROM api_keys WHERE revoked_at IS NULL \
                  AND api_key IN (SELECT CAST(value AS BIGINT) FROM json_each(?))",
             )
             .all([key_list(&known)], |row| id(row, "api_key"))
-            .map(|live: Vec<KeyId>| {
+            .map(|live| {
+                let live: HashSet<KeyId> = live.into_iter().collect();
                 known.into_iter().filter(|key| !live.contains(key)).collect()
             })?;
-        if !revoked.is_empty() {
+        if !ended.is_empty() {
             let mut known = self.api_keys.write();
             self.revocations.fetch_add(1, Ordering::Release);
-            known.retain(|key, _| !revoked.contains(key));
+            known.retain(|key, _| !ended.contains(key));
         }
         let open: Vec<OrganizationId> = self.organization_keys.read().keys().copied().collect();
         let gone: Vec<OrganizationId> = sql

@@ -26,9 +26,43 @@ pub trait Sql {
     /// Changes of this transaction so far: rows, or anything else that grows with each.
     fn changes(&self) -> u64;
 
-    /// Keeps everybody else waiting who asks for the same key, until the transaction ends. For what has no row to lock. A
+    /// Keeps everybody else waiting who asks for the same turn, until the transaction ends. For what has no row to lock. A
     /// database with one writer has nothing to do.
-    fn alone(&self, key: i64) -> StorageResult<()>;
+    fn alone(&self, turn: Turn) -> StorageResult<()>;
+}
+
+/// What one transaction at a time does, over all nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Brings the tables to the newest version.
+    Migrating,
+    /// Takes the number of a node.
+    TakingNodeNumber,
+    /// Gives up what was held for too long.
+    Discarding,
+    /// Changes an endpoint: whoever looks for changes goes by their order.
+    ChangingEndpoints,
+    /// Erases somebody: whoever looks for erasures goes by their order.
+    Erasing,
+    /// Removes parts of blobs, or begins a pause in which none are removed.
+    RemovingBlobs,
+    /// Counts for an owner, an endpoint or an organization, by its key.
+    Counting(i64),
+}
+
+impl Turn {
+    /// A number for each; those that are nobody's are lower than any key.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Migrating => 1,
+            Self::TakingNodeNumber => 2,
+            Self::Discarding => 3,
+            Self::ChangingEndpoints => 4,
+            Self::Erasing => 5,
+            Self::RemovingBlobs => 6,
+            Self::Counting(owner) => owner,
+        }
+    }
 }
 
 impl<'a> dyn Sql + 'a {

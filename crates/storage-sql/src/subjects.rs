@@ -17,6 +17,7 @@ use crate::idempotency;
 use crate::people::{self, REFERENCE};
 use crate::rows::{at, id, newest, news};
 use crate::shared::Shared;
+use crate::sql::Turn;
 use crate::store::SqlStore;
 use crate::tx::Tx;
 
@@ -47,9 +48,6 @@ impl<D: Database> Subjects for SqlStore<D> {
     }
 }
 
-/// What whoever erases somebody has alone until that is committed: no key is as low.
-const ERASURES: i64 = 3;
-
 fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> StorageResult<Erased> {
     let keys = tx.keys(by.organization)?;
     let blind = keys.index_key.blind(REFERENCE, reference).0;
@@ -61,7 +59,7 @@ fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> Stora
     };
     let deliveries = wipe(tx, by.organization, subject, now)?;
     // As with changes of endpoints: whoever looks for erasures goes by their order.
-    tx.connection().alone(ERASURES)?;
+    tx.connection().alone(Turn::Erasing)?;
     let newest = newest(tx.connection(), "SELECT max(erasure) FROM erasures")?;
     let drawn: Id<AuditEntry> = tx.id(now);
     let erasure: Id<AuditEntry> = Id::from_key(drawn.key().max(newest + 1));

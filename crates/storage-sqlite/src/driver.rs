@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::damaged;
-use abide_storage_sql::sql::{Bind, Row, Sql, Value};
+use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql};
 
@@ -34,7 +34,7 @@ impl Sql for Transaction<'_, '_> {
         self.0.connection().total_changes()
     }
 
-    fn alone(&self, _: i64) -> StorageResult<()> {
+    fn alone(&self, _: Turn) -> StorageResult<()> {
         Ok(())
     }
 }
@@ -63,7 +63,7 @@ impl Sql for View<'_> {
         self.0.total_changes()
     }
 
-    fn alone(&self, _: i64) -> StorageResult<()> {
+    fn alone(&self, _: Turn) -> StorageResult<()> {
         Ok(())
     }
 }

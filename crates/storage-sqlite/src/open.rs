@@ -10,7 +10,7 @@ use std::time::Duration;
 use abide_core::shell::Chance;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{IdSource, StorageError};
-use abide_storage_sql::shared::{Nodes, Opening, Shared};
+use abide_storage_sql::shared::{Nodes, Opening, Shared, draw_holder};
 use abide_storage_sql::{feeds, keys};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -167,7 +167,8 @@ pub(crate) fn share(
 ) -> Result<Arc<Shared>, OpenError> {
     let epoch = feeds::epoch(&View(connection), &*chance)?;
     let ids = IdSource::after(highest_key(connection)?);
-    let opening = Opening { ids, chance, masters: keys, epoch, nodes: Nodes::One };
+    let holder = draw_holder(&*chance);
+    let opening = Opening { holder, ids, chance, masters: keys, epoch, nodes: Nodes::One };
     Ok(Arc::new(Shared::new(opening, Arc::clone(&beside.wiped))))
 }
 
