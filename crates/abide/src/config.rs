@@ -108,6 +108,22 @@ pub(crate) struct ConfigFile {
     config: Option<PathBuf>,
 }
 
+/// Where the data is, as a command that works on it is told.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DataSettings {
+    #[command(flatten)]
+    place: PlaceSettings,
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl DataSettings {
+    /// By its flags, then by the file, then by the defaults.
+    pub(crate) fn settle(self) -> Result<Place, Usage> {
+        self.place.settle(&self.file)
+    }
+}
+
 /// Where the data is, settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {

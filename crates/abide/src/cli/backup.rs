@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::format::Format;
 use crate::clock::SystemClock;
-use crate::config::{ConfigFile, PlaceSettings};
+use crate::config::DataSettings;
 use crate::exit::Refused;
 use crate::folder;
 use crate::wiring::backups::{self, Existing, Progress, Told};
@@ -33,14 +33,12 @@ pub(crate) struct Options {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { file, replace, format, place, config } = options;
-    let place = place.settle(&config)?;
+    let Options { file, replace, format, data } = options;
+    let place = data.settle()?;
     folder::must_be_ours(&place.data)?;
     if is_within(&file, &place.data) {
         let text = "a backup in the data folder would be lost with it: write it elsewhere";

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::another_answer;
 use super::format::Format;
-use crate::config::{ConfigFile, PlaceSettings};
+use crate::config::DataSettings;
 use crate::control::carry_out;
 use crate::operations::{DEFAULT_ORGANIZATION, Done, KeyFacts, Operation};
 
@@ -39,9 +39,7 @@ pub(crate) struct Create {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 #[derive(Args)]
@@ -52,9 +50,7 @@ pub(crate) struct List {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 #[derive(Args)]
@@ -65,9 +61,7 @@ pub(crate) struct Revoke {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -79,7 +73,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn create(options: Create) -> anyhow::Result<()> {
-    let place = options.place.settle(&options.config)?;
+    let place = options.data.settle()?;
     let Create { organization, name, scopes, rate_limit, format, .. } = options;
     let operation = Operation::CreateKey { organization, name, scopes, rate_limit };
     match carry_out(&place, operation).await? {
@@ -95,7 +89,7 @@ async fn create(options: Create) -> anyhow::Result<()> {
 }
 
 async fn list(options: List) -> anyhow::Result<()> {
-    let place = options.place.settle(&options.config)?;
+    let place = options.data.settle()?;
     let operation = Operation::ListKeys { organization: options.organization };
     match carry_out(&place, operation).await? {
         Done::Keys { keys } => {
@@ -107,7 +101,7 @@ async fn list(options: List) -> anyhow::Result<()> {
 }
 
 async fn revoke(options: Revoke) -> anyhow::Result<()> {
-    let place = options.place.settle(&options.config)?;
+    let place = options.data.settle()?;
     match carry_out(&place, Operation::RevokeKey { key: options.id }).await? {
         Done::KeyRevoked(key) => options.format.answer(&key, line(&key)),
         other => Err(another_answer(other)),

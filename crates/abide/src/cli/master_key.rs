@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::another_answer;
 use super::format::Format;
-use crate::config::{ConfigFile, PlaceSettings};
+use crate::config::DataSettings;
 use crate::control::carry_out;
 use crate::operations::{Done, MasterKeyFacts, Operation};
 
@@ -28,9 +28,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 #[derive(Args)]
@@ -49,7 +47,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::List(options) => (options, Operation::ListMasterKeys),
     };
     let format = options.format;
-    let place = options.place.settle(&options.config)?;
+    let place = options.data.settle()?;
     match carry_out(&place, operation).await? {
         Done::MasterKeyAdded { id } => {
             format.answer(&json!({"id": id}), format_args!("{id} is the current master key"))?;

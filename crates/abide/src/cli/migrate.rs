@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::format::Format;
-use crate::config::{ConfigFile, PlaceSettings};
+use crate::config::DataSettings;
 use crate::exit::Refused;
 use crate::wiring::backups::pending;
 use crate::{folder, wiring};
@@ -23,14 +23,12 @@ pub(crate) struct Options {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { dry_run, format, place, config } = options;
-    let place = place.settle(&config)?;
+    let Options { dry_run, format, data } = options;
+    let place = data.settle()?;
     folder::must_be_ours(&place.data)?;
     let migrations = pending(&place).await?;
     if !dry_run && !migrations.is_empty() {

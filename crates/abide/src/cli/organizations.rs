@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 
 use super::another_answer;
 use super::format::Format;
-use crate::config::{ConfigFile, PlaceSettings};
+use crate::config::DataSettings;
 use crate::control::carry_out;
 use crate::operations::{
     DEFAULT_ORGANIZATION, Done, Kept, Operation, OrganizationFacts, WantedRetention,
@@ -28,9 +28,7 @@ pub(crate) struct List {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 #[derive(Args)]
@@ -47,9 +45,7 @@ pub(crate) struct Delete {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 #[derive(Args)]
@@ -59,9 +55,7 @@ pub(crate) struct Restore {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 #[derive(Args)]
@@ -81,9 +75,7 @@ pub(crate) struct Retention {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 /// A number of days, or for ever.
@@ -107,7 +99,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn list(options: List) -> anyhow::Result<()> {
-    let place = options.place.settle(&options.config)?;
+    let place = options.data.settle()?;
     match carry_out(&place, Operation::ListOrganizations).await? {
         Done::Organizations { organizations } => {
             let lines: Vec<String> = organizations.iter().map(line).collect();
@@ -118,7 +110,7 @@ async fn list(options: List) -> anyhow::Result<()> {
 }
 
 async fn delete(options: Delete) -> anyhow::Result<()> {
-    let place = options.place.settle(&options.config)?;
+    let place = options.data.settle()?;
     let Delete { organization, confirm, grace_days, format, .. } = options;
     let operation = Operation::DeleteOrganization { organization, confirm, grace_days };
     match carry_out(&place, operation).await? {
@@ -140,7 +132,7 @@ async fn delete(options: Delete) -> anyhow::Result<()> {
 }
 
 async fn restore(options: Restore) -> anyhow::Result<()> {
-    let place = options.place.settle(&options.config)?;
+    let place = options.data.settle()?;
     let operation = Operation::RestoreOrganization { organization: options.organization };
     match carry_out(&place, operation).await? {
         Done::OrganizationChanged(organization) => {
@@ -151,8 +143,8 @@ async fn restore(options: Restore) -> anyhow::Result<()> {
 }
 
 async fn retention(options: Retention) -> anyhow::Result<()> {
-    let Retention { organization, deliveries, events, audit, format, place, config } = options;
-    let place = place.settle(&config)?;
+    let Retention { organization, deliveries, events, audit, format, data } = options;
+    let place = data.settle()?;
     let patch = WantedRetention { deliveries, events, audit };
     match carry_out(&place, Operation::ChangeRetention { organization, patch }).await? {
         Done::Retention(rules) => {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::backup::progress;
 use super::format::Format;
 use crate::clock::SystemClock;
-use crate::config::{ConfigFile, Place, PlaceSettings};
+use crate::config::{DataSettings, Place};
 use crate::exit::Refused;
 use crate::folder;
 use crate::terminal::complain;
@@ -34,14 +34,12 @@ pub(crate) struct Options {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { file, replace, without_journal, format, place, config } = options;
-    let place = place.settle(&config)?;
+    let Options { file, replace, without_journal, format, data } = options;
+    let place = data.settle()?;
     let keys = folder::keys_for_restoring(&place)?;
     let stale = if without_journal { Stale::Use } else { Stale::Refuse };
     let journal = journal(&place, stale)?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::another_answer;
 use super::format::Format;
-use crate::config::{ConfigFile, PlaceSettings};
+use crate::config::DataSettings;
 use crate::control::carry_out;
 use crate::operations::{DEFAULT_ORGANIZATION, Done, Operation};
 
@@ -30,14 +30,12 @@ pub(crate) struct Erase {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
-    place: PlaceSettings,
-    #[command(flatten)]
-    config: ConfigFile,
+    data: DataSettings,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let Command::Erase(options) = command;
-    let place = options.place.settle(&options.config)?;
+    let place = options.data.settle()?;
     let reference = match options.reference.as_str() {
         "-" => from_standard_input()?,
         _ => options.reference,
