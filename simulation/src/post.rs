@@ -10,11 +10,7 @@ use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
 use abide_storage::deliveries::{
     Backlog, Claimed, Deliveries, DuePage, OpenAttempt, Opened, Report,
 };
-use abide_storage::{
-    Accounts, Blobs, Committed, Consents, Counts, Deletions, DeliveryLog, Doorbell, Endpoints,
-    Erasures, Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs, Keys, Leases,
-    Metrics, Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects, Users,
-};
+use abide_storage::{Committed, Room, Storage, StorageResult};
 use async_trait::async_trait;
 
 use crate::plan::Point;
@@ -103,88 +99,13 @@ impl Deliveries for Post {
 }
 
 impl Storage for Post {
-    fn accounts(&self) -> &dyn Accounts {
-        self.store.accounts()
-    }
-    fn consents(&self) -> &dyn Consents {
-        self.store.consents()
-    }
-    fn counts(&self) -> &dyn Counts {
-        self.store.counts()
-    }
-    fn delivery_log(&self) -> &dyn DeliveryLog {
-        self.store.delivery_log()
-    }
-    fn deletions(&self) -> &dyn Deletions {
-        self.store.deletions()
-    }
-    fn blobs(&self) -> &dyn Blobs {
-        self.store.blobs()
-    }
-    fn erasures(&self) -> &dyn Erasures {
-        self.store.erasures()
-    }
-    fn retentions(&self) -> &dyn Retentions {
-        self.store.retentions()
-    }
-    fn imports(&self) -> &dyn Imports {
-        self.store.imports()
-    }
-    fn exports(&self) -> &dyn Exports {
-        self.store.exports()
-    }
+    abide_storage::all_but_deliveries!(store);
+
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }
-    fn failing_endpoints(&self) -> &dyn FailingEndpoints {
-        self.store.failing_endpoints()
-    }
-    fn endpoints(&self) -> &dyn Endpoints {
-        self.store.endpoints()
-    }
-    fn history(&self) -> &dyn History {
-        self.store.history()
-    }
-    fn feeds(&self) -> &dyn Feeds {
-        self.store.feeds()
-    }
-    fn idempotency(&self) -> &dyn Idempotency {
-        self.store.idempotency()
-    }
-    fn jobs(&self) -> &dyn Jobs {
-        self.store.jobs()
-    }
-    fn keys(&self) -> &dyn Keys {
-        self.store.keys()
-    }
-    fn leases(&self) -> &dyn Leases {
-        self.store.leases()
-    }
-    fn policies(&self) -> &dyn Policies {
-        self.store.policies()
-    }
-    fn purposes(&self) -> &dyn Purposes {
-        self.store.purposes()
-    }
-    fn subjects(&self) -> &dyn Subjects {
-        self.store.subjects()
-    }
-    fn users(&self) -> &dyn Users {
-        self.store.users()
-    }
-    fn doorbell(&self) -> &Doorbell {
-        self.store.doorbell()
-    }
-    fn metrics(&self) -> &Arc<Metrics> {
-        self.store.metrics()
-    }
+
     fn attach(&self, room: Arc<dyn Room>, committed: Arc<dyn Committed>) {
         self.store.attach(room, committed);
-    }
-    fn broken(&self) -> Option<String> {
-        self.store.broken()
-    }
-    fn close(&self) {
-        self.store.close();
     }
 }

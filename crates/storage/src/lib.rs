@@ -41,6 +41,7 @@ pub mod purposes;
 pub mod rate;
 pub mod retention;
 pub mod sealing;
+mod stand_between;
 pub mod subjects;
 #[cfg(feature = "suite")]
 pub mod suite;

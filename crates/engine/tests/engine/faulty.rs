@@ -9,11 +9,7 @@ use abide_core::ids::{DeliveryId, EndpointId, LeaseId};
 use abide_storage::deliveries::{
     Backlog, Claimed, Deliveries, DuePage, OpenAttempt, Opened, Report,
 };
-use abide_storage::{
-    Accounts, Blobs, Committed, Consents, Counts, DeliveryLog, Doorbell, Endpoints,
-    FailingEndpoints, History, HotDelivery, Jobs, Keys, Leases, Metrics, Policies, Room, Slot,
-    Storage, StorageResult, Subjects, Users,
-};
+use abide_storage::{Committed, HotDelivery, Room, Slot, Storage, StorageResult};
 use abide_storage_sqlite::SqliteStore;
 use async_trait::async_trait;
 
@@ -103,91 +99,14 @@ impl Deliveries for Faulty {
 }
 
 impl Storage for Faulty {
-    fn accounts(&self) -> &dyn Accounts {
-        self.store.accounts()
-    }
-    fn blobs(&self) -> &dyn Blobs {
-        self.store.blobs()
-    }
-    fn consents(&self) -> &dyn Consents {
-        self.store.consents()
-    }
-    fn counts(&self) -> &dyn Counts {
-        self.store.counts()
-    }
-    fn delivery_log(&self) -> &dyn DeliveryLog {
-        self.store.delivery_log()
-    }
-    fn deletions(&self) -> &dyn abide_storage::Deletions {
-        self.store.deletions()
-    }
-    fn erasures(&self) -> &dyn abide_storage::Erasures {
-        self.store.erasures()
-    }
-    fn imports(&self) -> &dyn abide_storage::Imports {
-        self.store.imports()
-    }
-    fn exports(&self) -> &dyn abide_storage::Exports {
-        self.store.exports()
-    }
+    abide_storage::all_but_deliveries!(store);
+
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }
-    fn failing_endpoints(&self) -> &dyn FailingEndpoints {
-        self.store.failing_endpoints()
-    }
 
-    fn endpoints(&self) -> &dyn Endpoints {
-        self.store.endpoints()
-    }
-    fn history(&self) -> &dyn History {
-        self.store.history()
-    }
-    fn feeds(&self) -> &dyn abide_storage::Feeds {
-        self.store.feeds()
-    }
-
-    fn idempotency(&self) -> &dyn abide_storage::Idempotency {
-        self.store.idempotency()
-    }
-    fn jobs(&self) -> &dyn Jobs {
-        self.store.jobs()
-    }
-    fn keys(&self) -> &dyn Keys {
-        Storage::keys(&*self.store)
-    }
-    fn leases(&self) -> &dyn Leases {
-        self.store.leases()
-    }
-    fn policies(&self) -> &dyn Policies {
-        self.store.policies()
-    }
-    fn purposes(&self) -> &dyn abide_storage::Purposes {
-        self.store.purposes()
-    }
-    fn retentions(&self) -> &dyn abide_storage::Retentions {
-        self.store.retentions()
-    }
-    fn subjects(&self) -> &dyn Subjects {
-        self.store.subjects()
-    }
-    fn users(&self) -> &dyn Users {
-        self.store.users()
-    }
-    fn doorbell(&self) -> &Doorbell {
-        self.store.doorbell()
-    }
-    fn metrics(&self) -> &Arc<Metrics> {
-        self.store.metrics()
-    }
     fn attach(&self, room: Arc<dyn Room>, committed: Arc<dyn Committed>) {
         let loses = Arc::clone(&self.loses);
         self.store.attach(room, Arc::new(Between { committed, loses }));
-    }
-    fn broken(&self) -> Option<String> {
-        self.store.broken()
-    }
-    fn close(&self) {
-        Storage::close(&*self.store);
     }
 }
