@@ -3,6 +3,7 @@
 //! A call runs on a blocking thread from beginning to end. Its connection is driven by that same thread, so that no answer
 //! of the database has to wake another one.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::damaged;
-use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value};
+use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value, ValueKind};
 use bytes::{BufMut, BytesMut};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -21,7 +22,9 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
 use crate::address::{Address, Pooler};
-use crate::words::in_postgres;
+use crate::later::Later;
+use crate::lists::Lists;
+use crate::words::{Places, for_all, in_postgres};
 
 /// How long a server may take to greet us, sign-in and all: one that takes connections and says nothing is none.
 const GREETING: Duration = Duration::from_secs(10);
@@ -61,11 +64,16 @@ pub(crate) struct Connection {
     client: Client,
     pooler: Pooler,
     /// By where a statement's text stands in the program.
-    known: RefCell<HashMap<(usize, usize), Known>>,
+    known: RefCell<HashMap<Text, Known>>,
     /// How the last statement failed, if it did.
     failure: Cell<Option<Failure>>,
     changes: Cell<u64>,
+    /// What the open transaction has still to write.
+    later: RefCell<Later>,
 }
+
+/// Where a statement's text stands in the program, and how it was put: for one set of values, or for many.
+type Text = (usize, usize, Option<Places>);
 
 /// A statement that was carried out before.
 #[derive(Clone)]
@@ -100,6 +108,7 @@ impl Connection {
             known: RefCell::default(),
             failure: Cell::default(),
             changes: Cell::default(),
+            later: RefCell::default(),
         })
     }
 
@@ -110,6 +119,11 @@ impl Connection {
     /// Whether it can be used again.
     pub(crate) fn is_sound(&self) -> bool {
         !self.client.is_closed() && self.failure.get() != Some(Failure::Lost)
+    }
+
+    /// Whether a statement failed and nobody has asked how.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.get().is_some()
     }
 
     /// How the last statement failed; forgotten with the asking.
@@ -128,9 +142,62 @@ impl Connection {
         work: impl FnOnce(&dyn Sql) -> StorageResult<T>,
     ) -> StorageResult<T> {
         self.simple("BEGIN")?;
-        let done = work(self);
-        self.simple(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-        done
+        let done = work(self).and_then(|done| self.write_all().map(|()| done));
+        match done {
+            Ok(done) => self.simple("COMMIT").map(|()| done),
+            Err(error) => self.roll_back().and(Err(error)),
+        }
+    }
+
+    /// Ends the transaction with nothing done.
+    pub(crate) fn roll_back(&self) -> StorageResult<()> {
+        drop(self.later.take());
+        self.simple("ROLLBACK")
+    }
+
+    /// Writes what was left for later.
+    pub(crate) fn write_all(&self) -> StorageResult<()> {
+        let all = self.later.borrow_mut().take();
+        for waiting in all {
+            let known = self.known_for_all(waiting.statement, &waiting.kinds, Places::NotAsked);
+            let values = waiting.lists.values();
+            self.noted(known.and_then(|known| self.execute_with(&known, &values)))?;
+        }
+        Ok(())
+    }
+
+    fn write_what_concerns(&self, statement: &str) -> StorageResult<()> {
+        // Borrowed no longer than it takes to look.
+        let concerned = self.later.borrow().concerns(statement);
+        if concerned { self.write_all() } else { Ok(()) }
+    }
+
+    fn execute_with(
+        &self,
+        known: &Known,
+        values: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<u64, tokio_postgres::Error> {
+        match known {
+            Known::Prepared(prepared) => {
+                let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+                self.wait(self.client.execute(prepared, &values))
+            }
+            Known::Unnamed(text) => self.wait(self.client.execute_typed(text, values)),
+        }
+    }
+
+    fn query_with(
+        &self,
+        known: &Known,
+        values: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+        match known {
+            Known::Prepared(prepared) => {
+                let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+                self.wait(self.client.query(prepared, &values))
+            }
+            Known::Unnamed(text) => self.wait(self.client.query_typed(text, values)),
+        }
     }
 
     fn noted<T>(&self, result: Result<T, tokio_postgres::Error>) -> StorageResult<T> {
@@ -141,11 +208,28 @@ impl Connection {
     }
 
     fn known(&self, text: &'static str) -> Result<Known, tokio_postgres::Error> {
-        let place = (text.as_ptr().addr(), text.len());
+        self.known_as((text.as_ptr().addr(), text.len(), None), || in_postgres(text))
+    }
+
+    fn known_for_all(
+        &self,
+        text: &'static str,
+        kinds: &[ValueKind],
+        places: Places,
+    ) -> Result<Known, tokio_postgres::Error> {
+        let place = (text.as_ptr().addr(), text.len(), Some(places));
+        self.known_as(place, || for_all(text, kinds, places).into())
+    }
+
+    fn known_as(
+        &self,
+        place: Text,
+        here: impl FnOnce() -> Cow<'static, str>,
+    ) -> Result<Known, tokio_postgres::Error> {
         if let Some(known) = self.known.borrow().get(&place) {
             return Ok(known.clone());
         }
-        let here = in_postgres(text);
+        let here = here();
         let known = match self.pooler {
             Pooler::None => Known::Prepared(self.wait(self.client.prepare(&here))?),
             Pooler::Transaction => Known::Unnamed(here.into()),
@@ -166,11 +250,10 @@ impl Drop for Connection {
 
 impl Sql for Connection {
     fn execute(&self, statement: &'static str, values: &[&dyn Bind]) -> StorageResult<usize> {
+        self.write_what_concerns(statement)?;
         let bound: Vec<Bound<'_>> = values.iter().map(|value| Bound(value.value())).collect();
-        let done = self.known(statement).and_then(|known| match known {
-            Known::Prepared(prepared) => self.wait(self.client.execute(&prepared, &plain(&bound))),
-            Known::Unnamed(text) => self.wait(self.client.execute_typed(&text, &typed(&bound))),
-        });
+        let known = self.known(statement);
+        let done = known.and_then(|known| self.execute_with(&known, &typed(&bound)));
         let changed = self.noted(done)?;
         self.changes.set(self.changes.get() + changed);
         Ok(changed as usize)
@@ -182,11 +265,10 @@ impl Sql for Connection {
         values: &[&dyn Bind],
         look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<()> {
+        self.write_what_concerns(statement)?;
         let bound: Vec<Bound<'_>> = values.iter().map(|value| Bound(value.value())).collect();
-        let found = self.known(statement).and_then(|known| match known {
-            Known::Prepared(prepared) => self.wait(self.client.query(&prepared, &plain(&bound))),
-            Known::Unnamed(text) => self.wait(self.client.query_typed(&text, &typed(&bound))),
-        });
+        let known = self.known(statement);
+        let found = known.and_then(|known| self.query_with(&known, &typed(&bound)));
         let rows = self.noted(found)?;
         if !statement.starts_with("SELECT") && !statement.starts_with("WITH") {
             self.changes.set(self.changes.get() + rows.len() as u64);
@@ -199,6 +281,49 @@ impl Sql for Connection {
         Ok(())
     }
 
+    fn change_all(
+        &self,
+        statement: &'static str,
+        sets: &[&[&dyn Bind]],
+    ) -> StorageResult<Vec<usize>> {
+        let Some(first) = sets.first() else { return Ok(Vec::new()) };
+        self.write_what_concerns(statement)?;
+        let kinds: Vec<ValueKind> = first.iter().map(Bind::kind).collect();
+        let mut lists = Lists::of(sets);
+        lists.number();
+        let known = self.known_for_all(statement, &kinds, Places::Answered);
+        let changed = known.and_then(|known| self.query_with(&known, &lists.values()));
+        let changed = self.noted(changed)?;
+        self.changes.set(self.changes.get() + changed.len() as u64);
+        let places = changed.iter().map(|row| Found(row).get_place());
+        places.collect()
+    }
+
+    fn look_at_all(
+        &self,
+        statement: &'static str,
+        sets: &[&[&dyn Bind]],
+        look: &mut dyn FnMut(&dyn Row) -> StorageResult<()>,
+    ) -> StorageResult<()> {
+        let Some(first) = sets.first() else { return Ok(()) };
+        self.write_what_concerns(statement)?;
+        let kinds: Vec<ValueKind> = first.iter().map(Bind::kind).collect();
+        let lists = Lists::of(sets);
+        let known = self.known_for_all(statement, &kinds, Places::NotAsked);
+        let found = known.and_then(|known| self.query_with(&known, &lists.values()));
+        for row in &self.noted(found)? {
+            look(&Found(row))?;
+        }
+        Ok(())
+    }
+
+    fn later(&self, statement: &'static str, key: i64, values: &[&dyn Bind]) -> StorageResult<()> {
+        self.later.borrow_mut().push(statement, key, values);
+        self.changes.set(self.changes.get() + 1);
+        let is_full = self.later.borrow().is_full();
+        if is_full { self.write_all() } else { Ok(()) }
+    }
+
     fn changes(&self) -> u64 {
         self.changes.get()
     }
@@ -208,12 +333,7 @@ impl Sql for Connection {
     }
 }
 
-/// Values of a statement whose parameters the server has described.
-fn plain<'b>(bound: &'b [Bound<'_>]) -> Vec<&'b (dyn ToSql + Sync)> {
-    bound.iter().map(|one| one as _).collect()
-}
-
-/// Values of a statement that nobody has described: the server reads their text as what it wants there.
+/// Values with their types, for a statement that nobody has described: the server reads their text as what it wants there.
 fn typed<'b>(bound: &'b [Bound<'_>]) -> Vec<(&'b (dyn ToSql + Sync), Type)> {
     let kind = |value: &Value<'_>| match value {
         Value::Bytes(_) => Type::BYTEA,
@@ -259,6 +379,14 @@ impl ToSql for Bound<'_> {
 }
 
 struct Found<'r>(&'r tokio_postgres::Row);
+
+impl Found<'_> {
+    /// The place of a set, as it was numbered.
+    fn get_place(&self) -> StorageResult<usize> {
+        let place: i64 = (self as &dyn Row).get(0_usize)?;
+        usize::try_from(place).map_err(|_| damaged("a place"))
+    }
+}
 
 impl Row for Found<'_> {
     fn value(&self, place: usize) -> StorageResult<Value<'_>> {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use abide_storage_sql::sql::ValueKind;
+
 /// A shared statement as PostgreSQL reads it: numbered values, and no hints for indexes, which its planner chooses.
 pub(crate) fn in_postgres(statement: &str) -> Cow<'_, str> {
     if !statement.contains(['?', 'I', 'N', 'C', 'j']) {
@@ -59,9 +61,127 @@ pub(crate) fn in_postgres(statement: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// A shared statement for many sets of values at once, each value a list: `INSERT INTO ... VALUES (...)`, `SELECT ... FROM`
+/// or `UPDATE ... WHERE`, which then answers the places of the sets that changed something, from 0, where `places` are given
+/// as one list more.
+pub(crate) fn for_all(statement: &str, kinds: &[ValueKind], places: Places) -> String {
+    let text = with_columns(&in_postgres(statement));
+    let mut lists = kinds.iter().map(|kind| array_of(*kind)).collect::<Vec<_>>();
+    if places == Places::Answered {
+        lists.push("bigint[]");
+    }
+    let names = (1..=lists.len()).map(|place| format!("c{place}")).collect::<Vec<_>>().join(", ");
+    let lists = (1..).zip(lists).map(|(place, list)| format!("${place}::{list}"));
+    let lists = lists.collect::<Vec<_>>().join(", ");
+    let sets = format!("unnest({lists}) AS sets ({names})");
+    if let Some((begin, rest)) = text.split_once(" VALUES (")
+        && text.starts_with("INSERT")
+    {
+        let (items, end) = rest.split_at(closing(rest));
+        return format!("{begin} SELECT {items} FROM {sets}{}", &end[1..]);
+    }
+    if text.starts_with("UPDATE")
+        && let Some((begin, condition)) = text.split_once(" WHERE ")
+    {
+        let answer = match places {
+            Places::Answered => format!(" RETURNING sets.c{}", kinds.len() + 1),
+            Places::NotAsked => String::new(),
+        };
+        return format!("{begin} FROM {sets} WHERE {condition}{answer}");
+    }
+    let (begin, rest) = text.split_once(" FROM ").unwrap_or((&text, ""));
+    format!("{begin} FROM {sets}, {rest}")
+}
+
+/// Whether it is asked which sets changed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Places {
+    Answered,
+    NotAsked,
+}
+
+fn array_of(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Integer => "bigint[]",
+        ValueKind::Text => "text[]",
+        ValueKind::Bytes => "bytea[]",
+    }
+}
+
+/// `$1` as a column of the sets.
+fn with_columns(text: &str) -> String {
+    let mut pieces = text.split('$');
+    let mut with = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        with.push_str("sets.c");
+        with.push_str(piece);
+    }
+    with
+}
+
+/// Where the bracket closes that was opened before the text.
+fn closing(text: &str) -> usize {
+    let mut open = 1;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => open += 1,
+            b')' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// The table that an `INSERT` or an `UPDATE` writes.
+pub(crate) fn table_of(statement: &'static str) -> &'static str {
+    let rest = statement.strip_prefix("INSERT INTO ").or_else(|| statement.strip_prefix("UPDATE "));
+    rest.and_then(|rest| rest.split_once(' ')).map_or(statement, |(table, _)| table)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_is_put_for_many_sets_of_values() {
+        use Places::{Answered, NotAsked};
+        use ValueKind::{Bytes, Integer, Text};
+        for (shared, kinds, places, here) in [
+            (
+                "INSERT INTO a (b, c, d) VALUES (?, 'x', coalesce(?, 1)) ON CONFLICT (b) DO NOTHING",
+                &[Integer, Text][..],
+                NotAsked,
+                "INSERT INTO a (b, c, d) SELECT sets.c1, 'x', coalesce(sets.c2, 1) \
+                 FROM unnest($1::bigint[], $2::text[]) AS sets (c1, c2) ON CONFLICT (b) DO NOTHING",
+            ),
+            (
+                "UPDATE a SET b = ?2 WHERE c = ?1",
+                &[Integer, Bytes],
+                NotAsked,
+                "UPDATE a SET b = sets.c2 FROM unnest($1::bigint[], $2::bytea[]) AS sets (c1, c2) WHERE c = sets.c1",
+            ),
+            (
+                "UPDATE a SET b = 1 WHERE c = ?",
+                &[Integer],
+                Answered,
+                "UPDATE a SET b = 1 FROM unnest($1::bigint[], $2::bigint[]) AS sets (c1, c2) WHERE c = sets.c1 \
+                 RETURNING sets.c2",
+            ),
+            (
+                "SELECT b FROM a JOIN d USING (e) WHERE c = ?",
+                &[Text],
+                NotAsked,
+                "SELECT b FROM unnest($1::text[]) AS sets (c1), a JOIN d USING (e) WHERE c = sets.c1",
+            ),
+        ] {
+            assert_eq!(for_all(shared, kinds, places), here);
+        }
+        assert_eq!(table_of("INSERT INTO a (b) VALUES (?)"), "a");
+        assert_eq!(table_of("UPDATE a SET b = ?"), "a");
+    }
 
     #[test]
     fn values_are_numbered_and_hints_left_out() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::params;
+use crate::sql::Bind;
 use abide_core::Timestamp;
 use abide_core::consent::SubjectState;
 use abide_core::delivery::{Decided, DeliveryState, ErrorClass, Next, Reason, Run, Trigger, next};
@@ -299,8 +300,11 @@ fn end(
 /// Records what a node reports.
 pub(crate) fn report(tx: &mut Tx<'_>, report: &Report, now: Timestamp) -> StorageResult<()> {
     let mut tally = Tally::default();
-    for finished in &report.finished {
-        finish(tx, finished, now, &mut tally)?;
+    let plain = finish_plainly(tx, &report.finished, &mut tally)?;
+    for (finished, is_done) in report.finished.iter().zip(plain) {
+        if !is_done {
+            finish(tx, finished, now, &mut tally)?;
+        }
     }
     for given_back in &report.given_back {
         let Some(row) = load(tx, given_back.delivery)? else { continue };
@@ -417,32 +421,49 @@ fn give_back(tx: &Tx<'_>, row: &DeliveryRow, to: GiveBack) -> StorageResult<()> 
     Ok(())
 }
 
+/// The plain way of a success: one update that checks the lease, one insert. Answers of which that was all.
+fn finish_plainly(
+    tx: &mut Tx<'_>,
+    all: &[FinishedAttempt],
+    tally: &mut Tally,
+) -> StorageResult<Vec<bool>> {
+    let mut is_done = vec![false; all.len()];
+    let (mut places, mut keys) = (Vec::new(), Vec::new());
+    for (place, finished) in all.iter().enumerate() {
+        if finished.decided.trigger == Trigger::OutcomeDelivered
+            && finished.number == 1
+            && finished.object_version == 0
+            && leases::is_held(tx, finished.lease)?
+        {
+            places.push(place);
+            keys.push([finished.delivery.key(), finished.lease.key()]);
+        }
+    }
+    let sets: Vec<[&dyn Bind; 2]> =
+        keys.iter().map(|[delivery, lease]| [delivery as _, lease as _]).collect();
+    let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; 2]>::as_slice).collect();
+    let moved = tx.connection().change_all(
+        "UPDATE deliveries SET state = 'delivered', lease = NULL, attempts = 1, attempts_in_run = 1 \
+         WHERE delivery = ? AND lease = ? AND attempts <= 1 AND state IN ('hot', 'claimed') AND run != 'test'",
+        &sets,
+    )?;
+    for place in moved.into_iter().map(|moved| places[moved]) {
+        let finished = &all[place];
+        tx.count(Counted::Delivered);
+        tally.attempt(finished.endpoint, finished.started_at, AttemptCount::Successful);
+        tally.moved(finished.endpoint, DeliveryState::Delivered);
+        insert_attempt(tx, finished, "schedule", None, false)?;
+        is_done[place] = true;
+    }
+    Ok(is_done)
+}
+
 fn finish(
     tx: &mut Tx<'_>,
     finished: &FinishedAttempt,
     now: Timestamp,
     tally: &mut Tally,
 ) -> StorageResult<()> {
-    // The plain way of a success: one update that checks the lease, one insert.
-    if finished.decided.trigger == Trigger::OutcomeDelivered
-        && finished.number == 1
-        && finished.object_version == 0
-        && leases::is_held(tx, finished.lease)?
-    {
-        let moved = tx
-            .sql(
-                "UPDATE deliveries SET state = 'delivered', lease = NULL, attempts = 1, attempts_in_run = 1 \
-                 WHERE delivery = ? AND lease = ? AND attempts <= 1 AND state IN ('hot', 'claimed') \
-                 AND run != 'test'",
-            )
-            .execute([finished.delivery.key(), finished.lease.key()])?;
-        if moved == 1 {
-            tx.count(Counted::Delivered);
-            tally.attempt(finished.endpoint, finished.started_at, AttemptCount::Successful);
-            tally.moved(finished.endpoint, DeliveryState::Delivered);
-            return insert_attempt(tx, finished, "schedule", None, false);
-        }
-    }
     let Some(row) = load(tx, finished.delivery)? else { return Ok(()) };
     if is_recorded(tx, finished)? {
         // Reported again because the first report's commit was in doubt.
@@ -598,7 +619,7 @@ fn insert_attempt(
          endpoint_version = excluded.endpoint_version, status = excluded.status, error = excluded.error, \
          answer = excluded.answer, late = excluded.late WHERE attempts.duration_millis IS NULL",
     )
-    .execute(params![
+    .later(finished.delivery.key(), params![
         finished.delivery.key(),
         finished.number,
         finished.lease.key(),
@@ -616,6 +637,5 @@ fn insert_attempt(
         finished.error.map(ErrorClass::as_str),
         answer,
         late,
-    ])?;
-    Ok(())
+    ])
 }

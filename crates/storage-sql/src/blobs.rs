@@ -137,7 +137,7 @@ fn gone<T>() -> StorageResult<T> {
 impl<D: Database> Blobs for SqlStore<D> {
     async fn begin(&self, by: &Caller, owner: BlobOwner, now: Timestamp) -> StorageResult<BlobId> {
         let of = by.organization;
-        let call = Call { bytes: 128, alone: Alone::People(of) };
+        let call = Call { alone: Alone::People(of), ..Call::of(128) };
         self.database().write(call, move |tx| begin(tx, of, owner, now)).await
     }
 

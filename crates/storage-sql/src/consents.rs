@@ -44,8 +44,10 @@ impl<D: Database> Consents for SqlStore<D> {
         new: NewDecision,
         now: Timestamp,
     ) -> StorageResult<ConsentView> {
-        self.act_on_people(by, size_of(&new), now, move |tx, by| record_one(tx, by, &new, now))
-            .await
+        self.act_on_decisions(by, Arc::new([new]), now, move |tx, by, new| {
+            record_one(tx, by, &new[0], now)
+        })
+        .await
     }
 
     async fn record_batch(
@@ -57,8 +59,10 @@ impl<D: Database> Consents for SqlStore<D> {
         if new.is_empty() || new.len() > BATCH_LIMIT {
             return refused(Refusal::field("consents", "must hold 1 to 1,000 consents"));
         }
-        let bytes = new.iter().map(size_of).sum();
-        self.act_on_people(by, bytes, now, move |tx, by| record_batch(tx, by, &new, now)).await
+        self.act_on_decisions(by, new.into(), now, move |tx, by, new| {
+            record_batch(tx, by, new, now)
+        })
+        .await
     }
 
     async fn change(
@@ -142,10 +146,6 @@ impl<D: Database> Consents for SqlStore<D> {
     async fn advance_due(&self, now: Timestamp, limit: u32) -> StorageResult<u32> {
         self.write(64, move |tx| advance_due(tx, now, limit)).await
     }
-}
-
-fn size_of(new: &NewDecision) -> usize {
-    512 + new.metadata.as_ref().map_or(0, |metadata| metadata.as_str().len())
 }
 
 fn record_one(

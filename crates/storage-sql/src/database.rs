@@ -1,7 +1,9 @@
 //! What a database brings along, so that the statements of this crate run on it.
 
 use std::future::Future;
+use std::sync::Arc;
 
+use abide_core::consent::NewDecision;
 use abide_core::ids::OrganizationId;
 use abide_storage::StorageResult;
 
@@ -54,13 +56,25 @@ pub struct Call {
     pub bytes: usize,
     /// What nobody else may change meanwhile.
     pub alone: Alone,
+    /// What it will ask about, where many such calls may share a transaction.
+    pub ahead: Option<Ahead>,
 }
 
 impl Call {
     /// A call of that size that locks the rows it changes by itself.
     pub fn of(bytes: usize) -> Self {
-        Self { bytes, alone: Alone::Rows }
+        Self { bytes, alone: Alone::Rows, ahead: None }
     }
+}
+
+/// Decisions that a call is about to record: whom they are about is looked up at once for many calls. It is for speed alone;
+/// what a call finds does not hang on it.
+#[derive(Debug, Clone)]
+pub struct Ahead {
+    /// Whose decisions they are.
+    pub organization: OrganizationId,
+    /// The decisions.
+    pub decisions: Arc<[NewDecision]>,
 }
 
 /// What a call needs for itself. A database with one writer gives every call all of it.

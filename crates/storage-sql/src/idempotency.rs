@@ -6,9 +6,11 @@
 //! answer about nobody is sealed under the organization's key.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use crate::params;
 use abide_core::access::Caller;
+use abide_core::consent::NewDecision;
 use abide_core::consent::hash::hex;
 use abide_core::ids::{OrganizationId, SubjectId};
 use abide_core::once::{Kept, Once, REMEMBERED_MILLIS};
@@ -18,7 +20,7 @@ use abide_storage::{Idempotency, StorageError, StorageResult};
 use async_trait::async_trait;
 
 use crate::after::refused;
-use crate::database::{Alone, Call, Database};
+use crate::database::{Ahead, Alone, Call, Database};
 use crate::people;
 use crate::rows::{at, damaged, id};
 use crate::store::SqlStore;
@@ -52,7 +54,40 @@ impl<D: Database> SqlStore<D> {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>, &Caller) -> StorageResult<T> + Send + 'static,
     {
-        let call = Call { bytes, alone: Alone::People(by.organization) };
+        let call = Call { alone: Alone::People(by.organization), ..Call::of(bytes) };
+        self.act_as(by, call, now, work).await
+    }
+
+    /// [`SqlStore::act_on_people`] for decisions, which share a transaction with many others.
+    pub(crate) async fn act_on_decisions<T, F>(
+        &self,
+        by: &Caller,
+        decisions: Arc<[NewDecision]>,
+        now: Timestamp,
+        mut work: F,
+    ) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>, &Caller, &[NewDecision]) -> StorageResult<T> + Send + 'static,
+    {
+        let bytes = decisions.iter().map(size_of).sum();
+        let ahead = Ahead { organization: by.organization, decisions: Arc::clone(&decisions) };
+        let alone = Alone::People(by.organization);
+        let call = Call { bytes, alone, ahead: Some(ahead) };
+        self.act_as(by, call, now, move |tx, by| work(tx, by, &decisions)).await
+    }
+
+    async fn act_as<T, F>(
+        &self,
+        by: &Caller,
+        call: Call,
+        now: Timestamp,
+        work: F,
+    ) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>, &Caller) -> StorageResult<T> + Send + 'static,
+    {
         let (by, mut work) = (*by, while_active(work));
         self.database().write(call, move |tx| carry_out(tx, &by, now, |_| true, &mut work)).await
     }
@@ -95,6 +130,11 @@ impl<D: Database> SqlStore<D> {
         })
         .await
     }
+}
+
+/// About how many bytes a decision holds while it waits.
+fn size_of(new: &NewDecision) -> usize {
+    512 + new.metadata.as_ref().map_or(0, |metadata| metadata.as_str().len())
 }
 
 /// Work that is refused while the organization is being deleted; what was answered before is answered again all the same.

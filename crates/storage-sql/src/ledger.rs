@@ -1,7 +1,9 @@
 //! Rows of the ledger: reading a consent record, taking a decision into it, judging it anew when its time comes.
 
+use std::collections::HashSet;
+
 use crate::params;
-use crate::sql::{Row, Sql};
+use crate::sql::{Bind, Row, Sql};
 use abide_core::access::Caller;
 use abide_core::consent::{
     Candidate, Change, ConsentView, MAX_CANDIDATES, Needed, PermissionState, Standing, Validity,
@@ -154,6 +156,27 @@ impl ConsentRow {
     }
 }
 
+const OF_PERSON: &str = "SELECT consents.* FROM consents WHERE subject = ? AND purpose = ?";
+
+/// Reads the records of so many people, who are all kept for this transaction, and purposes at once.
+pub(crate) fn look_ahead(
+    tx: &mut Tx<'_>,
+    of: &HashSet<(SubjectId, PurposeId)>,
+) -> StorageResult<()> {
+    let keys: Vec<_> = of.iter().map(|(subject, purpose)| (subject.key(), purpose.key())).collect();
+    let sets: Vec<[&dyn Bind; 2]> =
+        keys.iter().map(|(subject, purpose)| [subject as _, purpose as _]).collect();
+    let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; 2]>::as_slice).collect();
+    tx.caches.absent.records.extend(of);
+    let (sql, caches) = (tx.connection(), &mut *tx.caches);
+    sql.look_at_all(OF_PERSON, &sets, &mut |row| {
+        let row = ConsentRow::read(row)?;
+        caches.absent.records.remove(&(row.subject, row.purpose));
+        caches.records.insert((row.subject, row.purpose), row);
+        Ok(())
+    })
+}
+
 /// The record of a person and purpose.
 pub(crate) fn of_person(
     tx: &mut Tx<'_>,
@@ -163,9 +186,10 @@ pub(crate) fn of_person(
     if let Some(row) = tx.caches.records.get(&(subject, purpose)) {
         return Ok(Some(row));
     }
-    let found = tx
-        .sql("SELECT * FROM consents WHERE subject = ? AND purpose = ?")
-        .maybe([subject.key(), purpose.key()], ConsentRow::read)?;
+    if tx.caches.absent.records.contains(&(subject, purpose)) {
+        return Ok(None);
+    }
+    let found = tx.sql(OF_PERSON).maybe([subject.key(), purpose.key()], ConsentRow::read)?;
     if let Some(row) = found {
         tx.caches.records.insert((subject, purpose), row);
     }
@@ -543,7 +567,7 @@ fn insert_decision(
          recorded_at, valid_from, valid_until, previous, next_candidate, recorded_by, log_index, sealed, commitment) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .execute(params![
+    .later(new.decision.key(), params![
         new.decision.key(),
         row.organization.key(),
         new.id.id.key(),
@@ -561,8 +585,7 @@ fn insert_decision(
         log_index,
         sealed,
         commitment,
-    ])?;
-    Ok(())
+    ])
 }
 
 /// Whether a record stands in the table before it is written.
@@ -589,25 +612,29 @@ fn write_row(tx: &mut Tx<'_>, row: &ConsentRow, place: RowPlace) -> StorageResul
          AND has_original = ?17"
         }
     };
-    tx.sql(statement).execute(params![
-        row.version,
-        row.latest.map(abide_core::ids::Id::key),
-        held.map(|held| held.decision.key()),
-        held.map(|held| held.state.as_str()),
-        held.map(|held| held.obtained_at.as_millis()),
-        held.and_then(|held| held.validity.from).map(Timestamp::as_millis),
-        held.and_then(|held| held.validity.until).map(Timestamp::as_millis),
-        row.standing.next_change_at.map(Timestamp::as_millis),
-        row.standing.announced,
-        row.standing.withdrawn_at.map(Timestamp::as_millis),
+    tx.sql(statement).later(
         row.id.key(),
-        row.organization.key(),
-        row.subject.key(),
-        row.purpose.key(),
-        row.created_at.as_millis(),
-        row.candidate.map(abide_core::ids::Id::key),
-        row.has_original,
-    ])?;
+        params![
+            row.version,
+            row.latest.map(abide_core::ids::Id::key),
+            held.map(|held| held.decision.key()),
+            held.map(|held| held.state.as_str()),
+            held.map(|held| held.obtained_at.as_millis()),
+            held.and_then(|held| held.validity.from).map(Timestamp::as_millis),
+            held.and_then(|held| held.validity.until).map(Timestamp::as_millis),
+            row.standing.next_change_at.map(Timestamp::as_millis),
+            row.standing.announced,
+            row.standing.withdrawn_at.map(Timestamp::as_millis),
+            row.id.key(),
+            row.organization.key(),
+            row.subject.key(),
+            row.purpose.key(),
+            row.created_at.as_millis(),
+            row.candidate.map(abide_core::ids::Id::key),
+            row.has_original,
+        ],
+    )?;
+    tx.caches.absent.records.remove(&(row.subject, row.purpose));
     tx.caches.records.insert((row.subject, row.purpose), *row);
     Ok(())
 }

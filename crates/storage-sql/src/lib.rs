@@ -43,11 +43,13 @@ mod users;
 pub mod after;
 pub mod chunks;
 pub mod database;
+pub mod queued;
 pub mod shared;
 pub mod sql;
 pub mod store;
 pub mod tx;
 
+pub use people::look_ahead;
 pub use rows::damaged;
 pub use store::SqlStore;
 

@@ -1,18 +1,22 @@
 //! Finding people by blind index, and creating them with their key.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::params;
-use crate::sql::Sql;
+use crate::sql::{Bind, Row, Sql};
 use abide_core::Timestamp;
-use abide_core::consent::SubjectInput;
+use abide_core::consent::{NewDecision, SubjectInput};
 use abide_core::ids::{EventId, OrganizationId, Subject, SubjectId};
 use abide_storage::StorageResult;
 use abide_storage::sealing::{OrganizationKeys, Place, SubjectKey, normalise_email};
 use zeroize::Zeroizing;
 
+use crate::database::Ahead;
+use crate::keys::unless_destroyed;
 use crate::rows::{damaged, id};
 use crate::tx::{Person, Tx};
+use crate::{ledger, purposes};
 
 /// Kind of identifier: the organization's own reference.
 pub(crate) const REFERENCE: &str = "reference";
@@ -66,24 +70,108 @@ fn find(
     if let Some(person) = tx.caches.people.get(&(organization, blind)) {
         return Ok(Some(person));
     }
-    let found: Option<(i64, Option<Vec<u8>>)> = tx
-        .sql(
-            "SELECT subject, wrapped_key FROM identifiers JOIN subjects USING (subject) \
-             WHERE identifiers.organization = ? AND blind = ? FOR UPDATE OF subjects",
-        )
-        .maybe(params![organization.key(), blind], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let Some((subject, wrapped)) = found else { return Ok(None) };
-    let wrapped = wrapped.ok_or_else(|| damaged("subjects.wrapped_key"))?;
-    let key =
-        SubjectKey::unwrap(keys, subject, &wrapped).map_err(|_| damaged("subjects.wrapped_key"))?;
-    let person = Arc::new(Person {
-        id: SubjectId::from_key(subject),
-        key,
-        email: parking_lot::Mutex::new(None),
-    });
-    tx.caches.people.insert((organization, blind), Arc::clone(&person));
-    Ok(Some(person))
+    if tx.caches.absent.people.contains(&(organization, blind)) {
+        return Ok(None);
+    }
+    let found = tx.sql(FIND).maybe(params![organization.key(), blind], FoundRow::read)?;
+    found.map(|row| row.open(tx, keys)).transpose()
 }
+
+/// Who has that identifier, kept for this transaction alone until it ends; of several whoever was met first comes first, so
+/// that two transactions wait for each other in one order.
+const FIND: &str = "SELECT subjects.subject, wrapped_key, identifiers.organization, blind \
+     FROM identifiers JOIN subjects ON subjects.subject = identifiers.subject \
+     WHERE identifiers.organization = ? AND blind = ? ORDER BY subjects.subject FOR UPDATE OF subjects";
+
+/// Somebody's row, by one of their identifiers.
+struct FoundRow {
+    subject: SubjectId,
+    wrapped: Option<Vec<u8>>,
+    organization: OrganizationId,
+    blind: [u8; 16],
+}
+
+impl FoundRow {
+    fn read(row: &dyn Row) -> StorageResult<Self> {
+        Ok(Self {
+            subject: id(row, 0)?,
+            wrapped: row.get(1)?,
+            organization: id(row, 2)?,
+            blind: row.get(3)?,
+        })
+    }
+
+    fn open(self, tx: &mut Tx<'_>, keys: &OrganizationKeys) -> StorageResult<Arc<Person>> {
+        let Self { subject, wrapped, organization, blind } = self;
+        let wrapped = wrapped.ok_or_else(|| damaged("subjects.wrapped_key"))?;
+        let key = SubjectKey::unwrap(keys, subject.key(), &wrapped)
+            .map_err(|_| damaged("subjects.wrapped_key"))?;
+        let person = Arc::new(Person { id: subject, key, email: parking_lot::Mutex::new(None) });
+        tx.caches.people.insert((organization, blind), Arc::clone(&person));
+        Ok(person)
+    }
+}
+
+/// Reads at once whom many decisions are about, with the records that they will be taken into. What it does not find, is
+/// not there: all who were found are kept for this transaction.
+pub fn look_ahead(tx: &mut Tx<'_>, calls: &[Ahead]) -> StorageResult<()> {
+    let mut wanted: HashMap<(OrganizationId, [u8; 16]), Vec<&NewDecision>> = HashMap::new();
+    for Ahead { organization, decisions } in calls {
+        // One whose keys are destroyed is told so by the call itself.
+        let Some(keys) = unless_destroyed(tx.keys(*organization))? else { continue };
+        // One that cannot stand in the database is refused by the call itself.
+        for new in decisions.iter().filter(|new| !new.purpose.contains('\0')) {
+            let blind = keys.index_key.blind(REFERENCE, &new.subject.reference).0;
+            wanted.entry((*organization, blind)).or_default().push(new);
+        }
+    }
+    let names: Vec<_> = wanted.keys().map(|(of, blind)| (of.key(), *blind)).collect();
+    let sets: Vec<[&dyn Bind; 2]> = names.iter().map(|(of, blind)| [of as _, blind as _]).collect();
+    let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; 2]>::as_slice).collect();
+    let mut found = Vec::new();
+    tx.connection().look_at_all(FIND, &sets, &mut |row| {
+        found.push(FoundRow::read(row)?);
+        Ok(())
+    })?;
+    tx.caches.absent.people.extend(wanted.keys());
+    let (mut records, mut emails) = (HashSet::new(), Vec::new());
+    for row in found {
+        let name = (row.organization, row.blind);
+        let keys = tx.keys(row.organization)?;
+        // One that cannot be read is told so by the call itself.
+        tx.caches.absent.people.remove(&name);
+        let Ok(person) = row.open(tx, &keys) else { continue };
+        for new in wanted.get(&name).into_iter().flatten() {
+            if let Some(purpose) = purposes::find(tx, name.0, &new.purpose)? {
+                records.insert((person.id, purpose));
+            }
+            if let Some(email) = &new.subject.email {
+                let blind = keys.index_key.blind(EMAIL, &normalise_email(email)).0;
+                emails.push((person.id.key(), blind, Arc::clone(&person)));
+            }
+        }
+    }
+    know_emails(tx, &emails)?;
+    ledger::look_ahead(tx, &records)
+}
+
+/// Looks which of these addresses are known of these people.
+fn know_emails(tx: &Tx<'_>, emails: &[(i64, [u8; 16], Arc<Person>)]) -> StorageResult<()> {
+    let sets: Vec<[&dyn Bind; 2]> =
+        emails.iter().map(|(subject, blind, _)| [subject as _, blind as _]).collect();
+    let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; 2]>::as_slice).collect();
+    let people: HashMap<i64, &Arc<Person>> =
+        emails.iter().map(|(subject, _, person)| (*subject, person)).collect();
+    tx.connection().look_at_all(KNOWS, &sets, &mut |row| {
+        if let Some(person) = people.get(&row.get(0)?) {
+            *person.email.lock() = Some(row.get(1)?);
+        }
+        Ok(())
+    })
+}
+
+/// Whether an identifier is known of somebody.
+const KNOWS: &str = "SELECT subject, blind FROM identifiers WHERE subject = ? AND blind = ?";
 
 fn create(
     tx: &mut Tx<'_>,
@@ -98,9 +186,10 @@ fn create(
     let (key, wrapped) =
         SubjectKey::generate(keys, id.key(), &mut |bytes: &mut [u8]| chance.fill(bytes));
     tx.sql("INSERT INTO subjects (subject, organization, wrapped_key) VALUES (?, ?, ?)")
-        .execute(params![id.key(), organization.key(), wrapped])?;
+        .later(id.key(), params![id.key(), organization.key(), wrapped])?;
     let person = Arc::new(Person { id, key, email: parking_lot::Mutex::new(None) });
     insert_identifier(tx, organization, &person, REFERENCE, blind, reference)?;
+    tx.caches.absent.people.remove(&(organization, blind));
     tx.caches.people.insert((organization, blind), Arc::clone(&person));
     Ok(person)
 }
@@ -118,10 +207,7 @@ fn keep_email(
     if *person.email.lock() == Some(blind) {
         return Ok(());
     }
-    let is_known = !is_new
-        && tx
-            .sql("SELECT 1 FROM identifiers WHERE subject = ? AND blind = ?")
-            .exists(params![person.id.key(), blind])?;
+    let is_known = !is_new && tx.sql(KNOWS).exists(params![person.id.key(), blind])?;
     if !is_known {
         insert_identifier(tx, organization, person, EMAIL, blind, &email)?;
     }
@@ -142,8 +228,7 @@ fn insert_identifier(
     tx.sql(
         "INSERT INTO identifiers (organization, blind, subject, kind, sealed) VALUES (?, ?, ?, ?, ?)",
     )
-    .execute(params![organization.key(), blind, person.id.key(), kind, sealed])?;
-    Ok(())
+    .later(person.id.key(), params![organization.key(), blind, person.id.key(), kind, sealed])
 }
 
 /// What an identifier of a person says.

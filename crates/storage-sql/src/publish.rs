@@ -82,7 +82,7 @@ fn insert_event(tx: &mut Tx<'_>, event: &Event) -> StorageResult<usize> {
         "INSERT INTO events (event, organization, kind, subject, created_at, render_version, batch, log_index, \
          consent, decision, version, state, withdrawn_at, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .execute(params![
+    .later(event.id.key(), params![
         event.id.key(),
         event.organization.key(),
         event.kind.as_str(),
@@ -183,7 +183,7 @@ fn insert_parts(tx: &Tx<'_>, event: &Event, batch: &BatchView) -> StorageResult<
             "INSERT INTO event_parts (event, position, subject, consent, decision, version, state, withdrawn_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
-        .execute(params![
+        .later(event.id.key(), params![
             event.id.key(),
             position as i64,
             view.subject.key(),
@@ -283,7 +283,7 @@ pub(crate) fn insert_delivery(
         "INSERT INTO deliveries (delivery, organization, event, endpoint, subject, state, lease, due_at, reason) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .execute(params![
+    .later(delivery.key(), params![
         delivery.key(),
         of.organization.key(),
         of.event.key(),
@@ -293,8 +293,7 @@ pub(crate) fn insert_delivery(
         lease,
         due_at,
         reason,
-    ])?;
-    Ok(())
+    ])
 }
 
 /// An event as read back.

@@ -23,6 +23,42 @@ pub trait Sql {
         look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<()>;
 
+    /// Carries an `UPDATE` out for each set of values, in one go where the database can; answers the places of the sets that
+    /// changed a row. No two sets are for the same row.
+    fn change_all(
+        &self,
+        statement: &'static str,
+        sets: &[&[&dyn Bind]],
+    ) -> StorageResult<Vec<usize>> {
+        let mut changed = Vec::new();
+        for (place, values) in sets.iter().enumerate() {
+            if self.execute(statement, values)? > 0 {
+                changed.push(place);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Gives each row that a `SELECT` answers for each set of values to `look`, in no order of the sets.
+    fn look_at_all(
+        &self,
+        statement: &'static str,
+        sets: &[&[&dyn Bind]],
+        look: &mut dyn FnMut(&dyn Row) -> StorageResult<()>,
+    ) -> StorageResult<()> {
+        for values in sets {
+            self.each(statement, values, &mut |row| look(row).map(ControlFlow::Continue))?;
+        }
+        Ok(())
+    }
+
+    /// Carries out a statement that writes the whole row `key`, an `INSERT` or an `UPDATE`, at the latest before anything else
+    /// that names the table, and before the commit. A database that is far away takes many at once; of two updates of one row
+    /// it then takes the last.
+    fn later(&self, statement: &'static str, _key: i64, values: &[&dyn Bind]) -> StorageResult<()> {
+        self.execute(statement, values).map(drop)
+    }
+
     /// Changes of this transaction so far: rows, or anything else that grows with each.
     fn changes(&self) -> u64;
 
@@ -82,6 +118,11 @@ impl Statement<'_, '_> {
     /// Carries it out; answers how many rows it changed.
     pub fn execute(&self, values: impl Values) -> StorageResult<usize> {
         values.with(&mut |values| self.sql.execute(self.text, values))
+    }
+
+    /// Carries it out as [`Sql::later`] does.
+    pub fn later(&self, key: i64, values: impl Values) -> StorageResult<()> {
+        values.with(&mut |values| self.sql.later(self.text, key, values))
     }
 
     /// Its first row.
@@ -150,6 +191,17 @@ pub enum Value<'v> {
     Bytes(&'v [u8]),
 }
 
+/// Which of the three a value is, though it be nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ValueKind {
+    /// As [`Value::Integer`].
+    Integer,
+    /// As [`Value::Text`].
+    Text,
+    /// As [`Value::Bytes`].
+    Bytes,
+}
+
 /// A row that a statement answered.
 pub trait Row {
     /// The value in a column, by its place.
@@ -207,12 +259,6 @@ macro_rules! integer_columns {
                 }
             }
         }
-
-        impl Bind for $kind {
-            fn value(&self) -> Value<'_> {
-                Value::Integer(i64::from(*self))
-            }
-        }
     )+ };
 }
 
@@ -267,53 +313,74 @@ impl<T: Column> Column for Option<T> {
 pub trait Bind {
     /// As a column holds it.
     fn value(&self) -> Value<'_>;
+    /// What it is, and would be if it were not nothing.
+    fn kind(&self) -> ValueKind;
 }
 
-impl Bind for bool {
-    fn value(&self) -> Value<'_> {
-        Value::Integer(i64::from(*self))
-    }
+/// A type whose values are all of one kind.
+pub trait Kinded {
+    /// Which.
+    const KIND: ValueKind;
 }
 
-impl Bind for str {
-    fn value(&self) -> Value<'_> {
-        Value::Text(self)
-    }
+macro_rules! kinds {
+    ($([$($generic:tt)*] $type:ty: $kind:ident, $value:ident => $as_value:expr;)+) => { $(
+        impl<$($generic)*> Kinded for $type {
+            const KIND: ValueKind = ValueKind::$kind;
+        }
+
+        impl<$($generic)*> Bind for $type {
+            fn value(&self) -> Value<'_> {
+                let $value = self;
+                Value::$kind($as_value)
+            }
+
+            fn kind(&self) -> ValueKind {
+                <Self as Kinded>::KIND
+            }
+        }
+    )+ };
 }
 
-impl Bind for String {
-    fn value(&self) -> Value<'_> {
-        Value::Text(self)
-    }
+kinds! {
+    [] i64: Integer, number => *number;
+    [] i32: Integer, number => (*number).into();
+    [] u32: Integer, number => (*number).into();
+    [] u16: Integer, number => (*number).into();
+    [] u8: Integer, number => (*number).into();
+    [] bool: Integer, flag => (*flag).into();
+    [] str: Text, text => text;
+    [] String: Text, text => text;
+    [] [u8]: Bytes, bytes => bytes;
+    [] Vec<u8>: Bytes, bytes => bytes;
+    [const N: usize] [u8; N]: Bytes, bytes => bytes;
 }
 
-impl Bind for [u8] {
-    fn value(&self) -> Value<'_> {
-        Value::Bytes(self)
-    }
+impl<T: Kinded> Kinded for Option<T> {
+    const KIND: ValueKind = T::KIND;
 }
 
-impl Bind for Vec<u8> {
-    fn value(&self) -> Value<'_> {
-        Value::Bytes(self)
-    }
-}
-
-impl<const N: usize> Bind for [u8; N] {
-    fn value(&self) -> Value<'_> {
-        Value::Bytes(self)
-    }
-}
-
-impl<T: Bind> Bind for Option<T> {
+impl<T: Bind + Kinded> Bind for Option<T> {
     fn value(&self) -> Value<'_> {
         self.as_ref().map_or(Value::Null, Bind::value)
     }
+
+    fn kind(&self) -> ValueKind {
+        T::KIND
+    }
+}
+
+impl<T: Kinded + ?Sized> Kinded for &T {
+    const KIND: ValueKind = T::KIND;
 }
 
 impl<T: Bind + ?Sized> Bind for &T {
     fn value(&self) -> Value<'_> {
         (**self).value()
+    }
+
+    fn kind(&self) -> ValueKind {
+        (**self).kind()
     }
 }
 

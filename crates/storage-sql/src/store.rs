@@ -60,7 +60,7 @@ impl<D: Database> SqlStore<D> {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
     {
-        self.database.write(Call { bytes, alone: Alone::Organization(of) }, work).await
+        self.database.write(Call { alone: Alone::Organization(of), ..Call::of(bytes) }, work).await
     }
 
     /// A read beside the writers.

@@ -2,7 +2,7 @@
 //!
 //! The caches see what earlier calls of the same batch wrote, and are thrown away whole when a batch is undone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct Caches {
     pub(crate) people: Recent<(OrganizationId, [u8; 16]), Arc<Person>>,
     /// Consent records as they were last written or read.
     pub(crate) records: Recent<(SubjectId, PurposeId), ConsentRow>,
+    /// Who and what a look ahead did not find.
+    pub(crate) absent: Absent,
     pub(crate) purposes: Recent<(OrganizationId, String), PurposeId>,
     /// What active policies were called where they were brought from.
     pub(crate) open_policies: Recent<(OrganizationId, PolicyId), Option<OriginalId>>,
@@ -52,6 +54,13 @@ pub struct Caches {
     pub(crate) leases: HashMap<LeaseId, bool>,
     /// Which organizations refuse decisions for unknown purposes.
     pub(crate) strict_purposes: HashMap<OrganizationId, bool>,
+}
+
+/// What is known not to be there, until it is written.
+#[derive(Default)]
+pub(crate) struct Absent {
+    pub(crate) people: HashSet<(OrganizationId, [u8; 16])>,
+    pub(crate) records: HashSet<(SubjectId, PurposeId)>,
 }
 
 /// The last numbers given in an organization's feeds.
@@ -158,6 +167,16 @@ impl<'a> Tx<'a> {
         self.after.push(step);
     }
 
+    /// How much is noted for after the commit.
+    pub fn noted(&self) -> usize {
+        self.after.len()
+    }
+
+    /// Notes no more than that.
+    pub fn forget_noted(&mut self, beyond: usize) {
+        self.after.truncate(beyond);
+    }
+
     /// Counts something, once this is committed.
     pub(crate) fn count(&mut self, counted: Counted) {
         self.after.push(After::Count(counted));
@@ -235,7 +254,7 @@ impl<'a> Tx<'a> {
     ) -> StorageResult<i64> {
         if self.shared.nodes == Nodes::Several {
             self.sql("INSERT INTO unnumbered_decisions (organization, decision) VALUES (?, ?)")
-                .execute([of.key(), decision.key()])?;
+                .later(decision.key(), [of.key(), decision.key()])?;
             return Ok(0);
         }
         let heads = self.feed_heads(of)?;
@@ -251,7 +270,7 @@ impl<'a> Tx<'a> {
     ) -> StorageResult<i64> {
         if self.shared.nodes == Nodes::Several {
             self.sql("INSERT INTO unnumbered_events (organization, event) VALUES (?, ?)")
-                .execute([of.key(), event.key()])?;
+                .later(event.key(), [of.key(), event.key()])?;
             return Ok(0);
         }
         let heads = self.feed_heads(of)?;
@@ -296,14 +315,13 @@ impl<'a> Tx<'a> {
     ) -> StorageResult<()> {
         let entry: Id<AuditEntry> = self.id(now);
         self.sql("INSERT INTO audit (organization, entry, at, actor, action, object) VALUES (?, ?, ?, ?, ?, ?)")
-            .execute(params![
+            .later(entry.key(), params![
                 by.organization.key(),
                 entry.key(),
                 now.as_millis(),
                 actor_text(by.actor),
                 action,
                 object
-            ])?;
-        Ok(())
+            ])
     }
 }

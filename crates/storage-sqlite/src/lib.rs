@@ -79,7 +79,7 @@ impl Database for Sqlite {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
     {
-        self.writer.call(call.bytes, work).await
+        self.writer.call(call, work).await
     }
 
     async fn read<T, F>(&self, work: F) -> StorageResult<T>
@@ -89,7 +89,9 @@ impl Database for Sqlite {
     {
         match &self.readers {
             Some(readers) => readers.read(Arc::clone(&self.shared), work).await,
-            None => self.writer.call(64, move |tx| work(tx.connection(), tx.shared())).await,
+            None => {
+                self.writer.call(Call::of(64), move |tx| work(tx.connection(), tx.shared())).await
+            }
         }
     }
 

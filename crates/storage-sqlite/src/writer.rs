@@ -15,20 +15,20 @@
 //! nothing more until the next start: the system may have dropped what it could not write, and a second sync would
 //! report success.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::after::{After, follow};
+use abide_storage_sql::database::Call;
+use abide_storage_sql::queued::{Queued, Ran, Waiting};
 use abide_storage_sql::shared::Shared;
 use abide_storage_sql::tx::{Caches, Tx};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::{Connection, ErrorCode};
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::driver::Transaction;
 use crate::in_place::{Batches, Fate};
@@ -36,8 +36,6 @@ use crate::statements::Statements;
 
 /// Calls that may wait.
 const QUEUE_CALLS: usize = 8_192;
-/// Bytes of calls that may wait.
-const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Calls per commit, at most.
 const BATCH_CALLS: usize = 1_024;
 /// After batches below this size nothing is waited for.
@@ -47,73 +45,10 @@ const WORTH_COMMITTING: usize = 64;
 const WINDOW_PER_CALL: Duration = Duration::from_micros(10);
 const LONGEST_WINDOW: Duration = Duration::from_millis(3);
 
-/// A call in the queue.
-trait Call: Send {
-    /// Runs it within the transaction.
-    fn run(&mut self, tx: &mut Tx<'_>) -> Ran;
-    /// Answers it: with its result, or with why there is none.
-    fn settle(self: Box<Self>, failure: Option<StorageError>);
-    /// The runtime that its caller waits in.
-    fn caller(&self) -> &Handle;
-}
-
-/// How a call ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ran {
-    /// Its result stands, if the commit does.
-    Well,
-    /// The command was refused, or failed by itself.
-    Refused,
-    /// The database failed it.
-    Failed,
-}
-
-struct Work<T, F> {
-    run: F,
-    caller: Handle,
-    bytes: usize,
-    queued: Arc<AtomicUsize>,
-    result: Option<StorageResult<T>>,
-    answer: oneshot::Sender<StorageResult<T>>,
-}
-
-impl<T, F> Call for Work<T, F>
-where
-    T: Send,
-    F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send,
-{
-    fn run(&mut self, tx: &mut Tx<'_>) -> Ran {
-        let result = catch_unwind(AssertUnwindSafe(|| (self.run)(tx)))
-            .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())));
-        let ran = match &result {
-            Ok(_) => Ran::Well,
-            Err(StorageError::Unavailable(_)) => Ran::Failed,
-            Err(_) => Ran::Refused,
-        };
-        self.result = Some(result);
-        ran
-    }
-
-    fn caller(&self) -> &Handle {
-        &self.caller
-    }
-
-    fn settle(self: Box<Self>, failure: Option<StorageError>) {
-        self.queued.fetch_sub(self.bytes, Ordering::Relaxed);
-        let result = match (failure, self.result) {
-            (Some(failure), _) => Err(failure),
-            (None, Some(result)) => result,
-            (None, None) => Err(StorageError::Unavailable("the call did not run".to_owned())),
-        };
-        // A caller that has gone away needs no answer.
-        let _ = self.answer.send(result);
-    }
-}
-
 /// The way to the writer.
 pub(crate) struct Writer {
     calls: parking_lot::RwLock<Option<Calls>>,
-    queued: Arc<AtomicUsize>,
+    waiting: Waiting,
     commits: Arc<AtomicI64>,
     health: Arc<Health>,
     thread: parking_lot::Mutex<Option<thread::JoinHandle<()>>>,
@@ -122,14 +57,14 @@ pub(crate) struct Writer {
 /// Where calls wait.
 enum Calls {
     /// For the writer's own thread.
-    Thread(Sender<Box<dyn Call>>),
+    Thread(Sender<Box<dyn Queued>>),
     /// For a task of the runtime that its callers are in.
-    InPlace(mpsc::Sender<Box<dyn Call>>),
+    InPlace(mpsc::Sender<Box<dyn Queued>>),
 }
 
 impl Calls {
     /// The error has the call back.
-    fn try_send(&self, call: Box<dyn Call>) -> Result<(), TrySendError<Box<dyn Call>>> {
+    fn try_send(&self, call: Box<dyn Queued>) -> Result<(), TrySendError<Box<dyn Queued>>> {
         match self {
             Self::Thread(calls) => calls.try_send(call),
             Self::InPlace(calls) => calls.try_send(call).map_err(|why| match why {
@@ -150,7 +85,7 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(QUEUE_CALLS);
         let writer = Self {
             calls: parking_lot::RwLock::new(Some(Calls::InPlace(sender))),
-            queued: Arc::default(),
+            waiting: Waiting::default(),
             commits: Arc::default(),
             health: Arc::default(),
             thread: parking_lot::Mutex::default(),
@@ -203,36 +138,23 @@ impl Writer {
         })?;
         Ok(Self {
             calls: parking_lot::RwLock::new(Some(Calls::Thread(sender))),
-            queued: Arc::default(),
+            waiting: Waiting::default(),
             commits,
             health,
             thread: parking_lot::Mutex::new(Some(thread)),
         })
     }
 
-    /// Queues a call that holds about `bytes` and waits for its commit. The call may run more than once.
-    pub(crate) async fn call<T, F>(&self, bytes: usize, work: F) -> StorageResult<T>
+    /// Queues a call and waits for its commit. The call may run more than once.
+    pub(crate) async fn call<T, F>(&self, call: Call, work: F) -> StorageResult<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
     {
-        if self.queued.fetch_add(bytes, Ordering::Relaxed) > QUEUE_BYTES {
-            self.queued.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(StorageError::Busy);
-        }
-        let (answer, answered) = oneshot::channel();
-        let queued = Arc::clone(&self.queued);
-        let call = Box::new(Work {
-            run: work,
-            caller: Handle::current(),
-            bytes,
-            queued,
-            result: None,
-            answer,
-        });
+        let (call, answered) = self.waiting.call(call, work)?;
         let sent = match &*self.calls.read() {
             Some(calls) => calls.try_send(call),
-            None => Err(TrySendError::Disconnected(call as Box<dyn Call>)),
+            None => Err(TrySendError::Disconnected(call)),
         };
         match sent {
             Ok(()) => {}
@@ -314,11 +236,11 @@ struct Loop<'s, 'c> {
     /// Who says what happens to batches, where that is not left to the world.
     batches: Option<Box<dyn Batches>>,
     /// The calls that were there when the process died, as [`Batches`] wanted it. Nobody answers them.
-    unanswered: Vec<Box<dyn Call>>,
+    unanswered: Vec<Box<dyn Queued>>,
 }
 
 impl Loop<'_, '_> {
-    fn run(mut self, calls: &Receiver<Box<dyn Call>>) {
+    fn run(mut self, calls: &Receiver<Box<dyn Queued>>) {
         let mut batch = Vec::with_capacity(BATCH_CALLS);
         let mut last = 0;
         while let Ok(first) = calls.recv() {
@@ -329,7 +251,7 @@ impl Loop<'_, '_> {
         }
     }
 
-    async fn run_in_place(mut self, mut calls: mpsc::Receiver<Box<dyn Call>>) {
+    async fn run_in_place(mut self, mut calls: mpsc::Receiver<Box<dyn Queued>>) {
         let mut batch = Vec::new();
         while let Some(first) = calls.recv().await {
             batch.push(first);
@@ -346,7 +268,7 @@ impl Loop<'_, '_> {
         }
     }
 
-    fn commit(&mut self, batch: &mut Vec<Box<dyn Call>>) {
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Queued>>) {
         if !self.unanswered.is_empty() {
             self.unanswered.append(batch);
             return;
@@ -387,7 +309,7 @@ impl Loop<'_, '_> {
         metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
     }
 
-    fn leave_in_doubt(&mut self, batch: &mut Vec<Box<dyn Call>>, error: &rusqlite::Error) {
+    fn leave_in_doubt(&mut self, batch: &mut Vec<Box<dyn Queued>>, error: &rusqlite::Error) {
         let calls = batch.len();
         if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
             self.health.disk_full.store(true, Ordering::Relaxed);
@@ -408,7 +330,7 @@ impl Loop<'_, '_> {
     }
 
     /// One transaction over the batch; on an error the caches are empty and nothing of it stands, unless it is in doubt.
-    fn transaction(&mut self, batch: &mut [Box<dyn Call>]) -> Result<Vec<After>, Undone> {
+    fn transaction(&mut self, batch: &mut [Box<dyn Queued>]) -> Result<Vec<After>, Undone> {
         let done = self.try_transaction(batch);
         if done.is_err() {
             self.caches = Caches::default();
@@ -436,7 +358,7 @@ impl Loop<'_, '_> {
         self.statements.take(statement)?.execute([]).map(drop)
     }
 
-    fn try_transaction(&mut self, batch: &mut [Box<dyn Call>]) -> Result<Vec<After>, Undone> {
+    fn try_transaction(&mut self, batch: &mut [Box<dyn Queued>]) -> Result<Vec<After>, Undone> {
         // A transaction of its own per batch, but for a fault.
         if cfg!(not(feature = "faults")) || self.connection.is_autocommit() {
             self.run_alone("BEGIN IMMEDIATE")?;
@@ -477,7 +399,7 @@ impl Loop<'_, '_> {
     }
 }
 
-fn settle_all(batch: &mut Vec<Box<dyn Call>>, failure: &StorageError) {
+fn settle_all(batch: &mut Vec<Box<dyn Queued>>, failure: &StorageError) {
     for call in batch.drain(..) {
         call.settle(Some(failure.clone()));
     }
@@ -485,7 +407,7 @@ fn settle_all(batch: &mut Vec<Box<dyn Call>>, failure: &StorageError) {
 
 /// What follows a commit: hot deliveries to the engine, caches, then the answers. It runs in the callers' runtime, in
 /// one task per batch: waking each caller and worker from the writer's thread would cost a system call for each.
-fn finish(shared: &Arc<Shared>, after: Vec<After>, batch: Vec<Box<dyn Call>>) {
+fn finish(shared: &Arc<Shared>, after: Vec<After>, batch: Vec<Box<dyn Queued>>) {
     let Some(caller) = batch.first().map(|call| call.caller().clone()) else { return };
     let shared = Arc::clone(shared);
     caller.spawn(async move {
@@ -504,7 +426,7 @@ fn injected_delay(delay: Duration) {
     thread::sleep(delay);
 }
 
-fn gather(calls: &Receiver<Box<dyn Call>>, batch: &mut Vec<Box<dyn Call>>, last: usize) {
+fn gather(calls: &Receiver<Box<dyn Queued>>, batch: &mut Vec<Box<dyn Queued>>, last: usize) {
     let mut deadline = None;
     while batch.len() < BATCH_CALLS {
         if let Ok(call) = calls.try_recv() {

@@ -1,0 +1,110 @@
+//! Values for many rows at once: a list for each column, as PostgreSQL's arrays.
+
+use abide_storage_sql::sql::{Bind, Value, ValueKind};
+use tokio_postgres::types::{ToSql, Type};
+
+/// Sets of values, by column.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    columns: Vec<List>,
+    rows: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum List {
+    Integers(Vec<Option<i64>>),
+    Texts(Vec<Option<String>>),
+    Bytes(Vec<Option<Vec<u8>>>),
+}
+
+impl Lists {
+    pub(crate) fn of(sets: &[&[&dyn Bind]]) -> Self {
+        let mut lists = Self::default();
+        for values in sets {
+            lists.push(values);
+        }
+        lists
+    }
+
+    /// A list more: the place of each set, from 0.
+    pub(crate) fn number(&mut self) {
+        self.columns.push(List::Integers((0..self.rows as i64).map(Some).collect()));
+    }
+
+    pub(crate) fn push(&mut self, values: &[&dyn Bind]) {
+        if self.columns.is_empty() {
+            self.columns = values.iter().map(|value| List::new(value.kind())).collect();
+        }
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            self.bytes += column.push(value.value());
+        }
+        self.rows += 1;
+    }
+
+    /// Puts a set in the place of another one.
+    pub(crate) fn replace(&mut self, row: usize, values: &[&dyn Bind]) {
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            self.bytes += column.push(value.value());
+            column.swap_remove(row);
+        }
+    }
+
+    /// The row of the set that was pushed last.
+    pub(crate) fn last(&self) -> usize {
+        self.rows.saturating_sub(1)
+    }
+
+    /// About how much is held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn values(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        self.columns.iter().map(List::value).collect()
+    }
+}
+
+impl List {
+    fn new(kind: ValueKind) -> Self {
+        match kind {
+            ValueKind::Integer => Self::Integers(Vec::new()),
+            ValueKind::Text => Self::Texts(Vec::new()),
+            ValueKind::Bytes => Self::Bytes(Vec::new()),
+        }
+    }
+
+    /// Answers about how much that takes. A value is of its column's kind, or nothing.
+    fn push(&mut self, value: Value<'_>) -> usize {
+        match (self, value) {
+            (Self::Integers(list), Value::Integer(number)) => list.push(Some(number)),
+            (Self::Texts(list), Value::Text(text)) => list.push(Some(text.to_owned())),
+            (Self::Bytes(list), Value::Bytes(bytes)) => list.push(Some(bytes.to_vec())),
+            (Self::Integers(list), _) => list.push(None),
+            (Self::Texts(list), _) => list.push(None),
+            (Self::Bytes(list), _) => list.push(None),
+        }
+        match value {
+            Value::Null | Value::Integer(_) => 8,
+            Value::Text(text) => 24 + text.len(),
+            Value::Bytes(bytes) => 24 + bytes.len(),
+        }
+    }
+
+    fn value(&self) -> (&(dyn ToSql + Sync), Type) {
+        match self {
+            Self::Integers(list) => (list, Type::INT8_ARRAY),
+            Self::Texts(list) => (list, Type::TEXT_ARRAY),
+            Self::Bytes(list) => (list, Type::BYTEA_ARRAY),
+        }
+    }
+
+    /// Takes the last in the place of that one.
+    fn swap_remove(&mut self, row: usize) {
+        match self {
+            Self::Integers(list) => drop(list.swap_remove(row)),
+            Self::Texts(list) => drop(list.swap_remove(row)),
+            Self::Bytes(list) => drop(list.swap_remove(row)),
+        }
+    }
+}
