@@ -1,6 +1,6 @@
 //! Deliveries at rest: claiming due ones, parking, holding, finding lost ones again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::params;
@@ -229,37 +229,36 @@ fn take(tx: &mut Tx<'_>, lease: LeaseId, found: &Found, now: Timestamp) -> Stora
     }
     let mut page =
         DuePage { more: found.more, next_due_at: found.next_due_at, ..DuePage::default() };
+    // What was seen beside the writer may have moved on: only what is still due is met.
+    let seen = found.due.iter().map(|(due, ..)| due.id);
+    let seen: Vec<DeliveryId> = seen.chain(found.blocked.iter().map(|(due, _)| due.id)).collect();
+    let still_due = still_due(tx, &seen, now)?;
     let mut known: HashMap<EndpointId, EndpointFacts> = HashMap::new();
-    for (due, standing, _) in &found.due {
-        // What was seen beside the writer may have moved on: only what is still due is met.
-        if !is_due(tx, due.id, now)? {
+    let (mut claim, mut park) = (Vec::new(), Vec::new());
+    let due = found.due.iter().map(|(due, standing, _)| (due, standing, false));
+    let blocked = found.blocked.iter().map(|(due, standing)| (due, standing, true));
+    for (due, standing, is_blocked) in due.chain(blocked) {
+        if !still_due.contains(&due.id) {
             continue;
         }
         match stopped(known_facts(tx, &mut known, due.endpoint)?, *standing) {
             Some(stop) => {
+                // One of a stopped endpoint is not parked: nobody would ask for it.
                 stop_row(tx, due.id, stop)?;
                 page.stopped += 1;
             }
-            None => {
-                if claim_row(tx, due.id, lease)? {
-                    page.claimed.push(*due);
-                }
-            }
+            None if is_blocked => park.push(due.id),
+            None => claim.push(*due),
         }
     }
-    for (due, standing) in &found.blocked {
-        if !is_due(tx, due.id, now)? {
-            continue;
-        }
-        // One of a stopped endpoint is not parked: nobody would ask for it.
-        if let Some(stop) = stopped(known_facts(tx, &mut known, due.endpoint)?, *standing) {
-            stop_row(tx, due.id, stop)?;
-            page.stopped += 1;
-            continue;
-        }
-        page.parked += tx
-            .sql("UPDATE deliveries SET state = 'parked' WHERE delivery = ? AND state = 'pending'")
-            .execute([due.id.key()])? as u32;
+    page.claimed = claim_rows(tx, claim, lease)?;
+    if !park.is_empty() {
+        page.parked = tx
+            .sql(
+                "UPDATE deliveries SET state = 'parked' WHERE state = 'pending' \
+                 AND delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?))",
+            )
+            .execute([key_list(&park)])? as u32;
     }
     Ok(page)
 }
@@ -325,9 +324,19 @@ pub(crate) fn stop_row(tx: &Tx<'_>, delivery: DeliveryId, stop: Stop) -> Storage
     Ok(())
 }
 
-fn is_due(tx: &Tx<'_>, delivery: DeliveryId, now: Timestamp) -> StorageResult<bool> {
-    tx.sql("SELECT 1 FROM deliveries WHERE delivery = ? AND state = 'pending' AND due_at <= ? FOR UPDATE SKIP LOCKED")
-        .exists([delivery.key(), now.as_millis()])
+/// Those that are due, without any that another node is about to move.
+fn still_due(
+    tx: &Tx<'_>,
+    deliveries: &[DeliveryId],
+    now: Timestamp,
+) -> StorageResult<HashSet<DeliveryId>> {
+    let due = tx
+        .sql(
+            "SELECT delivery FROM deliveries WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?1)) \
+             AND state = 'pending' AND due_at <= ?2 FOR UPDATE SKIP LOCKED",
+        )
+        .all(params![key_list(deliveries), now.as_millis()], |row| id(row, "delivery"))?;
+    Ok(due.into_iter().collect())
 }
 
 fn claim_parked(
@@ -354,28 +363,34 @@ fn claim_parked(
         if parked.is_empty() {
             break;
         }
+        let mut claim = Vec::with_capacity(parked.len());
         for (delivery, standing) in parked {
             match stopped(&facts, standing) {
                 Some(stop) => stop_row(tx, delivery, stop)?,
-                None => {
-                    if claim_row(tx, delivery, lease)? {
-                        claimed.push(Claimed { id: delivery, endpoint });
-                    }
-                }
+                None => claim.push(Claimed { id: delivery, endpoint }),
             }
         }
+        claimed.extend(claim_rows(tx, claim, lease)?);
     }
     Ok(claimed)
 }
 
-fn claim_row(tx: &Tx<'_>, delivery: DeliveryId, lease: LeaseId) -> StorageResult<bool> {
-    let claimed = tx
+/// Claims rows that wait; answers those that still did.
+fn claim_rows(tx: &Tx<'_>, rows: Vec<Claimed>, lease: LeaseId) -> StorageResult<Vec<Claimed>> {
+    if rows.is_empty() {
+        return Ok(rows);
+    }
+    let keys: Vec<DeliveryId> = rows.iter().map(|row| row.id).collect();
+    let claimed: HashSet<DeliveryId> = tx
         .sql(
-            "UPDATE deliveries SET state = 'claimed', lease = ?, due_at = NULL \
-             WHERE delivery = ? AND state IN ('pending', 'parked')",
+            "UPDATE deliveries SET state = 'claimed', lease = ?1, due_at = NULL \
+             WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?2)) AND state IN ('pending', 'parked') \
+             RETURNING delivery",
         )
-        .execute([lease.key(), delivery.key()])?;
-    Ok(claimed > 0)
+        .all(params![lease.key(), key_list(&keys)], |row| id(row, "delivery"))?
+        .into_iter()
+        .collect();
+    Ok(rows.into_iter().filter(|row| claimed.contains(&row.id)).collect())
 }
 
 const PARKED_ENDPOINTS: &str = "WITH RECURSIVE walk (endpoint) AS ( \

@@ -29,6 +29,7 @@ macro_rules! for_every_case {
                 a_hash_is_held_against_what_was_recorded;
             consents:
                 each_operation_leaves_all_its_parts,
+                i1_decisions_that_come_together_are_each_their_own,
                 what_was_told_stays_as_it_was,
                 a_refused_call_leaves_nothing,
                 a_second_withdrawal_changes_nothing,

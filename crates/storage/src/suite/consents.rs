@@ -6,10 +6,13 @@ use abide_core::consent::{
 use abide_core::event::{EventBody, EventKind};
 use abide_core::ids::PolicyId;
 use abide_core::json::JsonObject;
+use abide_core::original::Reference;
 use abide_core::policy::{NewPolicy, PolicyPatch, PolicyType};
 
+use futures_util::future::join_all;
+
 use super::world::{SKIP, World, at, grant, ok, refusal};
-use crate::Storage;
+use crate::{Storage, StorageError};
 
 fn denial(reference: &str, purpose: &str) -> NewDecision {
     NewDecision { state: PermissionState::Denied, ..grant(reference, purpose) }
@@ -59,6 +62,57 @@ pub async fn each_operation_leaves_all_its_parts(store: &dyn Storage) {
     assert_eq!((withdrawn.granted(), withdrawn.withdrawn_at), (false, Some(at(3))));
     assert_eq!(batch.consents[1].version, 4);
     assert_eq!(batch.consents[1].withdrawn_at, None, "granted again");
+}
+
+/// I1: of decisions that come together each is recorded whole, or refused alone.
+pub async fn i1_decisions_that_come_together_are_each_their_own(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.endpoint(SKIP).await;
+    world.record(grant("known", "marketing"), at(1)).await;
+    let with_email = |reference: &str, email: &str| {
+        let mut new = grant(reference, "news");
+        new.subject.email = Some(email.to_owned());
+        new
+    };
+    let unknown = Reference::Own(PolicyId::from_key(7));
+    let calls = (0..70).map(|n| match n % 7 {
+        0 => grant("ada", "marketing"),
+        1 => denial("known", "marketing"),
+        2 => with_email(&format!("new-{n}"), "one@example.org"),
+        3 => NewDecision { policy: Some(unknown.clone()), ..grant("refused", "marketing") },
+        4 => with_email("known", &format!("{n}@example.org")),
+        5 => NewDecision {
+            validity: Validity { from: None, until: Some(at(1_000_000)) },
+            ..grant("for a time", "marketing")
+        },
+        _ => grant("known", &format!("purpose {n}")),
+    });
+    let made = join_all(calls.map(|new| store.consents().record(&world.by, new, at(2)))).await;
+    let of = |kind: usize| made.iter().skip(kind).step_by(7);
+    let versions = |kind| {
+        let mut versions: Vec<_> =
+            of(kind).map(|made| made.as_ref().expect("recorded").version).collect();
+        versions.sort_unstable();
+        versions
+    };
+    assert_eq!(versions(0), (1..=10).collect::<Vec<_>>());
+    assert_eq!(versions(1), (2..=11).collect::<Vec<_>>());
+    assert_eq!(versions(2), [1; 10]);
+    assert_eq!(versions(4), (1..=10).collect::<Vec<_>>());
+    assert_eq!(versions(5), (1..=10).collect::<Vec<_>>());
+    assert_eq!(versions(6), [1; 10]);
+    assert!(of(3).all(|made| matches!(made, Err(StorageError::Refused(_)))));
+    for made in made.iter().flatten() {
+        let shown = ok(store.consents().get(world.organization, made.id.id).await);
+        assert!(shown.expect("the record is there").version >= made.version);
+    }
+    let all = world.everything().await;
+    assert_eq!(all.decisions.len(), 61);
+    assert_eq!(all.deliveries.len(), all.events.len(), "each event has its delivery");
+    let recorded = all.audit.iter().filter(|entry| entry.action == "consent.record").count();
+    assert_eq!(recorded, 61);
+    let created = world.kinds().await.into_iter().filter(|kind| *kind == EventKind::ConsentCreated);
+    assert_eq!(created.count(), 24, "each record's first grant");
 }
 
 /// P35: an event shows the record as it was; a later decision changes neither it nor the earlier hash.
