@@ -56,6 +56,9 @@ pub enum BadAddress {
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a server's machine may be silent before its connections count as lost.
+const SILENCE: Duration = Duration::from_secs(10);
+
 impl Address {
     /// Out of `postgres://user:password@host:port/database?...`. A server's certificate is always verified, name and
     /// issuer, where TLS is used; it is required for every host but a loopback address or a socket, unless the URL says
@@ -151,6 +154,10 @@ fn settled(front: &str, options: &[&str], mode: Option<&str>) -> Result<Config, 
     if config.get_hosts().is_empty() {
         return Err(BadAddress::Url("it names no host".to_owned()));
     }
+    if !config.get_hostaddrs().is_empty() {
+        let why = "`hostaddr` is not read: name the host whose certificate is to be verified";
+        return Err(BadAddress::Url(why.to_owned()));
+    }
     let is_near = |host: &Host| match host {
         Host::Tcp(name) => ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&name.as_str()),
         Host::Unix(_) => true,
@@ -171,6 +178,15 @@ fn settled(front: &str, options: &[&str], mode: Option<&str>) -> Result<Config, 
         }
     });
     config.application_name("abide");
+    // A server whose machine is gone says nothing more; nobody waits for the hours that systems have for that.
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE);
+    }
+    if !options.iter().any(|option| option.starts_with("keepalives")) {
+        config.keepalives_idle(SILENCE / 2);
+        config.keepalives_interval(SILENCE / 4);
+        config.keepalives_retries(2);
+    }
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }

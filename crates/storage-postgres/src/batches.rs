@@ -1,13 +1,15 @@
 //! Calls that share a transaction. A decision alone would cost as many round trips as it has statements, and a commit: so
 //! those that come while others are under way wait for each other, are looked ahead for at once, and are written together.
 //!
-//! A call that is refused before it has written anything fails alone. Any other failure undoes them all, and each runs again
-//! in a transaction of its own, so that a bad call still fails alone.
+//! A call that is refused before it has written anything fails alone. Any other failure undoes them all, and they run again in
+//! halves, until a bad call has failed alone. What another transaction holds is waited for aside, so that nobody who does not
+//! need it waits, too.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use abide_core::ids::OrganizationId;
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::after::{After, follow};
 use abide_storage_sql::database::{Ahead, Call};
@@ -20,23 +22,24 @@ use tokio::sync::Semaphore;
 
 use crate::connection::{Connection, Failure};
 use crate::pool::Pool;
-use crate::transaction::{Failed, again, keeping, within};
+use crate::transaction::{Failed, keeping, tried, within};
 
 /// Calls that may wait.
 const MOST_CALLS: usize = 8_192;
 /// Calls per transaction, at most.
 const BATCH_CALLS: usize = 256;
+/// Decisions per transaction, about: the call that passes this is the last.
+const BATCH_DECISIONS: usize = 2_000;
 /// Transactions of many calls that run at once.
 const AT_ONCE: usize = 2;
-/// How long a transaction of many calls waits for a row that another one holds, before each call goes on alone: two that wait
-/// for each other would wait for the server to notice.
-const PATIENCE: &str = "SET LOCAL lock_timeout = '250ms'";
-
+/// Transactions that wait for what another one holds; calls beyond those are told that the store is busy.
+const ASIDE: usize = 2;
 /// Calls that wait for others, and go to the database with them.
 pub(crate) struct Batches {
     calls: Mutex<VecDeque<Box<dyn Queued>>>,
     waiting: Waiting,
     turns: Semaphore,
+    aside: Arc<Semaphore>,
     writers: Arc<Pool>,
     shared: Arc<Shared>,
 }
@@ -47,6 +50,7 @@ impl Batches {
             calls: Mutex::default(),
             waiting: Waiting::default(),
             turns: Semaphore::new(AT_ONCE),
+            aside: Arc::new(Semaphore::new(ASIDE)),
             writers,
             shared,
         })
@@ -84,7 +88,9 @@ impl Batches {
         loop {
             let Ok(turn) = self.turns.try_acquire() else { return };
             while let Some(batch) = self.next() {
-                self.commit(batch).await;
+                for blocked in self.commit(batch, Patience::Brief).await {
+                    Arc::clone(&self).wait_aside(blocked);
+                }
             }
             drop(turn);
             // Whoever came in between saw the turn taken.
@@ -94,111 +100,153 @@ impl Batches {
         }
     }
 
-    fn next(&self) -> Option<Vec<Box<dyn Queued>>> {
+    fn next(&self) -> Option<Part> {
         let mut calls = self.calls.lock();
-        let count = calls.len().min(BATCH_CALLS);
-        (count > 0).then(|| calls.drain(..count).collect())
+        let (mut batch, mut decisions) = (Vec::new(), 0);
+        while batch.len() < BATCH_CALLS
+            && decisions < BATCH_DECISIONS
+            && let Some(call) = calls.pop_front()
+        {
+            decisions += call.ahead().map_or(1, |ahead| ahead.decisions.len());
+            batch.push(call);
+        }
+        (!batch.is_empty()).then_some(batch)
     }
 
-    async fn commit(&self, batch: Vec<Box<dyn Queued>>) {
+    /// Lets calls wait for what another transaction holds, beside those that need not.
+    fn wait_aside(self: Arc<Self>, part: Part) {
+        let Ok(turn) = Arc::clone(&self.aside).try_acquire_owned() else {
+            return settle(part, &StorageError::Busy);
+        };
+        tokio::spawn(async move {
+            for blocked in self.commit(part, Patience::Long).await {
+                settle(blocked, &StorageError::Busy);
+            }
+            drop(turn);
+        });
+    }
+
+    /// Carries calls out, in as many transactions as it takes; answers those, each of one organization, that another
+    /// transaction kept from it for too long.
+    async fn commit(&self, batch: Part, patience: Patience) -> Vec<Part> {
+        let metrics = &self.shared.metrics;
+        metrics.batch_size.observe(batch.len() as f64);
+        let begun = Instant::now();
+        let (mut parts, mut blocked) = (vec![batch], Vec::new());
+        while let Some(part) = parts.pop() {
+            match self.transaction(part, patience).await {
+                Ok(()) => {}
+                Err(Undone { calls, was_blocked: true }) => match by_organization(calls) {
+                    mut one if one.len() == 1 => blocked.append(&mut one),
+                    mut several => parts.append(&mut several),
+                },
+                Err(Undone { mut calls, was_blocked: false }) => {
+                    tracing::debug!(calls = calls.len(), "a batch is run again in halves");
+                    parts.push(calls.split_off(calls.len() / 2));
+                    parts.push(calls);
+                }
+            }
+        }
+        metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+        blocked
+    }
+
+    /// One transaction of calls, what follows its commit, and their answers; else the calls, to be carried out in another way.
+    async fn transaction(&self, calls: Part, patience: Patience) -> Result<(), Undone> {
         let turn = match self.writers.turn().await {
             Ok(turn) => turn,
-            Err(why) => return settle(batch, &why),
+            Err(why) => {
+                settle(calls, &why);
+                return Ok(());
+            }
         };
         let (writers, shared) = (Arc::clone(&self.writers), Arc::clone(&self.shared));
         let done = tokio::task::spawn_blocking(move || {
-            let done = together(&writers, &shared, batch);
+            let mut calls = calls;
+            let done = tried(&writers, |connection| {
+                transaction(connection, &shared, &mut calls, patience)
+            });
             drop(turn);
-            done
+            (calls, done)
         });
         // Where the task is gone, its calls are, and with them their answers.
-        let Ok((after, answers)) = done.await else { return };
-        follow(&self.shared, after);
-        for (call, failure) in answers {
-            call.settle(failure);
+        let Ok((calls, done)) = done.await else { return Ok(()) };
+        match done {
+            Ok(after) => {
+                follow(&self.shared, after);
+                for call in calls {
+                    call.settle(None);
+                }
+            }
+            Err((_, Some(Failure::Blocked))) => return Err(Undone { calls, was_blocked: true }),
+            Err((error, _)) if calls.len() == 1 || matches!(error, StorageError::Unknown(_)) => {
+                settle(calls, &error);
+            }
+            Err(_) => return Err(Undone { calls, was_blocked: false }),
+        }
+        Ok(())
+    }
+}
+
+/// Calls that go to the database together.
+type Part = Vec<Box<dyn Queued>>;
+
+/// Calls of which nothing was done.
+struct Undone {
+    calls: Part,
+    /// Whether that is because of a row that another transaction held for too long.
+    was_blocked: bool,
+}
+
+/// How long a transaction waits for what another one holds. Two that wait for each other find out by that, too.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    /// While others wait behind it.
+    Brief,
+    /// Beside the others.
+    Long,
+}
+
+impl Patience {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Brief => "SET LOCAL lock_timeout = '250ms'",
+            Self::Long => "SET LOCAL lock_timeout = '5s'",
         }
     }
 }
 
-fn settle(batch: Vec<Box<dyn Queued>>, failure: &StorageError) {
-    for call in batch {
+fn settle(calls: Part, failure: &StorageError) {
+    for call in calls {
         call.settle(Some(failure.clone()));
     }
 }
 
-/// What is done after the commits, and how the calls are answered.
-type Done = (Vec<After>, Vec<(Box<dyn Queued>, Option<StorageError>)>);
-
-/// Carries calls out in one transaction, or else each in one of its own.
-fn together(writers: &Pool, shared: &Arc<Shared>, batch: Vec<Box<dyn Queued>>) -> Done {
-    let metrics = &shared.metrics;
-    metrics.batch_size.observe(batch.len() as f64);
-    let begun = Instant::now();
-    let done = match batch.len() {
-        1 => one_by_one(writers, shared, batch),
-        _ => at_once(writers, shared, batch),
-    };
-    metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-    done
-}
-
-fn at_once(writers: &Pool, shared: &Arc<Shared>, mut batch: Vec<Box<dyn Queued>>) -> Done {
-    let done = writers.take().map_err(|error| (error, None)).and_then(|connection| {
-        let done = transaction(&connection, shared, &mut batch);
-        writers.give_back(connection);
-        done
-    });
-    match done {
-        Ok(after) => (after, batch.into_iter().map(|call| (call, None)).collect()),
-        Err((error @ StorageError::Unknown(_), _)) => {
-            let answer = |call| (call, Some(error.clone()));
-            (Vec::new(), batch.into_iter().map(answer).collect())
-        }
-        Err((error, failure)) => {
-            if failure == Some(Failure::Lost) {
-                writers.doubt();
-            }
-            tracing::debug!(%error, calls = batch.len(), "calls are run again one by one");
-            one_by_one(writers, shared, batch)
-        }
+fn by_organization(calls: Part) -> Vec<Part> {
+    let mut parts: BTreeMap<Option<OrganizationId>, Part> = BTreeMap::new();
+    for call in calls {
+        parts.entry(call.ahead().map(|ahead| ahead.organization)).or_default().push(call);
     }
-}
-
-fn one_by_one(writers: &Pool, shared: &Arc<Shared>, batch: Vec<Box<dyn Queued>>) -> Done {
-    let (mut after, mut answers) = (Vec::new(), Vec::new());
-    for mut call in batch {
-        let done = again(writers, |connection| {
-            transaction(connection, shared, std::slice::from_mut(&mut call))
-        });
-        match done {
-            Ok(more) => {
-                after.extend(more);
-                answers.push((call, None));
-            }
-            Err(error) => answers.push((call, Some(error))),
-        }
-    }
-    (after, answers)
+    parts.into_values().collect()
 }
 
 /// Looks ahead for all calls and runs each, in one transaction.
 fn transaction(
     connection: &Connection,
     shared: &Arc<Shared>,
-    batch: &mut [Box<dyn Queued>],
+    calls: &mut [Box<dyn Queued>],
+    patience: Patience,
 ) -> Result<Vec<After>, Failed> {
-    let ahead: Vec<Ahead> = batch.iter().filter_map(|call| call.ahead().cloned()).collect();
-    let mut begin = keeping(&ahead.iter().map(|one| one.organization).collect());
-    if batch.len() > 1 {
-        begin = format!("{PATIENCE}; {begin}");
-    }
+    let ahead: Vec<Ahead> = calls.iter().filter_map(|call| call.ahead().cloned()).collect();
+    let keeping = keeping(&ahead.iter().map(|one| one.organization).collect());
+    let begin = format!("{}; {keeping}", patience.words());
     let (mut caches, mut after) = (Caches::default(), Vec::new());
     within(connection, &begin, || {
         let mut tx = Tx::new(connection, shared, &mut caches, &mut after);
         if ahead.iter().map(|one| one.decisions.len()).sum::<usize>() > 1 {
             look_ahead(&mut tx, &ahead)?;
         }
-        batch.iter_mut().try_for_each(|call| run(&mut tx, call.as_mut()))
+        calls.iter_mut().try_for_each(|call| run(&mut tx, call.as_mut()))
     })?;
     Ok(after)
 }

@@ -35,6 +35,9 @@ pub(crate) enum NotConnected {
     /// The server, or the way to it, said so.
     #[error("{}", why(.0))]
     Refused(tokio_postgres::Error),
+    /// This machine has nothing left to make one with.
+    #[error("{0}")]
+    Here(std::io::Error),
     /// Nobody said anything.
     #[error("no answer within {} s", GREETING.as_secs())]
     Silent,
@@ -44,7 +47,9 @@ impl From<NotConnected> for StorageError {
     fn from(error: NotConnected) -> Self {
         match error {
             NotConnected::Refused(error) => database(&error),
-            NotConnected::Silent => Self::Unavailable(format!("PostgreSQL: {error}")),
+            NotConnected::Here(_) | NotConnected::Silent => {
+                Self::Unavailable(format!("PostgreSQL: {error}"))
+            }
         }
     }
 }
@@ -88,6 +93,8 @@ enum Known {
 pub(crate) enum Failure {
     /// Another transaction was in the way: the same call may go well now.
     InTheWay,
+    /// A row was held by somebody else for longer than the transaction waits.
+    Blocked,
     /// The connection is lost.
     Lost,
     /// Anything else.
@@ -97,8 +104,8 @@ pub(crate) enum Failure {
 impl Connection {
     /// Connects. Blocks.
     pub(crate) fn open(address: &Address) -> Result<Self, NotConnected> {
-        let runtime =
-            Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(NotConnected::Here)?;
         let client = runtime.block_on(async { timeout(GREETING, address.connect()).await });
         let client = client.map_err(|_| NotConnected::Silent)?.map_err(NotConnected::Refused)?;
         Ok(Self {
@@ -145,14 +152,22 @@ impl Connection {
         let done = work(self).and_then(|done| self.write_all().map(|()| done));
         match done {
             Ok(done) => self.simple("COMMIT").map(|()| done),
-            Err(error) => self.roll_back().and(Err(error)),
+            Err(error) => {
+                self.roll_back();
+                Err(error)
+            }
         }
     }
 
-    /// Ends the transaction with nothing done.
-    pub(crate) fn roll_back(&self) -> StorageResult<()> {
+    /// Ends the transaction with nothing done; answers how it had failed. A connection on which that fails is of no more use,
+    /// and says so.
+    pub(crate) fn roll_back(&self) -> Option<Failure> {
         drop(self.later.take());
-        self.simple("ROLLBACK")
+        let failure = self.failure();
+        if self.simple("ROLLBACK").is_err() {
+            self.failure.set(Some(Failure::Lost));
+        }
+        failure
     }
 
     /// Writes what was left for later.
@@ -202,7 +217,10 @@ impl Connection {
 
     fn noted<T>(&self, result: Result<T, tokio_postgres::Error>) -> StorageResult<T> {
         result.map_err(|error| {
-            self.failure.set(Some(kind_of(&error)));
+            // The first one says why; what follows in its transaction fails because of it.
+            if self.failure.get().is_none() {
+                self.failure.set(Some(kind_of(&error)));
+            }
             database(&error)
         })
     }
@@ -432,9 +450,17 @@ fn kind_of(error: &tokio_postgres::Error) -> Failure {
         SqlState::T_R_DEADLOCK_DETECTED,
         // Two calls made the same thing at once: the second one finds it now.
         SqlState::UNIQUE_VIOLATION,
-        SqlState::LOCK_NOT_AVAILABLE,
+    ];
+    // What the connection knows is not so any more: a plan of before the tables were changed, a statement that its server does
+    // not have, a transaction that nobody ended.
+    let stale = [
+        SqlState::FEATURE_NOT_SUPPORTED,
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+        SqlState::IN_FAILED_SQL_TRANSACTION,
     ];
     match error.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => Failure::Blocked,
+        Some(code) if stale.contains(code) => Failure::Lost,
         Some(code) if passing.contains(code) => Failure::InTheWay,
         Some(code) if code.code().starts_with("57P") || code.code().starts_with("08") => {
             Failure::Lost

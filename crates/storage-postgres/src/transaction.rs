@@ -1,6 +1,7 @@
 //! Transactions and looks on a connection: how they begin, how they end, and when they are tried again.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -26,21 +27,39 @@ pub(crate) fn again<T>(
     pool: &Pool,
     mut carry_out: impl FnMut(&Connection) -> Result<T, Failed>,
 ) -> StorageResult<T> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let connection = pool.take()?;
-        let done = carry_out(&connection);
-        pool.give_back(connection);
-        if matches!(done, Err((_, Some(Failure::Lost)))) {
-            pool.doubt();
-        }
-        match done {
-            Ok(done) => return Ok(done),
-            Err((_, Some(Failure::InTheWay | Failure::Lost))) if tries < TRIES => {}
-            Err((error, _)) => return Err(error),
+    for _ in 1..TRIES {
+        match once(pool, &mut carry_out) {
+            Err((_, Some(Failure::InTheWay | Failure::Blocked | Failure::Lost))) => {}
+            done => return done.map_err(|(error, _)| error),
         }
     }
+    once(pool, carry_out).map_err(|(error, _)| error)
+}
+
+/// Carries calls out on a connection; a second time where something came in between that may be over.
+pub(crate) fn tried<T>(
+    pool: &Pool,
+    mut carry_out: impl FnMut(&Connection) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    match once(pool, &mut carry_out) {
+        Err((_, Some(Failure::InTheWay | Failure::Lost))) => once(pool, carry_out),
+        done => done,
+    }
+}
+
+fn once<T>(
+    pool: &Pool,
+    carry_out: impl FnOnce(&Connection) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    let connection = pool.take().map_err(|error| (error, None))?;
+    let done = carry_out(&connection);
+    if matches!(done, Err((_, Some(Failure::Lost)))) {
+        drop(connection);
+        pool.doubt();
+    } else {
+        pool.give_back(connection);
+    }
+    done
 }
 
 /// One transaction of one call, and what follows its commit.
@@ -53,7 +72,11 @@ pub(crate) fn one_call<T>(
     let begin = match alone {
         Alone::Rows => String::new(),
         Alone::Organization(of) => {
-            format!("SELECT FROM organizations WHERE organization = {} FOR NO KEY UPDATE", of.key())
+            let (turn, of) = (turn_of(of), of.key());
+            format!(
+                "SELECT pg_advisory_xact_lock({turn}); \
+                 SELECT FROM organizations WHERE organization = {of} FOR NO KEY UPDATE"
+            )
         }
         Alone::People(of) => keeping(&BTreeSet::from([of])),
     };
@@ -64,13 +87,25 @@ pub(crate) fn one_call<T>(
     Ok(done)
 }
 
-/// Words that keep organizations as they are, in one order.
+/// Words that keep organizations as they are, in one order. Whoever wants to change one waits with the others for the turn,
+/// which is given in the order of asking: the lock of a row is shared with whoever comes, and never free under load.
 pub(crate) fn keeping(organizations: &BTreeSet<OrganizationId>) -> String {
+    let mut words = String::new();
+    for of in organizations {
+        let _ = write!(words, "SELECT pg_advisory_xact_lock_shared({}); ", turn_of(*of));
+    }
     let keys: Vec<String> = organizations.iter().map(|of| of.key().to_string()).collect();
-    format!(
+    let _ = write!(
+        words,
         "SELECT FROM organizations WHERE organization IN ({}) ORDER BY organization FOR SHARE",
         keys.join(",")
-    )
+    );
+    words
+}
+
+/// The turn of an organization as a whole; no [`Turn`](abide_storage_sql::sql::Turn) is below 0.
+fn turn_of(organization: OrganizationId) -> i64 {
+    -organization.key()
 }
 
 /// One transaction that begins with those words: what `work` does stands if that went well.
@@ -79,12 +114,12 @@ pub(crate) fn within<T>(
     begin: &str,
     work: impl FnOnce() -> StorageResult<T>,
 ) -> Result<T, Failed> {
-    let failed = |error| (error, connection.failure());
     // A plan is kept for long: one that was made while a table was small must not read all of it when it has grown.
     let begin = format!("BEGIN; SET LOCAL enable_seqscan = off; {begin}");
-    connection.simple(&begin).map_err(failed)?;
-    let result = catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())));
+    let result = connection.simple(&begin).and_then(|()| {
+        catch_unwind(AssertUnwindSafe(work))
+            .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())))
+    });
     let result = result.and_then(|done| connection.write_all().map(|()| done));
     // A transaction in which a statement failed is undone by its COMMIT, which does not say so.
     let result =
@@ -101,9 +136,8 @@ pub(crate) fn within<T>(
             Ok(done)
         }
         Err(error) => {
-            let failure = connection.failure();
-            // Where that fails, the connection is of no more use, and says so.
-            let _ = connection.roll_back();
+            // Also where it had hardly begun: a connection goes back to the others without a transaction, or not at all.
+            let failure = connection.roll_back();
             Err((error, failure))
         }
     }
@@ -119,11 +153,11 @@ pub(crate) fn look<T>(
     shared: &Shared,
     work: &impl Fn(&dyn Sql, &Shared) -> StorageResult<T>,
 ) -> Result<T, Failed> {
-    let failed = |error| (error, connection.failure());
-    connection.simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").map_err(failed)?;
-    let found = catch_unwind(AssertUnwindSafe(|| work(connection, shared)))
-        .unwrap_or_else(|_| Err(StorageError::Damaged("a read panicked".to_owned())));
-    let failure = connection.failure();
-    let _ = connection.roll_back();
+    let begun = connection.simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    let found = begun.and_then(|()| {
+        catch_unwind(AssertUnwindSafe(|| work(connection, shared)))
+            .unwrap_or_else(|_| Err(StorageError::Damaged("a read panicked".to_owned())))
+    });
+    let failure = connection.roll_back();
     found.map_err(|error| (error, failure))
 }

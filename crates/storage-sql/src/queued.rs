@@ -59,19 +59,30 @@ impl Waiting {
             return Err(StorageError::Busy);
         }
         let (answer, answered) = oneshot::channel();
-        let waiting = self.clone();
+        let held = Held { bytes, waiting: self.clone() };
         let caller = Handle::current();
-        let call = Work { run: work, caller, bytes, ahead, waiting, result: None, answer };
+        let call = Work { run: work, caller, ahead, held, result: None, answer };
         Ok((Box::new(call), answered))
+    }
+}
+
+/// Bytes that wait; given back when the call is gone, answered or not.
+struct Held {
+    bytes: usize,
+    waiting: Waiting,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.waiting.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 struct Work<T, F> {
     run: F,
     caller: Handle,
-    bytes: usize,
     ahead: Option<Ahead>,
-    waiting: Waiting,
+    held: Held,
     result: Option<StorageResult<T>>,
     answer: oneshot::Sender<StorageResult<T>>,
 }
@@ -98,14 +109,15 @@ where
     }
 
     fn settle(self: Box<Self>, failure: Option<StorageError>) {
-        self.waiting.0.fetch_sub(self.bytes, Ordering::Relaxed);
-        let result = match (failure, self.result) {
+        let Self { held, result, answer, .. } = *self;
+        drop(held);
+        let result = match (failure, result) {
             (Some(failure), _) => Err(failure),
             (None, Some(result)) => result,
             (None, None) => Err(StorageError::Unavailable("the call did not run".to_owned())),
         };
         // A caller that has gone away needs no answer.
-        let _ = self.answer.send(result);
+        let _ = answer.send(result);
     }
 
     fn caller(&self) -> &Handle {

@@ -1,5 +1,6 @@
 //! The suite of `abide-storage`, run against this store.
 
+mod batches;
 mod cluster;
 mod migrations;
 mod nodes;

@@ -17,7 +17,7 @@ use abide_storage_sql::tx::Tx;
 use crate::cluster::Cluster;
 use crate::server::Database;
 
-fn grant(reference: &str) -> NewDecision {
+pub(crate) fn grant(reference: &str) -> NewDecision {
     NewDecision {
         subject: SubjectInput { reference: reference.to_owned(), email: None },
         purpose: "news".to_owned(),

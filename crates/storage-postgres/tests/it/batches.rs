@@ -1,0 +1,171 @@
+//! Decisions that share a transaction: what one of them does to the others, and what others' locks do to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use abide_core::access::{Actor, Caller};
+use abide_core::ids::OrganizationId;
+use abide_storage::suite::at;
+use abide_storage::{Storage, StorageError, StorageResult};
+use abide_storage_postgres::PostgresStore;
+use abide_storage_sql::database::{Ahead, Alone, Call, Database as _};
+use abide_storage_sql::tx::Tx;
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, NoTls};
+
+use crate::outages::grant;
+use crate::server::Database;
+
+/// Somebody else's open transaction, in which a statement was carried out.
+struct Other {
+    client: Client,
+}
+
+impl Other {
+    async fn holding(database: &Database, statement: &str) -> Self {
+        let (client, connection) =
+            tokio_postgres::connect(&database.url(), NoTls).await.expect("the server");
+        tokio::spawn(connection);
+        client.batch_execute(&format!("BEGIN; {statement}")).await.expect("a transaction");
+        Self { client }
+    }
+
+    async fn lets_go(self) {
+        self.client.batch_execute("COMMIT").await.expect("a commit");
+    }
+}
+
+fn hold(organization: OrganizationId) -> String {
+    format!("SELECT FROM organizations WHERE organization = {} FOR UPDATE", organization.key())
+}
+
+async fn organization(store: &PostgresStore, uri: &str) -> Caller {
+    let organization = store.accounts().create_organization(uri, at(0)).await.unwrap().id;
+    Caller::new(organization, Actor::Operator)
+}
+
+fn record_many(store: &Arc<PostgresStore>, by: Caller, who: &str) -> JoinSet<StorageResult<()>> {
+    (0..20)
+        .map(|number| {
+            let (store, new) = (Arc::clone(store), grant(&format!("{who}-{number}")));
+            async move { store.consents().record(&by, new, at(1)).await.map(drop) }
+        })
+        .collect()
+}
+
+/// A call among decisions, which does what a test wants.
+async fn among<T: Send + 'static>(
+    store: &PostgresStore,
+    by: Caller,
+    work: impl FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+) -> StorageResult<T> {
+    let decisions = Arc::new([grant("among")]);
+    let ahead = Some(Ahead { organization: by.organization, decisions });
+    let call = Call { bytes: 1, alone: Alone::People(by.organization), ahead };
+    store.database().write(call, work).await
+}
+
+/// I1: decisions of an organization that somebody changes wait for that and are then recorded, and nobody else's wait with
+/// them; the connections are as good as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_who_waits_for_a_lock_keeps_nobody_else_waiting() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let (us, them) = (organization(&store, "us").await, organization(&store, "them").await);
+    let other = Other::holding(&database, &hold(us.organization)).await;
+    let waiting = record_many(&store, us, "ours");
+    // The first of ours are on their way before theirs come.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let theirs = record_many(&store, them, "theirs").join_all().await;
+    assert!(theirs.iter().all(Result::is_ok), "{theirs:?}");
+    other.lets_go().await;
+    let ours = waiting.join_all().await;
+    assert!(ours.iter().all(Result::is_ok), "{ours:?}");
+    for by in [us, them] {
+        let all = store.history().decisions(by.organization, 0, 100).await.unwrap();
+        assert_eq!(all.len(), 20);
+        let more = record_many(&store, by, "more").join_all().await;
+        assert!(more.iter().all(Result::is_ok), "{more:?}");
+    }
+}
+
+/// I1: what stays locked for long is told, and nothing was done; as soon as it is free, all goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_what_stays_locked_is_told() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let us = organization(&store, "us").await;
+    let other = Other::holding(&database, &hold(us.organization)).await;
+    let told = record_many(&store, us, "ours").join_all().await;
+    assert!(told.iter().all(|told| matches!(told, Err(StorageError::Busy))), "{told:?}");
+    other.lets_go().await;
+    assert_eq!(store.history().decisions(us.organization, 0, 100).await.unwrap(), []);
+    let made = record_many(&store, us, "ours").join_all().await;
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+}
+
+/// I1: a call that fails after it wrote, or panics, or breaks its transaction, fails alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_a_bad_call_fails_alone() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let us = organization(&store, "us").await;
+    // Everything waits, and then goes to the database together.
+    let other = Other::holding(&database, &hold(us.organization)).await;
+    let good = record_many(&store, us, "ours");
+    let mark = |tx: &Tx<'_>, number: i64| {
+        let text = "INSERT INTO feed_heads (organization) VALUES (?)";
+        tx.connection().sql(text).later(number, [number])
+    };
+    let fails = among(&store, us, move |tx| {
+        mark(tx, 1)?;
+        Err::<(), _>(StorageError::Damaged("poison".to_owned()))
+    });
+    let panics = among(&store, us, move |tx| {
+        mark(tx, 2)?;
+        assert!(tx.noted() == usize::MAX, "poison");
+        Ok(())
+    });
+    let breaks = among(&store, us, move |tx| {
+        // The statement fails, and the call goes on as if it had not.
+        let broken = tx.connection().sql("SELECT lease FROM no_such_table").exists(());
+        assert!(broken.is_err(), "there is no such table");
+        mark(tx, 3)
+    });
+    let twice = among(&store, us, move |tx| {
+        // Its row is there already: that shows only when all rows are written.
+        mark(tx, 4)?;
+        mark(tx, 4)
+    });
+    let (fails, panics, breaks, twice, ()) = tokio::join!(fails, panics, breaks, twice, async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        other.lets_go().await;
+    });
+    assert!(matches!(fails, Err(StorageError::Damaged(_))), "{fails:?}");
+    assert!(matches!(panics, Err(StorageError::Damaged(_))), "{panics:?}");
+    assert!(matches!(breaks, Err(StorageError::Unavailable(_))), "{breaks:?}");
+    assert!(matches!(twice, Err(StorageError::Unavailable(_))), "{twice:?}");
+    let good = good.join_all().await;
+    assert!(good.iter().all(Result::is_ok), "{good:?}");
+    assert_eq!(database.ask("SELECT count(*) FROM feed_heads WHERE organization < 9").await, 0);
+    assert_eq!(store.history().decisions(us.organization, 0, 100).await.unwrap().len(), 20);
+}
+
+/// I1, I9: more than may wait in a transaction goes to the server before the rest, in whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_a_large_batch_is_written_in_pieces() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let us = organization(&store, "us").await;
+    let text = format!(r#"{{"note":"{}"}}"#, "n".repeat(9_000));
+    let large = |number: usize| {
+        let mut new = grant(&format!("large-{number}"));
+        new.metadata = abide_core::json::JsonObject::parse(&text);
+        new
+    };
+    let new: Vec<_> = (0..900).map(large).collect();
+    let made = store.consents().record_batch(&us, new, at(1)).await.unwrap();
+    assert_eq!(made.consents.len(), 900);
+    assert_eq!(database.ask("SELECT count(*) FROM decisions").await, 900);
+    assert_eq!(database.ask("SELECT count(*) FROM consents").await, 900);
+}
