@@ -163,7 +163,7 @@ impl Batches {
         let (writers, shared) = (Arc::clone(&self.writers), Arc::clone(&self.shared));
         let done = tokio::task::spawn_blocking(move || {
             let mut calls = calls;
-            let done = tried(&writers, |connection| {
+            let done = tried(&writers, calls.len(), |connection| {
                 transaction(connection, &shared, &mut calls, patience)
             });
             drop(turn);

@@ -36,15 +36,20 @@ pub(crate) fn again<T>(
     once(pool, carry_out).map_err(|(error, _)| error)
 }
 
-/// Carries calls out on a connection; a second time where something came in between that may be over.
+/// Carries `calls` calls out on a connection; again where something came in between that may be over. Many are tried twice:
+/// then fewer of them are less likely to meet others.
 pub(crate) fn tried<T>(
     pool: &Pool,
+    calls: usize,
     mut carry_out: impl FnMut(&Connection) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
-    match once(pool, &mut carry_out) {
-        Err((_, Some(Failure::InTheWay | Failure::Lost))) => once(pool, carry_out),
-        done => done,
+    for _ in 1..if calls == 1 { TRIES } else { 2 } {
+        match once(pool, &mut carry_out) {
+            Err((_, Some(Failure::InTheWay | Failure::Lost))) => {}
+            done => return done,
+        }
     }
+    once(pool, carry_out)
 }
 
 fn once<T>(

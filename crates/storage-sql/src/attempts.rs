@@ -75,6 +75,7 @@ fn load(tx: &Tx<'_>, delivery: DeliveryId) -> StorageResult<Option<DeliveryRow>>
 
 /// Opens an attempt, or says what became of the delivery.
 pub(crate) fn open(tx: &mut Tx<'_>, open: OpenAttempt, now: Timestamp) -> StorageResult<Opened> {
+    lanes::hold_those_of(tx, &[open.delivery])?;
     // One that is gone went with its organization.
     let Some(row) = load(tx, open.delivery)? else {
         return Ok(Opened::Moved(DeliveryState::Cancelled));
@@ -301,10 +302,14 @@ fn end(
 pub(crate) fn report(tx: &mut Tx<'_>, report: &Report, now: Timestamp) -> StorageResult<()> {
     let mut tally = Tally::default();
     let plain = finish_plainly(tx, &report.finished, &mut tally)?;
-    for (finished, is_done) in report.finished.iter().zip(plain) {
-        if !is_done {
-            finish(tx, finished, now, &mut tally)?;
-        }
+    let others = report.finished.iter().zip(plain).filter(|(_, is_done)| !is_done);
+    let others: Vec<&FinishedAttempt> = others.map(|(finished, _)| finished).collect();
+    let moving = others.iter().map(|finished| finished.delivery);
+    let moving: Vec<_> =
+        moving.chain(report.given_back.iter().map(|given| given.delivery)).collect();
+    lanes::hold_those_of(tx, &moving)?;
+    for finished in others {
+        finish(tx, finished, now, &mut tally)?;
     }
     for given_back in &report.given_back {
         let Some(row) = load(tx, given_back.delivery)? else { continue };

@@ -10,9 +10,11 @@ use abide_core::lane::{AttemptEnd, AttemptId, Entry, Lane, OpenAttempt};
 use abide_storage::StorageResult;
 
 use crate::after::After;
+use crate::deliveries::key_list;
 use crate::endpoints::EndpointFacts;
 use crate::publish::{DeliveryOf, Start, insert_delivery};
 use crate::rows::{at, id, maybe_id};
+use crate::shared::Nodes;
 use crate::tx::Tx;
 
 /// A lane with what the store keeps beside core's facts.
@@ -105,6 +107,29 @@ fn store(
         event.key(),
     ])?;
     Ok(())
+}
+
+/// Keeps the lanes of these deliveries for this transaction, before it keeps any delivery: decisions come to a delivery by
+/// its lane. One writer has nothing to keep.
+pub(crate) fn hold_those_of(tx: &Tx<'_>, deliveries: &[DeliveryId]) -> StorageResult<()> {
+    if tx.shared.nodes == Nodes::One || deliveries.is_empty() {
+        return Ok(());
+    }
+    let held = tx.sql(
+        "SELECT 1 FROM deliveries JOIN lanes ON lanes.endpoint = deliveries.endpoint AND lanes.subject = deliveries.subject \
+         WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) \
+         ORDER BY lanes.endpoint, lanes.subject FOR UPDATE OF lanes",
+    );
+    held.all([key_list(deliveries)], |_| Ok(())).map(drop)
+}
+
+/// Keeps all lanes of these people, in the one order, before anything comes to one of them.
+pub(crate) fn hold_of_people(tx: &Tx<'_>, people: &[SubjectId]) -> StorageResult<()> {
+    let held = tx.sql(
+        "SELECT 1 FROM lanes WHERE subject IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) \
+         ORDER BY endpoint, subject FOR UPDATE",
+    );
+    held.all([key_list(people)], |_| Ok(())).map(drop)
 }
 
 /// A new event in the lane: the version wanted rises, and `delivery` supersedes the one that waited, unless that one

@@ -7,16 +7,18 @@ use crate::params;
 use crate::sql::{Bind, Row, Sql};
 use abide_core::Timestamp;
 use abide_core::consent::{NewDecision, SubjectInput};
+use abide_core::endpoint::Source;
 use abide_core::ids::{EventId, OrganizationId, Subject, SubjectId};
 use abide_storage::StorageResult;
 use abide_storage::sealing::{OrganizationKeys, Place, SubjectKey, normalise_email};
 use zeroize::Zeroizing;
 
 use crate::database::Ahead;
+use crate::endpoints::endpoint_set;
 use crate::keys::unless_destroyed;
 use crate::rows::{damaged, id};
 use crate::tx::{Person, Tx};
-use crate::{ledger, purposes};
+use crate::{lanes, ledger, purposes};
 
 /// Kind of identifier: the organization's own reference.
 pub(crate) const REFERENCE: &str = "reference";
@@ -134,6 +136,7 @@ pub fn look_ahead(tx: &mut Tx<'_>, calls: &[Ahead]) -> StorageResult<()> {
         Ok(())
     })?;
     tx.caches.absent.people.extend(wanted.keys());
+    let mut in_lanes = Vec::new();
     let (mut records, mut emails) = (HashSet::new(), Vec::new());
     for row in found {
         let name = (row.organization, row.blind);
@@ -141,6 +144,9 @@ pub fn look_ahead(tx: &mut Tx<'_>, calls: &[Ahead]) -> StorageResult<()> {
         // One that cannot be read is told so by the call itself.
         tx.caches.absent.people.remove(&name);
         let Ok(person) = row.open(tx, &keys) else { continue };
+        if endpoint_set(tx, name.0)?.endpoints.iter().any(|one| one.rules.source == Source::Lane) {
+            in_lanes.push(person.id);
+        }
         for new in wanted.get(&name).into_iter().flatten() {
             if let Some(purpose) = purposes::find(tx, name.0, &new.purpose)? {
                 records.insert((person.id, purpose));
@@ -150,6 +156,9 @@ pub fn look_ahead(tx: &mut Tx<'_>, calls: &[Ahead]) -> StorageResult<()> {
                 emails.push((person.id.key(), blind, Arc::clone(&person)));
             }
         }
+    }
+    if !in_lanes.is_empty() {
+        lanes::hold_of_people(tx, &in_lanes)?;
     }
     know_emails(tx, &emails)?;
     ledger::look_ahead(tx, &records)

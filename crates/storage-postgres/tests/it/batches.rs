@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abide_core::access::{Actor, Caller};
+use abide_core::endpoint::{DeliveryRules, EndpointAuth, EventFilter, Overrides, Source};
 use abide_core::ids::OrganizationId;
+use abide_storage::deliveries::{GiveBack, GivenBack, OpenAttempt, Opened, Report, Sent};
+use abide_storage::endpoints::NewEndpoint;
+use abide_storage::sealing::Secret;
 use abide_storage::suite::at;
 use abide_storage::{Storage, StorageError, StorageResult};
 use abide_storage_postgres::PostgresStore;
@@ -40,7 +44,7 @@ fn hold(organization: OrganizationId) -> String {
 }
 
 async fn organization(store: &PostgresStore, uri: &str) -> Caller {
-    let organization = store.accounts().create_organization(uri, at(0)).await.unwrap().id;
+    let organization = store.accounts().create_organization(uri, at(0)).await.expect("made").id;
     Caller::new(organization, Actor::Operator)
 }
 
@@ -168,4 +172,69 @@ async fn i1_a_large_batch_is_written_in_pieces() {
     assert_eq!(made.consents.len(), 900);
     assert_eq!(database.ask("SELECT count(*) FROM decisions").await, 900);
     assert_eq!(database.ask("SELECT count(*) FROM consents").await, 900);
+}
+
+/// I7: decisions and attempts come to a lane in one order, so that none waits for one that waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn i7_nobody_meets_in_a_lane_from_two_sides() {
+    let database = Database::new().await;
+    let stores =
+        [crate::another_store(&database, 1).await, crate::another_store(&database, 2).await];
+    let us = organization(&stores[0], "us").await;
+    let lanes = NewEndpoint {
+        dialect: "dataguard".to_owned(),
+        url: "https://example.com/hook".to_owned(),
+        events: EventFilter::All,
+        description: None,
+        secret: Secret::from("whsec_marker".to_owned()),
+        rules: DeliveryRules {
+            source: Source::Lane,
+            queue_while_stopped: true,
+            hold_waiting: true,
+        },
+        auth: EndpointAuth::default(),
+        overrides: Overrides::default(),
+    };
+    stores[0].endpoints().create(&us, lanes, at(0)).await.expect("an endpoint");
+    let mut tasks = JoinSet::new();
+    for store in &stores {
+        let deciding = Arc::clone(store);
+        tasks.spawn(async move {
+            for round in 0..25 {
+                let many = (0..10).map(|person| {
+                    let (store, new) = (Arc::clone(&deciding), grant(&format!("{person}")));
+                    async move { store.consents().record(&us, new, at(round)).await.map(drop) }
+                });
+                let done = many.collect::<JoinSet<_>>().join_all().await;
+                assert!(done.iter().all(Result::is_ok), "{done:?}");
+            }
+        });
+        let sending = Arc::clone(store);
+        tasks.spawn(async move {
+            let lease = sending.leases().open(at(0)).await.expect("a lease");
+            for _ in 0..40 {
+                let now = at(1_000_000_000);
+                let page =
+                    sending.deliveries().claim_due(lease, &[], 10, now).await.expect("a page");
+                let mut given_back = Vec::new();
+                for claimed in page.claimed {
+                    let open = OpenAttempt { delivery: claimed.id, lease, ends_by: now };
+                    let opened =
+                        sending.deliveries().open_attempt(open, now).await.expect("opened");
+                    if matches!(opened, Opened::Send(_)) {
+                        let to = GiveBack::Due(now);
+                        let delivery = claimed.id;
+                        given_back.push(GivenBack { delivery, lease, sent: Sent::Nothing, to });
+                    }
+                }
+                let report = Report { finished: Vec::new(), given_back };
+                sending.deliveries().report(report, now).await.expect("reported");
+            }
+        });
+    }
+    tasks.join_all().await;
+    // What the server counts, it tells a moment later.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let met = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(database.ask(met).await, 0);
 }

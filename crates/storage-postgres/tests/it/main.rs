@@ -38,10 +38,21 @@ async fn store(database: &Database) -> Arc<PostgresStore> {
     tokio::task::spawn_blocking(move || open(&url)).await.expect("a store")
 }
 
+/// One of several stores on a database: each draws otherwise.
+async fn another_store(database: &Database, seed: u64) -> Arc<PostgresStore> {
+    let url = database.url();
+    let opened = tokio::task::spawn_blocking(move || open_seeded(&url, seed));
+    opened.await.expect("a store")
+}
+
 /// Opens a store; blocks.
 fn open(url: &str) -> Arc<PostgresStore> {
-    let options =
-        PostgresOptions { url, keys: masters(), chance: Arc::new(Dice::default()), node: node() };
+    open_seeded(url, 0)
+}
+
+fn open_seeded(url: &str, seed: u64) -> Arc<PostgresStore> {
+    let chance = Arc::new(Dice::seeded(seed));
+    let options = PostgresOptions { url, keys: masters(), chance, node: node() };
     abide_storage_postgres::open(options).expect("a store")
 }
 

@@ -2,24 +2,15 @@
 
 use std::sync::Arc;
 
-use abide_storage::suite::{self, Dice, masters};
-use abide_storage_postgres::{PostgresOptions, PostgresStore};
+use abide_storage::suite;
+use abide_storage_postgres::PostgresStore;
 use proptest::prelude::*;
 
 use crate::server::Database;
 
 /// The stores of two nodes.
 async fn two(database: &Database) -> [Arc<PostgresStore>; 2] {
-    let open = async |seed| {
-        let url = database.url();
-        let opened = tokio::task::spawn_blocking(move || {
-            let chance = Arc::new(Dice::seeded(seed));
-            let options =
-                PostgresOptions { url: &url, keys: masters(), chance, node: crate::node() };
-            abide_storage_postgres::open(options).expect("a store")
-        });
-        opened.await.expect("a store")
-    };
+    let open = async |seed| crate::another_store(database, seed).await;
     [open(1).await, open(2).await]
 }
 
