@@ -1,5 +1,5 @@
 //! What runs beside all calls, on a thread of its own: the node's beat and the time, the doorbell of other nodes, numbers
-//! for feeds that nobody reads, and partitions ahead of their time.
+//! for feeds that nobody reads, and partitions ahead of their time and after it.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -163,6 +163,7 @@ impl Beside {
         if self.looked_after.is_none_or(|at| at.elapsed() >= PARTITIONS_EVERY) {
             self.looked_after = Some(Instant::now());
             partitions::look_ahead(connection, self.clock.now());
+            partitions::look_back(connection, self.clock.now());
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
 use crate::address::{Address, Pooler};
 use crate::later::Later;
@@ -141,6 +141,16 @@ impl Connection {
     /// Statements without values.
     pub(crate) fn simple(&self, statements: &str) -> StorageResult<()> {
         self.noted(self.wait(self.client.batch_execute(statements)))
+    }
+
+    /// The first column of all rows that statements without values answer.
+    pub(crate) fn texts(&self, statements: &str) -> StorageResult<Vec<String>> {
+        let messages = self.noted(self.wait(self.client.simple_query(statements)))?;
+        let text = |message: SimpleQueryMessage| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        };
+        Ok(messages.into_iter().filter_map(text).collect())
     }
 
     /// One transaction: what `work` does stands if that went well.

@@ -1,14 +1,19 @@
-//! Partitions of events and attempts: keys are time-ordered, so a range of keys is a range of time.
+//! Partitions of events and attempts: keys are time-ordered, so a range of keys is a range of time. They are made ahead of
+//! their time, and go once retention has left nothing in them: the space that rows took is the server's again then.
 
 use abide_core::Timestamp;
 use abide_core::ids::SEQUENCE_BITS;
+use abide_core::retention::SHORTEST_DAYS;
+use abide_storage::StorageResult;
 
 use crate::connection::Connection;
 
 /// What one partition holds, in milliseconds: 30 days.
-const SPAN: i64 = 30 * 24 * 3_600_000;
+const SPAN: i64 = 30 * DAY;
+const DAY: i64 = 24 * 3_600_000;
 /// Partitions that are there beforehand, after the one of today.
 const AHEAD: i64 = 2;
+const TABLES: [&str; 2] = ["events", "attempts"];
 
 /// Makes the partition of today and the next ones. One that cannot be made leaves its rows to the default partition, where
 /// they are found as well.
@@ -16,7 +21,7 @@ pub(crate) fn look_ahead(connection: &Connection, now: Timestamp) {
     let today = now.as_millis() / SPAN;
     for span in today..=today + AHEAD {
         let key = |span: i64| (span * SPAN) << SEQUENCE_BITS;
-        for table in ["events", "attempts"] {
+        for table in TABLES {
             let made = connection.simple(&format!(
                 "BEGIN; SET LOCAL lock_timeout = '2s'; \
                  CREATE TABLE IF NOT EXISTS {table}_{span} PARTITION OF {table} FOR VALUES FROM ({}) TO ({}); COMMIT",
@@ -25,9 +30,89 @@ pub(crate) fn look_ahead(connection: &Connection, now: Timestamp) {
             ));
             if let Err(why) = made {
                 tracing::warn!(%why, table, "a partition could not be made");
-                // Where that fails, too, the connection is of no more use, and the next beat makes another.
-                let _ = connection.simple("ROLLBACK");
+                give_up(connection);
             }
+        }
+    }
+}
+
+/// Drops the partitions in which nothing is left and nothing will be. A row that comes with such a key all the same, an
+/// attempt of a delivery from long ago that somebody asks for again, goes to the default partition.
+///
+/// Nobody waits for it for long: one that is in use for a tenth of a second stays until the next time.
+pub(crate) fn look_back(connection: &Connection, now: Timestamp) {
+    for table in TABLES {
+        let partitions = connection.texts(&format!(
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid \
+             WHERE inhparent = CAST('{table}' AS regclass) ORDER BY relname"
+        ));
+        // A connection that is lost is noticed by the next beat.
+        for partition in partitions.unwrap_or_default() {
+            if !is_past(table, &partition, now) {
+                continue;
+            }
+            match drop_empty(connection, table, &partition) {
+                Ok(Left::Something) => {}
+                Ok(Left::Nothing) => {
+                    tracing::info!(partition, "dropped a partition: nothing was left in it")
+                }
+                Err(why) => {
+                    tracing::debug!(%why, partition, "a partition was left for another time");
+                    give_up(connection);
+                }
+            }
+        }
+    }
+}
+
+/// What was found in a partition.
+enum Left {
+    Something,
+    Nothing,
+}
+
+fn drop_empty(connection: &Connection, table: &str, partition: &str) -> StorageResult<Left> {
+    // A walk over what is dead and not yet vacuumed may be long; the node's beat is not to wait for it.
+    let left = connection.texts(&format!(
+        "BEGIN; SET LOCAL statement_timeout = '500ms'; SELECT 1 FROM {partition} LIMIT 1; COMMIT"
+    ))?;
+    if !left.is_empty() {
+        return Ok(Left::Something);
+    }
+    // The table is locked first, as by everybody else, and with it the way to all its partitions: what is seen now stays so.
+    connection.simple(&format!(
+        "BEGIN; SET LOCAL lock_timeout = '100ms'; SET LOCAL statement_timeout = '200ms'; \
+         LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE; \
+         DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM {partition}) THEN DROP TABLE {partition}; END IF; END $$; COMMIT"
+    ))?;
+    Ok(Left::Nothing)
+}
+
+/// Whether it is a partition of ours, and ended so long ago that a rule can have left nothing in it.
+fn is_past(table: &str, partition: &str, now: Timestamp) -> bool {
+    let span = partition.strip_prefix(table).and_then(|rest| rest.strip_prefix('_'));
+    let Some(span) = span.and_then(|span| span.parse::<i64>().ok()) else { return false };
+    (span + 1) * SPAN + i64::from(SHORTEST_DAYS) * DAY <= now.as_millis()
+}
+
+/// Ends a transaction that failed. Where that fails, too, the connection is of no more use, and the next beat makes another.
+fn give_up(connection: &Connection) {
+    let _ = connection.simple("ROLLBACK");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_ended_before_the_shortest_time_to_keep_is_past() {
+        let at = |millis| Timestamp::from_millis(millis);
+        let end = 601 * SPAN;
+        assert!(!is_past("events", "events_600", at(end)));
+        assert!(!is_past("events", "events_600", at(end + 14 * DAY - 1)));
+        assert!(is_past("events", "events_600", at(end + 14 * DAY)));
+        for other in ["events_default", "events_", "events_600_old", "attempts_600", "events"] {
+            assert!(!is_past("events", other, at(i64::MAX)), "{other}");
         }
     }
 }

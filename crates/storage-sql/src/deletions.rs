@@ -21,6 +21,7 @@ use crate::endpoints::changed;
 use crate::organizations;
 use crate::organizations::by_id;
 use crate::rows::id;
+use crate::shared::Nodes;
 use crate::store::SqlStore;
 use crate::tx::{Caches, Tx};
 
@@ -31,10 +32,12 @@ const EMPTIED: &str = "organization.empty";
 
 /// One kind of row that goes.
 struct Kind {
-    /// Some keys of such rows of an organization (`?1`), at most `?2`.
+    /// Some keys of such rows of an organization (`?1`), at most `?2`; behind each, where there is a feed, its number in it.
     find: &'static str,
     /// Removes what hangs on the row with a key (`?1`), then the row.
     remove: &'static [&'static str],
+    /// Removes the number (`?2`) from the organization's (`?1`) feed, where feeds are tables of their own.
+    unnumber: Option<&'static str>,
 }
 
 /// Removes an event (`?1`) with its deliveries and their attempts.
@@ -52,9 +55,22 @@ pub(crate) const REMOVE_EVENT: &[&str] = &[
 /// Every kind, in the order in which they go: what hangs on a row is found through it and goes with it. Nothing here takes
 /// an index that the ledger or deliveries do not have anyway; the few tables without one by organization are small.
 const KINDS: &[Kind] = &[
-    Kind { find: "SELECT event FROM events WHERE organization = ? LIMIT ?", remove: REMOVE_EVENT },
     Kind {
-        find: "SELECT decision FROM decisions WHERE organization = ? LIMIT ?",
+        find: "SELECT event, log_index FROM numbered_events WHERE organization = ? AND log_index > 0 \
+               ORDER BY log_index LIMIT ?",
+        remove: REMOVE_EVENT,
+        unnumber: Some("DELETE FROM event_feed WHERE organization = ? AND log_index = ?"),
+    },
+    Kind {
+        // Made up for tests.
+        find: "SELECT event FROM events WHERE organization = ? AND log_index IS NULL LIMIT ?",
+        remove: REMOVE_EVENT,
+        unnumber: None,
+    },
+    Kind {
+        find: "SELECT decision, log_index FROM numbered_decisions WHERE organization = ? AND log_index > 0 \
+               ORDER BY log_index LIMIT ?",
+        unnumber: Some("DELETE FROM decision_feed WHERE organization = ? AND log_index = ?"),
         remove: &[
             "DELETE FROM lanes WHERE subject = (SELECT subject FROM decisions WHERE decision = ?1)",
             "DELETE FROM identifiers WHERE subject = (SELECT subject FROM decisions WHERE decision = ?1)",
@@ -71,18 +87,22 @@ const KINDS: &[Kind] = &[
             "DELETE FROM identifiers WHERE subject = ?1",
             "DELETE FROM subjects WHERE subject = ?1",
         ],
+        unnumber: None,
     },
     Kind {
         find: "SELECT key FROM originals WHERE organization = ? LIMIT ?",
         remove: &["DELETE FROM originals WHERE key = ?1"],
+        unnumber: None,
     },
     Kind {
         find: "SELECT erasure FROM erasures WHERE erasure > 0 AND organization = ? LIMIT ?",
         remove: &["DELETE FROM erasures WHERE erasure = ?1"],
+        unnumber: None,
     },
     Kind {
         find: "SELECT suppression FROM suppressions WHERE organization = ? LIMIT ?",
         remove: &["DELETE FROM suppressions WHERE suppression = ?1"],
+        unnumber: None,
     },
     Kind {
         find: "SELECT call FROM idempotency WHERE organization = ? LIMIT ?",
@@ -90,20 +110,24 @@ const KINDS: &[Kind] = &[
             "DELETE FROM idempotency_about WHERE call = ?1",
             "DELETE FROM idempotency WHERE call = ?1",
         ],
+        unnumber: None,
     },
     Kind {
         find: "SELECT policy FROM policies WHERE policy > 0 AND organization = ? LIMIT ?",
         remove: &["DELETE FROM policies WHERE policy = ?1"],
+        unnumber: None,
     },
     Kind {
         find: "SELECT purpose FROM purposes WHERE organization = ? LIMIT ?",
         remove: &["DELETE FROM purposes WHERE purpose = ?1"],
+        unnumber: None,
     },
     Kind {
         find: "SELECT first FROM delivery_stretches WHERE owner IN \
                (SELECT endpoint FROM endpoints WHERE organization = ?1 UNION ALL SELECT ?1) LIMIT ?2",
         remove: &["DELETE FROM delivery_stretches WHERE first = ?1 AND owner IN \
                    (SELECT endpoint FROM endpoints WHERE organization = ?2 UNION ALL SELECT ?2)"],
+        unnumber: None,
     },
     Kind {
         find: "SELECT endpoint FROM endpoints WHERE organization = ? LIMIT ?",
@@ -113,15 +137,18 @@ const KINDS: &[Kind] = &[
             "DELETE FROM counts WHERE owner = ?1",
             "DELETE FROM endpoints WHERE endpoint = ?1",
         ],
+        unnumber: None,
     },
     Kind {
         find: "SELECT owner FROM counts WHERE owner = ? LIMIT ?",
         remove: &["DELETE FROM counts WHERE owner = ?1"],
+        unnumber: None,
     },
     Kind {
         find: "SELECT entry FROM audit WHERE organization = ? \
                AND action NOT IN ('organization.delete', 'organization.destroy_keys', 'organization.empty') LIMIT ?",
         remove: &["DELETE FROM audit WHERE organization = ?2 AND entry = ?1"],
+        unnumber: None,
     },
 ];
 
@@ -183,8 +210,8 @@ impl<D: Database> Deletions for SqlStore<D> {
     }
 
     async fn carry_out(&self, limit: u32, now: Timestamp) -> StorageResult<CarriedOut> {
-        let next = self.read(move |connection, _| next(connection, limit, now)).await?;
-        match next {
+        let found = self.read(move |connection, _| next(connection, limit, now)).await?;
+        match found {
             None => Ok(CarriedOut::Nothing),
             Some(Next::Destroy(of)) => {
                 let done = self
@@ -206,16 +233,26 @@ impl<D: Database> Deletions for SqlStore<D> {
                 _ => Ok(CarriedOut::Removed),
             },
             Some(Next::Remove(of, kind, found)) => {
-                self.write_alone(64 + 8 * found.len(), of, move |tx| {
-                    for key in &found {
-                        remove(tx, kind, of, *key)?;
+                self.write_alone(64 + 16 * found.len(), of, move |tx| {
+                    for (key, number) in &found {
+                        remove(tx, kind, of, *key, *number)?;
                     }
                     Ok(CarriedOut::Removed)
                 })
                 .await
             }
             Some(Next::Empty(of)) => {
+                // What its last calls left without a number is found by none.
+                self.database().number_feeds(of).await?;
+                let again = self.read(move |connection, _| next(connection, limit, now)).await?;
+                if !matches!(again, Some(Next::Empty(still)) if still == of) {
+                    return Ok(CarriedOut::Removed);
+                }
                 self.write_alone(64, of, move |tx| {
+                    if tx.shared().nodes == Nodes::Several {
+                        tx.sql("DELETE FROM feed_heads WHERE organization = ?")
+                            .execute([of.key()])?;
+                    }
                     tx.sql("UPDATE organizations SET emptied_at = ? WHERE organization = ?")
                         .execute([now.as_millis(), of.key()])?;
                     let by = Caller::new(of, Actor::System);
@@ -263,7 +300,7 @@ fn live_endpoints(tx: &Tx<'_>, of: OrganizationId) -> StorageResult<Vec<Endpoint
 enum Next {
     Destroy(OrganizationId),
     Blobs(Vec<BlobId>),
-    Remove(OrganizationId, &'static Kind, Vec<i64>),
+    Remove(OrganizationId, &'static Kind, Vec<(i64, i64)>),
     Empty(OrganizationId),
 }
 
@@ -284,8 +321,10 @@ fn next(connection: &dyn Sql, limit: u32, now: Timestamp) -> StorageResult<Optio
         return Ok(Some(Next::Blobs(blobs)));
     }
     for kind in KINDS {
-        let found: Vec<i64> =
-            connection.sql(kind.find).all(params![leaving.id.key(), limit], |row| row.get(0))?;
+        let found: Vec<(i64, i64)> =
+            connection.sql(kind.find).all(params![leaving.id.key(), limit], |row| {
+                Ok((row.get(0)?, if kind.unnumber.is_some() { row.get(1)? } else { 0 }))
+            })?;
         if !found.is_empty() {
             return Ok(Some(Next::Remove(leaving.id, kind, found)));
         }
@@ -329,7 +368,18 @@ pub(crate) fn destroy(
     Ok(())
 }
 
-fn remove(tx: &Tx<'_>, kind: &Kind, of: OrganizationId, key: i64) -> StorageResult<()> {
+fn remove(
+    tx: &Tx<'_>,
+    kind: &Kind,
+    of: OrganizationId,
+    key: i64,
+    number: i64,
+) -> StorageResult<()> {
+    if let Some(unnumber) = kind.unnumber
+        && tx.shared().nodes == Nodes::Several
+    {
+        tx.sql(unnumber).execute([of.key(), number])?;
+    }
     for statement in kind.remove {
         // Some rows are found by their organization, too.
         if statement.contains("?2") {

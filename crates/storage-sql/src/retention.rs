@@ -18,6 +18,7 @@ use crate::deletions::REMOVE_EVENT;
 use crate::delivery_log::first_key_at;
 use crate::params;
 use crate::rows::id;
+use crate::shared::Nodes;
 use crate::sql::{Row, Sql};
 use crate::store::SqlStore;
 use crate::tx::Tx;
@@ -326,6 +327,10 @@ fn remove_event(
         tx.sql(statement).execute([event])?;
     }
     if let Some(number) = number {
+        if tx.shared().nodes == Nodes::Several {
+            tx.sql("DELETE FROM event_feed WHERE organization = ? AND log_index = ?")
+                .execute([organization.key(), number])?;
+        }
         tx.sql(
             "UPDATE retention SET events_removed_through = greatest(events_removed_through, ?) WHERE organization = ?",
         )

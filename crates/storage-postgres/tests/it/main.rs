@@ -2,6 +2,7 @@
 
 mod batches;
 mod cluster;
+mod leavings;
 mod migrations;
 mod nodes;
 mod opening;
