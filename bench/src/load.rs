@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Whom to call
     #[arg(long)]
     to: SocketAddr,
+    /// Whom every other connection calls instead
+    #[arg(long)]
+    and_to: Option<SocketAddr>,
     /// Which path
     #[arg(long, default_value = "/v1/consent")]
     path: String,
@@ -133,7 +136,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut connections = Vec::new();
     for number in 0..load.options.connections {
-        let stream = connect(load.options.to).await?;
+        let other = load.options.and_to.filter(|_| !number.is_multiple_of(2));
+        let stream = connect(other.unwrap_or(load.options.to)).await?;
         connections.push(tokio::spawn(drive(Arc::clone(&load), stream, number, began)));
     }
     for connection in connections {

@@ -6,8 +6,10 @@
 mod client;
 mod control;
 mod figures;
+mod history;
 mod http;
 mod load;
+mod postgres;
 mod rows;
 mod server;
 mod signing;
@@ -24,7 +26,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::rows::{Row, Sample, Stage, medians};
+use crate::rows::{Full, Row, Sample, Stage, medians};
 
 // As in `abide`: the two-hop limit must not lose by its allocator.
 #[global_allocator]
@@ -58,7 +60,8 @@ enum Part {
 #[derive(clap::Args)]
 struct Run {
     /// Only this row, or a list of them: floor, raw, two-hop, two-hop-5, known, new-10, new, fan-out-5, batch, tls,
-    /// slow-disk, two-hop-delay, delay, all-healthy, half-hang, restart
+    /// slow-disk, full, pg-known, pg-full, two-hop-delay, delay, all-healthy, half-hang, restart, retention,
+    /// pg-retention, pg-two-nodes, takeover
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = row)]
     only: Vec<Row>,
     /// Rounds; each begins with fresh processes and folders
@@ -70,6 +73,9 @@ struct Run {
     /// Where data folders are made, on the disk to be measured [default: the folder of temporary files]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// PostgreSQL server of the rows that need one, as postgres://USER:PASSWORD@HOST:PORT; `cargo xtask bench` starts one
+    #[arg(long, value_name = "URL", env = "ABIDE_TEST_POSTGRES", hide_env_values = true)]
+    postgres: Option<String>,
     /// The program to measure [default: `abide` beside this one]
     #[arg(long, value_name = "FILE")]
     abide: Option<PathBuf>,
@@ -100,7 +106,9 @@ fn measure(run: &Run) -> anyhow::Result<()> {
     let stage = Stage {
         binary: run.abide.clone().map_or_else(beside, Ok)?,
         folder: run.folder.clone().unwrap_or_else(std::env::temp_dir),
+        postgres: run.postgres.clone(),
         window: Duration::from_secs(run.seconds),
+        full: Full::default(),
     };
     let rows = if run.only.is_empty() { Row::ALL.to_vec() } else { run.only.clone() };
     let mut samples: BTreeMap<Row, Vec<_>> = BTreeMap::new();

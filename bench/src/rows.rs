@@ -1,17 +1,24 @@
 //! The rows of the table, each a measurement of its own with fresh processes and a fresh folder.
 
+mod full;
 mod hanging;
+mod nodes;
 mod restart;
+mod retention;
 mod steady;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use self::steady::Stand;
+use self::steady::{Content, Keeper, Stand, Way};
 use crate::figures::median;
+use crate::postgres::Database;
+use crate::server::Folder;
 
 /// What every measurement needs to know.
 pub(crate) struct Stage {
@@ -19,8 +26,28 @@ pub(crate) struct Stage {
     pub(crate) binary: PathBuf,
     /// Where data folders are made.
     pub(crate) folder: PathBuf,
+    /// The PostgreSQL server.
+    pub(crate) postgres: Option<String>,
     /// How long a rate is measured.
     pub(crate) window: Duration,
+    /// Stores with ten million rows, made once in a run and copied.
+    pub(crate) full: Full,
+}
+
+/// One per database.
+#[derive(Default)]
+pub(crate) struct Full {
+    sqlite: OnceCell<Folder>,
+    postgres: OnceCell<Folder>,
+}
+
+impl Stage {
+    /// An empty database.
+    fn database(&self) -> anyhow::Result<Arc<Database>> {
+        Database::new(self.postgres.as_deref().context(
+            "this row needs a PostgreSQL server: run it by `cargo xtask bench`, or name one with --postgres",
+        )?)
+    }
 }
 
 /// One measured figure.
@@ -50,6 +77,16 @@ pub(crate) enum Figure {
     Missing,
     /// Seconds from the start of the process to the first healthy delivery.
     First,
+    /// Events that came to an endpoint twice, or deliveries with two attempts that arrived, whichever are more.
+    Twice,
+    /// Seconds from the end of a dead node's lease until another node holds it.
+    Owned,
+    /// And until that has sent something of it.
+    Sent,
+    /// Milliseconds, as [`Figure::P99`], without what the row is about.
+    P99Without,
+    /// Events per second that went by their retention.
+    Removed,
 }
 
 /// What one measurement gave.
@@ -69,15 +106,22 @@ pub(crate) enum Row {
     Batch,
     Tls,
     SlowDisk,
+    Full,
+    PgKnown,
+    PgFull,
     TwoHopDelay,
     Delay,
     AllHealthy,
     HalfHang,
     Restart,
+    Retention,
+    PgRetention,
+    PgTwoNodes,
+    Takeover,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Floor,
         Self::Raw,
         Self::TwoHop,
@@ -89,11 +133,18 @@ impl Row {
         Self::Batch,
         Self::Tls,
         Self::SlowDisk,
+        Self::Full,
+        Self::PgKnown,
+        Self::PgFull,
         Self::TwoHopDelay,
         Self::Delay,
         Self::AllHealthy,
         Self::HalfHang,
         Self::Restart,
+        Self::Retention,
+        Self::PgRetention,
+        Self::PgTwoNodes,
+        Self::Takeover,
     ];
 
     /// What `--only` calls it.
@@ -110,11 +161,18 @@ impl Row {
             Self::Batch => "batch",
             Self::Tls => "tls",
             Self::SlowDisk => "slow-disk",
+            Self::Full => "full",
+            Self::PgKnown => "pg-known",
+            Self::PgFull => "pg-full",
             Self::TwoHopDelay => "two-hop-delay",
             Self::Delay => "delay",
             Self::AllHealthy => "all-healthy",
             Self::HalfHang => "half-hang",
             Self::Restart => "restart",
+            Self::Retention => "retention",
+            Self::PgRetention => "pg-retention",
+            Self::PgTwoNodes => "pg-two-nodes",
+            Self::Takeover => "takeover",
         }
     }
 
@@ -132,11 +190,18 @@ impl Row {
             Self::Batch => "Abide, batches of 100 new subjects (consents/s)",
             Self::Tls => "Abide, over TLS",
             Self::SlowDisk => "Abide, 3 ms added to each commit",
+            Self::Full => "Abide, 10 million rows, 1 million pending",
+            Self::PgKnown => "Abide over PostgreSQL, known subjects",
+            Self::PgFull => "Abide over PostgreSQL, 10 million rows, 1 million pending",
             Self::TwoHopDelay => "two hops at 500/s",
             Self::Delay => "Abide at 500/s",
             Self::AllHealthy => "Abide, 1,000 endpoints",
             Self::HalfHang => "Abide, 1,000 endpoints, 500 hang",
             Self::Restart => "Abide, restart with 1,000,000 pending",
+            Self::Retention => "Abide, 10 million rows, while retention removes",
+            Self::PgRetention => "Abide over PostgreSQL, the same",
+            Self::PgTwoNodes => "two nodes over PostgreSQL, 50,000 due",
+            Self::Takeover => "two nodes, one killed with 100,000 hot",
         }
     }
 
@@ -144,9 +209,11 @@ impl Row {
     pub(crate) fn limit(self) -> Option<Self> {
         match self {
             Self::TwoHop | Self::TwoHopFive => Some(Self::Raw),
-            Self::Known | Self::NewTen | Self::New | Self::Tls | Self::SlowDisk => {
+            Self::Known | Self::NewTen | Self::New | Self::Tls | Self::SlowDisk | Self::PgKnown => {
                 Some(Self::TwoHop)
             }
+            Self::Full => Some(Self::Known),
+            Self::PgFull => Some(Self::PgKnown),
             Self::FanOutFive => Some(Self::TwoHopFive),
             _ => None,
         }
@@ -155,23 +222,33 @@ impl Row {
     /// Makes the row ready to be measured in slices; `None` where it is measured as a whole.
     pub(crate) fn stand(self, stage: &Stage) -> anyhow::Result<Option<Stand>> {
         let abide = |way| steady::abide(stage, &way);
-        let usual = steady::Way::default;
+        let usual = Way::default;
+        let over_postgres = || Way { keeper: Keeper::Postgres, ..usual() };
         let stand = match self {
             Self::Floor => steady::floor(),
             Self::Raw => steady::raw(),
             Self::TwoHop => steady::two_hop(1),
             Self::TwoHopFive => steady::two_hop(5),
             Self::Known => abide(usual()),
-            Self::NewTen => abide(steady::Way { new_percent: 10, ..usual() }),
-            Self::New => abide(steady::Way { new_percent: 100, ..usual() }),
-            Self::FanOutFive => abide(steady::Way { fan_out: 5, ..usual() }),
+            Self::NewTen => abide(Way { new_percent: 10, ..usual() }),
+            Self::New => abide(Way { new_percent: 100, ..usual() }),
+            Self::FanOutFive => abide(Way { fan_out: 5, ..usual() }),
             // New subjects: what a batch creates is told in one event, what it changes in one each.
-            Self::Batch => abide(steady::Way { batch: 100, new_percent: 100, ..usual() }),
-            Self::Tls => abide(steady::Way { tls: true, ..usual() }),
-            Self::SlowDisk => abide(steady::Way { commit_delay: 3, ..usual() }),
-            Self::TwoHopDelay | Self::Delay | Self::AllHealthy | Self::HalfHang | Self::Restart => {
-                return Ok(None);
-            }
+            Self::Batch => abide(Way { batch: 100, new_percent: 100, ..usual() }),
+            Self::Tls => abide(Way { tls: true, ..usual() }),
+            Self::SlowDisk => abide(Way { commit_delay: 3, ..usual() }),
+            Self::Full => abide(Way { content: Content::TenMillion, ..usual() }),
+            Self::PgKnown => abide(over_postgres()),
+            Self::PgFull => abide(Way { content: Content::TenMillion, ..over_postgres() }),
+            Self::TwoHopDelay
+            | Self::Delay
+            | Self::AllHealthy
+            | Self::HalfHang
+            | Self::Restart
+            | Self::Retention
+            | Self::PgRetention
+            | Self::PgTwoNodes
+            | Self::Takeover => return Ok(None),
         };
         stand.map(Some)
     }
@@ -184,6 +261,10 @@ impl Row {
             Self::AllHealthy => hanging::measure(stage, false),
             Self::HalfHang => hanging::measure(stage, true),
             Self::Restart => restart::measure(stage),
+            Self::Retention => retention::measure(stage, Keeper::Sqlite),
+            Self::PgRetention => retention::measure(stage, Keeper::Postgres),
+            Self::PgTwoNodes => nodes::at_work(stage),
+            Self::Takeover => nodes::takeover(stage),
             _ => return Ok(None),
         };
         sample.map(Some)

@@ -1,10 +1,11 @@
-//! `abide serve` as it is shipped, on a data folder of its own.
+//! `abide serve` as it is shipped, on a data folder or a database of its own.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -12,18 +13,49 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::figures::Histogram;
+use crate::postgres::Database;
 
 /// A data folder, its key beside it, and what else a row puts there; removed when dropped.
-pub(crate) struct Folder(TempDir);
+pub(crate) struct Folder {
+    own: TempDir,
+    /// Where the data are, if not in the folder.
+    database: Option<Arc<Database>>,
+}
 
 impl Folder {
     pub(crate) fn new(parent: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("abide-bench-").tempdir_in(parent);
-        Ok(Self(folder.with_context(|| format!("no folder in {}", parent.display()))?))
+        let own = folder.with_context(|| format!("no folder in {}", parent.display()))?;
+        Ok(Self { own, database: None })
+    }
+
+    /// One whose data are in a database.
+    pub(crate) fn over(parent: &Path, database: Arc<Database>) -> anyhow::Result<Self> {
+        Ok(Self { database: Some(database), ..Self::new(parent)? })
+    }
+
+    /// The folder of another node of the same database.
+    pub(crate) fn beside(&self) -> anyhow::Result<Self> {
+        let parent = self.path().parent().context("a folder has a parent")?;
+        let other = Self { database: self.database.clone(), ..Self::new(parent)? };
+        fs::copy(self.key_file(), other.key_file())?;
+        Ok(other)
+    }
+
+    /// One that holds the same as this one, which nobody may be serving.
+    pub(crate) fn copy(&self) -> anyhow::Result<Self> {
+        let database = self.database.as_ref().map(|database| database.copy()).transpose()?;
+        let other = Self { database, ..self.beside()? };
+        copy_files(self.path(), other.path())?;
+        Ok(other)
+    }
+
+    pub(crate) fn database(&self) -> Option<&Database> {
+        self.database.as_deref()
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.own.path()
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -37,6 +69,22 @@ impl Folder {
     pub(crate) fn tokens(&self) -> PathBuf {
         self.path().join("tokens")
     }
+}
+
+/// Copies the files of a folder and of those in it, with their modes; not the socket that a server has left.
+fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir_all(&target)?;
+            fs::set_permissions(&target, entry.metadata()?.permissions())?;
+            copy_files(&entry.path(), &target)?;
+        } else if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
 }
 
 /// A running server; killed when dropped.
@@ -54,6 +102,7 @@ impl Server {
         variables: &[(&str, String)],
     ) -> anyhow::Result<Self> {
         let log = folder.path().join("log");
+        let url = folder.database().map(|database| ("ABIDE_DATABASE_URL", database.url()));
         let mut process = Command::new(binary)
             .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--log", "warn"])
             .args(["--allow-network", "127.0.0.0/8", "--data"])
@@ -61,6 +110,7 @@ impl Server {
             .arg("--master-key")
             .arg(folder.key_file())
             .envs(variables.iter().map(|(name, value)| (name, value)))
+            .envs(url)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
@@ -101,6 +151,16 @@ impl Server {
     pub(crate) fn subscribe(&self, token: &str, url: &str) -> anyhow::Result<()> {
         let events =
             ["consent.created", "consent.updated", "consent.withdrawn", "consent.batch_created"];
+        self.subscribe_to(&events, token, url)
+    }
+
+    /// Subscribes an endpoint to kinds of events.
+    pub(crate) fn subscribe_to(
+        &self,
+        events: &[&str],
+        token: &str,
+        url: &str,
+    ) -> anyhow::Result<()> {
         let webhook = json!({ "url": url, "events": events }).to_string();
         let answer = self.call("POST", "/v1/webhooks", token, &webhook)?;
         ensure!(answer.starts_with("HTTP/1.1 201"), "no webhook: {answer}");

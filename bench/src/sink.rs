@@ -1,5 +1,7 @@
 //! The receiver: answers 204 and counts, or never answers on paths that begin with `/hang`.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +30,9 @@ pub(crate) struct Options {
     /// Read from each body when it was sent
     #[arg(long)]
     stamps: bool,
+    /// Count which events came to an endpoint more than once
+    #[arg(long)]
+    ids: bool,
     /// Certificate chain, PEM; with it the sink speaks TLS
     #[arg(long, requires = "key")]
     certificate: Option<PathBuf>,
@@ -41,6 +46,8 @@ pub(crate) struct Options {
 pub(crate) struct Seen {
     /// Requests answered since the start.
     pub(crate) count: u64,
+    /// Of these, events that had come to the same endpoint before.
+    pub(crate) again: u64,
     /// Requests left hanging since the start.
     pub(crate) hung: u64,
     /// When the first answered request came, since the last reset.
@@ -53,9 +60,19 @@ pub(crate) struct Seen {
 struct Tally {
     stamps: bool,
     count: AtomicU64,
+    again: AtomicU64,
     hung: AtomicU64,
     first_at: AtomicU64,
     micros: Mutex<Vec<u32>>,
+    /// What came, where that is wanted: endpoint and event.
+    came: Option<Came>,
+}
+
+/// Hashes of what came: of a million the chance that any two are the same is one in thirty million.
+#[derive(Default)]
+struct Came {
+    hasher: RandomState,
+    hashes: Mutex<HashSet<u64>>,
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
@@ -63,7 +80,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         (Some(certificate), Some(key)) => Some(acceptor(certificate, key)?),
         _ => None,
     };
-    let tally = Arc::new(Tally { stamps: options.stamps, ..Tally::default() });
+    let came = options.ids.then(Came::default);
+    let tally = Arc::new(Tally { stamps: options.stamps, came, ..Tally::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     control::say(&serde_json::to_value(listener.local_addr()?)?);
     let asked = Arc::clone(&tally);
@@ -119,7 +137,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, tally: &Tally) {
             while let Ok(Some(_)) = messages.next(&mut stream).await {}
             return;
         }
-        tally.arrived(body);
+        tally.arrived(head, body);
         if stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.is_err() {
             return;
         }
@@ -127,7 +145,12 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, tally: &Tally) {
 }
 
 impl Tally {
-    fn arrived(&self, body: &[u8]) {
+    fn arrived(&self, head: &[u8], body: &[u8]) {
+        if let Some(Came { hasher, hashes }) = &self.came
+            && !hashes.lock().insert(hasher.hash_one((path(head), event_id(body))))
+        {
+            self.again.fetch_add(1, Ordering::Relaxed);
+        }
         if self.stamps {
             let now = now_nanos();
             if let Some(sent) = sent_at(body) {
@@ -144,11 +167,22 @@ impl Tally {
         let first_at = self.first_at.load(Ordering::Relaxed);
         Seen {
             count: self.count.load(Ordering::Relaxed),
+            again: self.again.load(Ordering::Relaxed),
             hung: self.hung.load(Ordering::Relaxed),
             first_at: (first_at > 0).then_some(first_at),
             delays: Delays::of(&mut self.micros.lock().clone()),
         }
     }
+}
+
+/// What a request's first line names.
+fn path(head: &[u8]) -> &[u8] {
+    head.split(|byte| *byte == b' ').nth(1).unwrap_or_default()
+}
+
+/// The event's id, with which each body begins: all that is answered 204 is taken as delivered under it.
+fn event_id(body: &[u8]) -> &[u8] {
+    body.split(|byte| *byte == b'"').nth(3).unwrap_or_default()
 }
 
 fn sent_at(body: &[u8]) -> Option<u64> {
@@ -159,6 +193,17 @@ fn sent_at(body: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_again_is_told_by_endpoint_and_event() {
+        let tally = Tally { came: Some(Came::default()), ..Tally::default() };
+        for (path, id) in [(0, "evt_a"), (0, "evt_b"), (1, "evt_a"), (0, "evt_a")] {
+            let head = format!("POST /{path} HTTP/1.1\r\n\r\n");
+            tally.arrived(head.as_bytes(), format!("{{\"id\":\"{id}\"}}").as_bytes());
+        }
+        let seen = tally.seen();
+        assert_eq!((seen.count, seen.again), (4, 1));
+    }
 
     #[test]
     fn the_moment_of_sending_is_found_in_a_body() {

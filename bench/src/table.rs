@@ -59,8 +59,9 @@ fn get(results: &Results, row: Row, figure: Figure) -> Option<f64> {
 
 fn notes(row: Row, sample: &Sample) -> String {
     let mut notes = Vec::new();
-    if let (Some(share), Some(limit)) = (sample.get(&Figure::Share), row.limit()) {
-        notes.push(format!("{share:.2} of {}", limit.name()));
+    if let Some(share) = sample.get(&Figure::Share) {
+        let whole = row.limit().map_or("the same without", Row::name);
+        notes.push(format!("{share:.2} of {whole}"));
     }
     for (figure, value) in sample {
         match figure {
@@ -72,6 +73,11 @@ fn notes(row: Row, sample: &Sample) -> String {
             Figure::SyncP99 => notes.push(format!("4 KiB sync p99 {value:.2} ms")),
             Figure::Missing => notes.push(format!("{} missing", thousands(*value, 0))),
             Figure::First => notes.push(format!("first after {value:.2} s")),
+            Figure::Twice => notes.push(format!("{} twice", thousands(*value, 0))),
+            Figure::Owned => notes.push(format!("owned after {value:.2} s")),
+            Figure::Sent => notes.push(format!("first sent after {value:.2} s")),
+            Figure::P99Without => notes.push(format!("p99 without {value:.2} ms")),
+            Figure::Removed => notes.push(format!("{} events/s removed", thousands(*value, 0))),
             _ => {}
         }
     }
@@ -95,6 +101,11 @@ fn verdicts(results: &Results) -> Vec<Verdict> {
         (Row::Known, "delivered/s, known subjects, share of the two-hop limit", 0.4),
         (Row::New, "the same, all new subjects", 0.25),
         (Row::FanOutFive, "delivered/s, fan-out 5, share of its limit", 0.5),
+        (Row::PgKnown, "delivered/s over PostgreSQL, share of the two-hop limit", 0.2),
+        (Row::Full, "delivered/s with 10 million rows, share of that without", 0.75),
+        (Row::PgFull, "the same over PostgreSQL, of that without there", 0.75),
+        (Row::Retention, "delivered/s while retention removes, share of that without", 0.75),
+        (Row::PgRetention, "while retention removes over PostgreSQL, likewise", 0.75),
     ] {
         if let Some(share) = get(results, row, Figure::Share) {
             let steady = get(results, row, Figure::Balance).is_none_or(|part| part >= BALANCED);
@@ -139,6 +150,28 @@ fn verdicts(results: &Results) -> Vec<Verdict> {
         verdicts.push(at_most("restart: seconds to the first healthy delivery", first, 2.0));
         verdicts.push(at_most("restart: peak memory, MB", memory, 300.0));
     }
+    verdicts.extend(of_nodes(results));
+    verdicts
+}
+
+/// What several nodes must not do, and how soon one stands in for another.
+fn of_nodes(results: &Results) -> Vec<Verdict> {
+    let at = |row, figure| get(results, row, figure);
+    let mut verdicts = Vec::new();
+    if let (Some(twice), Some(missing)) =
+        (at(Row::PgTwoNodes, Figure::Twice), at(Row::PgTwoNodes, Figure::Missing))
+    {
+        let mut verdict = at_most("two nodes: deliveries sent twice; none missing", twice, 0.0);
+        verdict.reached &= missing < 1.0;
+        let _ = write!(verdict.got, ", {missing:.0} missing");
+        verdicts.push(verdict);
+    }
+    for (figure, what, most) in [
+        (Figure::Owned, "takeover: seconds from the lease's end until it is owned", 1.0),
+        (Figure::Sent, "takeover: seconds from the lease's end to the first send", 2.0),
+    ] {
+        verdicts.extend(at(Row::Takeover, figure).map(|own| at_most(what, own, most)));
+    }
     verdicts
 }
 
@@ -173,6 +206,20 @@ mod tests {
             verdicts(&results).iter().map(|one| (one.got.clone(), one.reached)).collect();
         assert_eq!(found, [("0.500".to_owned(), true), ("0.300".to_owned(), false)]);
         assert!(report(&results).contains("0.30 of two-hop"));
+    }
+
+    #[test]
+    fn what_nodes_do_is_judged_by_counts_and_seconds() {
+        let nodes =
+            |twice, missing| Sample::from([(Figure::Twice, twice), (Figure::Missing, missing)]);
+        let takeover = Sample::from([(Figure::Owned, 0.4), (Figure::Sent, 2.5)]);
+        for (twice, missing, reached) in [(0.0, 0.0, true), (1.0, 0.0, false), (0.0, 1.0, false)] {
+            let rows =
+                [(Row::PgTwoNodes, nodes(twice, missing)), (Row::Takeover, takeover.clone())];
+            let found = verdicts(&Results::from(rows));
+            let found: Vec<_> = found.iter().map(|verdict| verdict.reached).collect();
+            assert_eq!(found, [reached, true, false]);
+        }
     }
 
     #[test]

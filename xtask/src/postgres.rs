@@ -80,13 +80,18 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(flushing: Flushing) -> anyhow::Result<Self> {
+        Self::start_in(&std::env::temp_dir(), flushing)
+    }
+
+    /// One whose cluster lies in a folder of its own within that one.
+    pub(crate) fn start_in(parent: &Path, flushing: Flushing) -> anyhow::Result<Self> {
         let programs = programs().context(
             "there is no PostgreSQL server here; on Debian, as root: apt-get install postgresql",
         )?;
         let account = Account::for_server()?;
         let mut last = None;
         for _ in 0..TRIES {
-            match Self::try_start(&programs, account, flushing) {
+            match Self::try_start(parent, &programs, account, flushing) {
                 Ok(server) => return Ok(server),
                 Err(error) => last = Some(error),
             }
@@ -99,13 +104,14 @@ impl Server {
     }
 
     fn try_start(
+        parent: &Path,
         programs: &Path,
         account: Option<Account>,
         flushing: Flushing,
     ) -> anyhow::Result<Self> {
         let drawn = drawn()?;
         let (name, password) = drawn.split_at(16);
-        let folder = std::env::temp_dir().join(format!("abide-postgres-{name}"));
+        let folder = parent.join(format!("abide-postgres-{name}"));
         DirBuilder::new().mode(0o700).create(&folder)?;
         let emptied = Emptied(&folder);
         let secret = folder.join("password");

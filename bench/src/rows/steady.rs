@@ -4,13 +4,14 @@ use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-use super::{Figure, Sample, Stage};
+use super::{Figure, Sample, Stage, full};
 use crate::control::Helper;
 use crate::figures::{Delays, cpu_micros, peak_megabytes};
 use crate::load::Done;
@@ -20,7 +21,7 @@ use crate::sink::Seen;
 /// Connections of the loader, and of the raw client.
 const CONNECTIONS: u64 = 256;
 /// Subjects that Abide has met before a measurement begins.
-const KNOWN: u64 = 10_000;
+pub(super) const KNOWN: u64 = 10_000;
 /// Calls between acceptance and arrival, at most.
 const WINDOW: u64 = 1_000;
 /// Calls a second where delay is measured.
@@ -29,11 +30,31 @@ const CALM: u64 = 500;
 const WARM_UP: Duration = Duration::from_millis(1_500);
 /// The same before each slice of a rate, whose other processes are warm.
 const REJOIN: Duration = Duration::from_millis(500);
+/// How long everything may take to arrive.
+const DRAIN: Duration = Duration::from_mins(2);
 /// One slice of a rate.
 const SLICE: Duration = Duration::from_secs(1);
 
+/// Which database keeps the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeper {
+    Sqlite,
+    Postgres,
+}
+
+/// What a store holds before it is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The subjects that it has met.
+    Subjects,
+    /// These, and ten million rows.
+    TenMillion,
+}
+
 /// How Abide is driven.
 pub(super) struct Way {
+    pub(super) keeper: Keeper,
+    pub(super) content: Content,
     pub(super) new_percent: u64,
     pub(super) fan_out: u64,
     pub(super) batch: u64,
@@ -43,7 +64,15 @@ pub(super) struct Way {
 
 impl Default for Way {
     fn default() -> Self {
-        Self { new_percent: 0, fan_out: 1, batch: 0, tls: false, commit_delay: 0 }
+        Self {
+            keeper: Keeper::Sqlite,
+            content: Content::Subjects,
+            new_percent: 0,
+            fan_out: 1,
+            batch: 0,
+            tls: false,
+            commit_delay: 0,
+        }
     }
 }
 
@@ -58,13 +87,17 @@ pub(crate) struct Stand {
     fan_out: u64,
     /// Consents per call; 0 is the call for one.
     batch: u64,
+    /// Between the loader's start and the measurement.
+    warm_up: Duration,
+    /// Whether the sink reads off how long each event took.
+    stamps: bool,
 }
 
 enum Measured {
     /// The driver itself.
     Client,
     Hops(Helper),
-    Abide(Server, #[expect(dead_code, reason = "removed when dropped")] Folder),
+    Abide(Server, #[expect(dead_code, reason = "removed when dropped")] Rc<Folder>),
 }
 
 /// Waits, on the bench's own thread.
@@ -104,21 +137,21 @@ pub(super) fn floor() -> anyhow::Result<Stand> {
     let (sink, to) = sink(&[])?;
     let mut driver = load_words(to, None, &[("connections", CONNECTIONS)]);
     driver.push("--sign".to_owned());
-    Ok(Stand { sink, driver, measured: Measured::Client, fan_out: 1, batch: 0 })
+    Ok(Stand::new(sink, driver, Measured::Client))
 }
 
 pub(super) fn raw() -> anyhow::Result<Stand> {
     let (sink, to) = sink(&[])?;
     let (to, connections) = (to.to_string(), CONNECTIONS.to_string());
     let driver = words(&["client", "--to", &to, "--connections", &connections]);
-    Ok(Stand { sink, driver, measured: Measured::Client, fan_out: 1, batch: 0 })
+    Ok(Stand::new(sink, driver, Measured::Client))
 }
 
 pub(super) fn two_hop(fan_out: u64) -> anyhow::Result<Stand> {
     let (sink, to) = sink(&[])?;
     let (hops, address) = two_hops(to, fan_out)?;
     let driver = paced(address, None, to, &Way { fan_out, ..Way::default() });
-    Ok(Stand { sink, driver, measured: Measured::Hops(hops), fan_out, batch: 0 })
+    Ok(Stand { fan_out, ..Stand::new(sink, driver, Measured::Hops(hops)) })
 }
 
 fn two_hops(sink: SocketAddr, fan_out: u64) -> anyhow::Result<(Helper, SocketAddr)> {
@@ -132,7 +165,12 @@ fn two_hops(sink: SocketAddr, fan_out: u64) -> anyhow::Result<(Helper, SocketAdd
 }
 
 /// The words of a loader that keeps pace with a sink.
-fn paced(to: SocketAddr, folder: Option<&Folder>, sink: SocketAddr, way: &Way) -> Vec<String> {
+pub(super) fn paced(
+    to: SocketAddr,
+    folder: Option<&Folder>,
+    sink: SocketAddr,
+    way: &Way,
+) -> Vec<String> {
     let (connections, window) = match way.batch {
         0 => (CONNECTIONS, WINDOW),
         each => (16, (WINDOW * 4) / each),
@@ -156,8 +194,20 @@ fn paced(to: SocketAddr, folder: Option<&Folder>, sink: SocketAddr, way: &Way) -
     arguments
 }
 
+/// A folder whose data that database keeps.
+pub(super) fn folder(stage: &Stage, keeper: Keeper) -> anyhow::Result<Folder> {
+    match keeper {
+        Keeper::Sqlite => Folder::new(&stage.folder),
+        Keeper::Postgres => Folder::over(&stage.folder, stage.database()?),
+    }
+}
+
 pub(super) fn abide(stage: &Stage, way: &Way) -> anyhow::Result<Stand> {
-    let folder = Folder::new(&stage.folder)?;
+    if way.content == Content::TenMillion {
+        let folder = Rc::new(full::folder(stage, way.keeper)?);
+        return abide_on(stage, &folder, REJOIN);
+    }
+    let folder = folder(stage, way.keeper)?;
     let mut variables = Vec::new();
     let (sink, to) = if way.tls {
         let [root, chain, key] = certificates(folder.path())?;
@@ -183,10 +233,29 @@ pub(super) fn abide(stage: &Stage, way: &Way) -> anyhow::Result<Stand> {
         paced(server.address, Some(&folder), to, way)
     };
     let (fan_out, batch) = (way.fan_out, way.batch);
-    Ok(Stand { sink, driver, measured: Measured::Abide(server, folder), fan_out, batch })
+    let measured = Measured::Abide(server, Rc::new(folder));
+    Ok(Stand { fan_out, batch, ..Stand::new(sink, driver, measured) })
+}
+
+/// On a folder that holds ten million rows.
+pub(super) fn abide_on(
+    stage: &Stage,
+    folder: &Rc<Folder>,
+    warm_up: Duration,
+) -> anyhow::Result<Stand> {
+    let (sink, to) = sink(&["--stamps"])?;
+    full::point(folder, to)?;
+    let server = Server::start(&stage.binary, folder, &[])?;
+    let driver = paced(server.address, Some(folder), to, &Way::default());
+    let measured = Measured::Abide(server, Rc::clone(folder));
+    Ok(Stand { warm_up, stamps: true, ..Stand::new(sink, driver, measured) })
 }
 
 impl Stand {
+    fn new(sink: Helper, driver: Vec<String>, measured: Measured) -> Self {
+        Self { sink, driver, measured, fan_out: 1, batch: 0, warm_up: REJOIN, stamps: false }
+    }
+
     /// Measures one slice. What it leaves to do is done before it returns, so that the next one is not slowed.
     pub(crate) fn slice(&mut self) -> anyhow::Result<Sample> {
         let mut driver = Helper::start(&self.driver)?;
@@ -195,9 +264,9 @@ impl Stand {
             Measured::Hops(hops) => hops.id(),
             Measured::Abide(server, _) => server.id(),
         };
-        pause(REJOIN);
+        pause(self.warm_up);
         let began = Instant::now();
-        let (seen, done) = (self.sink.ask::<Seen>("report")?, self.done(&mut driver)?);
+        let (seen, done) = (self.sink.ask::<Seen>("reset")?, self.done(&mut driver)?);
         let cpu = cpu_micros(process)?;
         pause(SLICE);
         let (seen_after, done_after) = (self.sink.ask::<Seen>("report")?, self.done(&mut driver)?);
@@ -211,6 +280,9 @@ impl Stand {
             let accepted = (after.accepted - before.accepted) as f64;
             sample.insert(Figure::Accepted, accepted / seconds);
             sample.insert(Figure::Balance, delivered / (accepted * self.fan_out as f64));
+        }
+        if self.stamps {
+            sample.extend(delays(&seen_after.delays));
         }
         if self.batch > 0 {
             in_consents(&mut sample, self.batch as f64);
@@ -248,8 +320,20 @@ fn in_consents(sample: &mut Sample, each: f64) {
     }
 }
 
+/// Waits until so many deliveries have arrived; answers what did when that takes too long.
+pub(super) fn wait_for(sink: &mut Helper, deliveries: u64) -> anyhow::Result<Seen> {
+    let began = Instant::now();
+    loop {
+        let seen: Seen = sink.ask("report")?;
+        if seen.count >= deliveries || began.elapsed() > DRAIN {
+            return Ok(seen);
+        }
+        pause(Duration::from_millis(100));
+    }
+}
+
 /// Waits until a process has next to nothing to do, for a few seconds at most.
-fn quiet(process: u32) -> anyhow::Result<()> {
+pub(super) fn quiet(process: u32) -> anyhow::Result<()> {
     let mut used = cpu_micros(process)?;
     for _ in 0..50 {
         pause(Duration::from_millis(60));
