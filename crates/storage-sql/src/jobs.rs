@@ -28,6 +28,7 @@ use crate::lanes;
 use crate::organizations;
 use crate::publish::{DeliveryOf, Start, insert_delivery};
 use crate::rows::{actor_text, at, damaged, id, maybe_at, named, newest};
+use crate::shared::Shared;
 use crate::store::SqlStore;
 use crate::tx::Tx;
 
@@ -92,9 +93,9 @@ impl<D: Database> Jobs for SqlStore<D> {
     ) -> StorageResult<Estimate> {
         self.database().number_feeds(organization).await?;
         let plan = plan.clone();
-        self.search(move |connection, _| {
+        self.search(move |connection, shared| {
             check_endpoint(connection, organization, &plan)?;
-            let mut walk = Walk::new(connection, organization, &plan, i64::MAX);
+            let mut walk = Walk::new(connection, organization, &plan, i64::MAX, shared);
             let mut place = walk.beginning()?;
             let mut estimate = Estimate::default();
             loop {
@@ -187,7 +188,7 @@ impl<D: Database> Jobs for SqlStore<D> {
         if row.view.plan.kind == JobKind::ReplayMissing {
             self.database().number_feeds(organization).await?;
         }
-        match self.read(move |connection, _| look(connection, job, now)).await? {
+        match self.read(move |connection, shared| look(connection, shared, job, now)).await? {
             Looked::Nothing(page) => Ok(page),
             Looked::Page(looked) => {
                 let bytes = 64 + 128 * looked.found.len();
@@ -247,7 +248,8 @@ fn create(tx: &mut Tx<'_>, by: &Caller, plan: &Plan, now: Timestamp) -> StorageR
         return refused(Refusal::Conflict(problem));
     }
     let job = after_all(tx, now)?;
-    let Place(place) = Walk::new(tx.connection(), by.organization, plan, job.key()).beginning()?;
+    let Place(place) =
+        Walk::new(tx.connection(), by.organization, plan, job.key(), tx.shared()).beginning()?;
     let states: Vec<_> = plan.states.iter().map(|state| state.as_str()).collect();
     tx.sql(
         "INSERT INTO jobs (job, organization, kind, endpoint, event_kind, states, from_at, until_at, run, rate, state, \
@@ -309,7 +311,12 @@ struct LookedAt {
 }
 
 /// Looks for the next page of a job: through many rows, for few to write.
-fn look(connection: &dyn Sql, job: JobId, now: Timestamp) -> StorageResult<Looked> {
+fn look(
+    connection: &dyn Sql,
+    shared: &Shared,
+    job: JobId,
+    now: Timestamp,
+) -> StorageResult<Looked> {
     let found = load(connection, job)?;
     let Some(row) = found.filter(|row| row.view.state == JobState::Running) else {
         return Ok(Looked::Nothing(Page::Ended));
@@ -323,7 +330,7 @@ fn look(connection: &dyn Sql, job: JobId, now: Timestamp) -> StorageResult<Looke
     if allowed == 0 {
         return Ok(Looked::Nothing(Page::Paced));
     }
-    let mut walk = Walk::new(connection, row.organization, plan, job.key());
+    let mut walk = Walk::new(connection, row.organization, plan, job.key(), shared);
     let steps = walk.next(row.place, PAGE_LOOKED)?;
     let is_last = (steps.len() as u32) < PAGE_LOOKED;
     let (from, passed, found) = (row.place, Vec::new(), Vec::new());
@@ -379,7 +386,7 @@ fn work(
         };
     }
     let plan = &view.plan;
-    let mut walk = Walk::new(tx.connection(), organization, plan, job.key());
+    let mut walk = Walk::new(tx.connection(), organization, plan, job.key(), tx.shared());
     let asked = tx.id::<Delivery>(now);
     let ask = Ask { id: asked, actor: &view.created_by, job: Some(job) };
     let mut progress = view.progress;
