@@ -241,9 +241,8 @@ fn latest(
         return Err(damaged("events.kind"));
     };
     let keys = tx.keys(row.organization)?;
-    let consent = ledger::by_id(tx.connection(), row.organization, told.id.id)?
-        .ok_or_else(|| damaged("events.consent"))?;
-    let Some(view) = ledger::view(tx.connection(), &keys, &consent)? else { return Ok(None) };
+    // The time comes first: with it the row is this transaction's, so that what is read is as new as what any earlier time
+    // was drawn for.
     let signed_at: i64 = tx
         .sql(
             "UPDATE consents SET last_signed_at = greatest(?, last_signed_at + 1) WHERE consent = ? \
@@ -253,6 +252,9 @@ fn latest(
     #[cfg(feature = "faults")]
     let signed_at =
         if is_planted(Fault::SignatureTimeNotDrawn) { now.as_millis() } else { signed_at };
+    let consent = ledger::by_id(tx.connection(), row.organization, told.id.id)?
+        .ok_or_else(|| damaged("events.consent"))?;
+    let Some(view) = ledger::view(tx.connection(), &keys, &consent)? else { return Ok(None) };
     Ok(Some((view, Timestamp::from_millis(signed_at))))
 }
 
