@@ -90,6 +90,16 @@ impl Address {
         Ok(Self { config, tls: MakeRustlsConnect::new(tls(roots)?), pooler, direct })
     }
 
+    /// The same, with transactions that the server itself ends when nothing was heard of them for so many milliseconds: what
+    /// a node holds that stands still, or whose machine is gone, keeps the others waiting no longer. A pooler hands no such
+    /// wish on, and has a setting of its own.
+    pub(crate) fn ending_idle_transactions(mut self, millis: i64) -> Self {
+        if self.pooler == Pooler::None && self.config.get_options().is_none() {
+            self.config.options(format!("-c idle_in_transaction_session_timeout={millis}"));
+        }
+        self
+    }
+
     /// A connection to listen on, still to be driven; `None` where all there is gives it up after each transaction.
     pub(crate) async fn connect_to_listen(
         &self,

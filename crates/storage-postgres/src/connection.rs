@@ -472,6 +472,7 @@ fn kind_of(error: &tokio_postgres::Error) -> Failure {
         Some(&SqlState::LOCK_NOT_AVAILABLE) => Failure::Blocked,
         Some(code) if stale.contains(code) => Failure::Lost,
         Some(code) if passing.contains(code) => Failure::InTheWay,
+        Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT) => Failure::Lost,
         Some(code) if code.code().starts_with("57P") || code.code().starts_with("08") => {
             Failure::Lost
         }

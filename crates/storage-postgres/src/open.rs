@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use abide_core::shell::Chance;
+use abide_storage::leases::LEASE_MILLIS;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{IdSource, StorageError};
 use abide_storage_sql::shared::{Nodes, Opening, Shared, draw_holder};
@@ -70,7 +71,17 @@ pub enum OpenError {
 
 /// Opens the store in a database, making its tables where there are none. Blocks.
 pub fn open(options: PostgresOptions<'_>) -> Result<Arc<PostgresStore>, OpenError> {
-    let address = Address::parse(options.url)?;
+    open_with_leases_of(options, LEASE_MILLIS)
+}
+
+/// [`open`] with leases that last for so many milliseconds, at every node of the database. For simulations, which take a node's
+/// work over often.
+pub fn open_with_leases_of(
+    options: PostgresOptions<'_>,
+    lease_millis: i64,
+) -> Result<Arc<PostgresStore>, OpenError> {
+    // A node that stands still must not keep its lease's rows from whoever takes them over.
+    let address = Address::parse(options.url)?.ending_idle_transactions(lease_millis / 2);
     let connection = Connection::open(&address)
         .map_err(|error| OpenError::Connect { at: address.shown(), why: error.to_string() })?;
     let sql: &dyn Sql = &connection;
@@ -97,7 +108,8 @@ pub fn open(options: PostgresOptions<'_>) -> Result<Arc<PostgresStore>, OpenErro
         epoch,
         nodes: Nodes::Several,
     };
-    let shared = Arc::new(Shared::new(opening, Arc::new(AtomicBool::new(false))));
+    let shared = Shared::new(opening, Arc::new(AtomicBool::new(false)));
+    let shared = Arc::new(shared.with_leases_of(lease_millis));
     let companion = Companion::start(address.clone(), Arc::clone(&shared), Arc::clone(&clock))
         .map_err(|error| StorageError::Unavailable(format!("no thread: {error}")))?;
     let writers = Pool::new(address.clone(), WRITERS);

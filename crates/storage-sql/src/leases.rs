@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 
 use abide_core::Timestamp;
 use abide_core::ids::{Id, Lease, LeaseId};
-use abide_storage::leases::{LEASE_MILLIS, StartedLease};
+use abide_storage::leases::StartedLease;
 use abide_storage::{Leases, StorageResult};
 use async_trait::async_trait;
 
@@ -56,7 +56,7 @@ impl<D: Database> Leases for SqlStore<D> {
         let someone = self.read(move |connection, shared| {
             connection
                 .sql("SELECT 1 FROM leases WHERE holder != ? AND heartbeat_at < database_time(?) - ? LIMIT 1")
-                .exists([shared.holder, now.as_millis(), LEASE_MILLIS])
+                .exists([shared.holder, now.as_millis(), shared.lease_millis])
         });
         if !someone.await? {
             return Ok(Vec::new());
@@ -79,7 +79,7 @@ fn take_over(tx: &Tx<'_>, now: Timestamp) -> StorageResult<Vec<LeaseId>> {
         "UPDATE leases SET holder = ?1, epoch = epoch + 1, heartbeat_at = database_time(?2) \
          WHERE holder != ?1 AND heartbeat_at < database_time(?2) - ?3 RETURNING lease",
     )
-    .all([tx.shared().holder, now.as_millis(), LEASE_MILLIS], |row| id(row, "lease"))
+    .all([tx.shared().holder, now.as_millis(), tx.shared().lease_millis], |row| id(row, "lease"))
 }
 
 fn open(tx: &Tx<'_>, now: Timestamp) -> StorageResult<LeaseId> {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use abide_core::ids::{KeyId, OrganizationId};
 use abide_core::shell::{Chance, draw};
 use abide_storage::accounts::ApiKey;
+use abide_storage::leases::LEASE_MILLIS;
 use abide_storage::sealing::{MasterKeys, OrganizationKeys};
 use abide_storage::{Committed, Doorbell, IdSource, Metrics, Room, StorageResult};
 use arc_swap::ArcSwapOption;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub(crate) epoch: u64,
     /// Whether others write, too.
     pub(crate) nodes: Nodes,
+    /// As [`LEASE_MILLIS`].
+    pub(crate) lease_millis: i64,
     pub(crate) doorbell: Doorbell,
     /// Rung for other nodes.
     pub others: tokio::sync::Notify,
@@ -129,6 +132,7 @@ impl Shared {
             revocations: AtomicU64::new(0),
             epoch,
             nodes,
+            lease_millis: LEASE_MILLIS,
             doorbell: Doorbell::default(),
             others: tokio::sync::Notify::new(),
             metrics: Arc::new(Metrics::default()),
@@ -136,6 +140,13 @@ impl Shared {
             wiped,
             passed_by: parking_lot::Mutex::default(),
         }
+    }
+
+    /// With leases that last for so many milliseconds: every node of a database must have the same.
+    #[must_use]
+    pub fn with_leases_of(mut self, millis: i64) -> Self {
+        self.lease_millis = millis;
+        self
     }
 
     /// An organization's keys were destroyed, durably: nothing here opens anything of it any more.
