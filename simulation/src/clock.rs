@@ -14,12 +14,18 @@ const BEGIN: i64 = 1_767_225_600_000;
 #[derive(Debug)]
 pub(crate) struct SimulatedClock {
     began: Instant,
+    begin: i64,
     moved: AtomicI64,
 }
 
 impl SimulatedClock {
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), moved: AtomicI64::new(0) }
+        Self::from(Timestamp::from_millis(BEGIN))
+    }
+
+    /// One that shows that time now.
+    pub(crate) fn from(now: Timestamp) -> Self {
+        Self { began: Instant::now(), begin: now.as_millis(), moved: AtomicI64::new(0) }
     }
 
     /// Sets the clock forward or back.
@@ -36,6 +42,6 @@ impl SimulatedClock {
 impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
         let moved = self.moved.load(Ordering::Relaxed);
-        Timestamp::from_millis(BEGIN + moved + self.elapsed_millis())
+        Timestamp::from_millis(self.begin + moved + self.elapsed_millis())
     }
 }

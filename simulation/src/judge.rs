@@ -10,11 +10,16 @@ use abide_core::endpoint::Source;
 use abide_core::ids::{ConsentId, DecisionId, DeliveryId, EventId};
 
 use crate::receivers::{Ended, Receiver, Request};
-use crate::rows::{AttemptRow, DecisionRow, DeliveryRow, EndpointRow, Rows};
+use crate::rows::{
+    AttemptRow, Changed, DecisionRow, DeliveryRow, EndpointRow, LeaseRow, Nodes, Rows,
+};
 use crate::speech::Speech;
 
+mod answers;
 mod ending;
 mod requests;
+
+pub(crate) use answers::{Asked, Said};
 
 /// A broken invariant: which, and what was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub struct Broken {
 /// How long after a stop or an erasure attempts may still begin, in milliseconds: two seconds, and what a simulated commit
 /// takes to be answered.
 const MAY_STILL_BEGIN: i64 = 2_050;
+/// The same on a machine that has other things to do.
+const MAY_STILL_BEGIN_IN_REAL_TIME: i64 = 2_700;
 
 /// See the module.
 pub(crate) struct Judge {
@@ -36,19 +43,23 @@ pub(crate) struct Judge {
     pub(crate) broken: Option<Broken>,
     deliveries: BTreeMap<i64, DeliveryRow>,
     endpoints: BTreeMap<i64, EndpointRow>,
-    /// Since when an endpoint has not been active.
-    stopped_since: HashMap<i64, i64>,
+    /// In which version an endpoint was stopped, and since when it is known to be.
+    stopped_since: HashMap<i64, (u32, i64)>,
     ever_stopped: HashSet<i64>,
     erased_since: HashMap<i64, i64>,
-    last_erasure: i64,
     last_decision: i64,
+    known_decisions: HashSet<i64>,
     /// The decision in force per record: when it was obtained, and what it says.
     in_force: HashMap<i64, (i64, String)>,
-    leases: HashSet<i64>,
+    leases: HashMap<i64, LeaseRow>,
     /// Leases that ended, with the attempts of theirs that were recorded by then.
     ended_leases: HashMap<i64, HashSet<(i64, u32)>>,
+    /// Attempts per delivery of which nobody said that anything was sent.
+    unsent: HashMap<i64, u32>,
     /// Decisions that were answered with success.
     accepted: Vec<i64>,
+    /// The events of the feed, as they were read in it.
+    feed: Vec<i64>,
     /// Deliveries that somebody asked to be sent again.
     retried: HashSet<i64>,
     /// Crashes there had been when a delivery was made.
@@ -71,12 +82,14 @@ impl Judge {
             stopped_since: HashMap::new(),
             ever_stopped: HashSet::new(),
             erased_since: HashMap::new(),
-            last_erasure: 0,
             last_decision: 0,
+            known_decisions: HashSet::new(),
             in_force: HashMap::new(),
-            leases: HashSet::new(),
+            leases: HashMap::new(),
             ended_leases: HashMap::new(),
+            unsent: HashMap::new(),
             accepted: Vec::new(),
+            feed: Vec::new(),
             retried: HashSet::new(),
             crashes_before: HashMap::new(),
             doubts: HashMap::new(),
@@ -111,6 +124,11 @@ impl Judge {
         self.ever_stopped.insert(endpoint);
     }
 
+    /// Whether somebody asked for another run.
+    pub(crate) fn is_retried(&self, delivery: i64) -> bool {
+        self.retried.contains(&delivery)
+    }
+
     /// I1, I3: whatever was answered with success is there.
     pub(crate) fn all_accepted_are_there(&mut self) {
         for decision in self.accepted.clone() {
@@ -141,21 +159,28 @@ impl Judge {
         }
     }
 
-    fn try_look(&mut self, now: i64) -> rusqlite::Result<()> {
-        if self.broken.is_some() || !self.rows.have_changed()? {
+    fn try_look(&mut self, now: i64) -> anyhow::Result<()> {
+        if self.broken.is_some() || self.rows.looks()? == Changed::No {
             return Ok(());
         }
         let before = self.look_at_endpoints(now)?;
-        for (erasure, subject) in self.rows.erasures(self.last_erasure)? {
-            self.last_erasure = erasure;
-            self.erased_since.insert(subject, now);
+        for (_, subject) in self.rows.erasures()? {
+            self.erased_since.entry(subject).or_insert(now);
         }
         self.look_at_deliveries(now)?;
-        self.look_at_decisions(&before)
+        self.look_at_decisions(&before)?;
+        self.rows.looked()
+    }
+
+    fn may_still_begin(&self) -> i64 {
+        match self.rows.nodes {
+            Nodes::One => MAY_STILL_BEGIN,
+            Nodes::Several => MAY_STILL_BEGIN_IN_REAL_TIME,
+        }
     }
 
     /// Answers how the endpoints stood before.
-    fn look_at_endpoints(&mut self, now: i64) -> rusqlite::Result<BTreeMap<i64, EndpointRow>> {
+    fn look_at_endpoints(&mut self, now: i64) -> anyhow::Result<BTreeMap<i64, EndpointRow>> {
         let found: BTreeMap<_, _> =
             self.rows.endpoints()?.into_iter().map(|one| (one.id, one)).collect();
         for (id, endpoint) in &found {
@@ -166,16 +191,22 @@ impl Judge {
             if endpoint.state == "active" {
                 self.stopped_since.remove(id);
             } else {
-                self.stopped_since.entry(*id).or_insert(now);
+                let since = self.stopped_since.entry(*id).or_insert((endpoint.version, now));
+                if since.0 != endpoint.version {
+                    // It may have been started and stopped again.
+                    *since = (endpoint.version, now);
+                }
                 self.ever_stopped.insert(*id);
             }
         }
         Ok(std::mem::replace(&mut self.endpoints, found))
     }
 
-    /// I5: what is recorded under a lease that has ended is recorded as late.
-    fn look_at_leases(&mut self, attempts: &[AttemptRow]) -> rusqlite::Result<()> {
-        let leases: HashSet<i64> = self.rows.leases()?.into_iter().collect();
+    /// I5: what is recorded under a lease that has ended, or was taken over by another node, is recorded as late. A lease
+    /// has one holder in an epoch.
+    fn look_at_leases(&mut self, attempts: &[AttemptRow]) -> anyhow::Result<()> {
+        let found = self.rows.leases()?.into_iter().map(|one| (one.id, one));
+        let leases: HashMap<i64, LeaseRow> = found.collect();
         for attempt in attempts.iter().filter(|one| one.ending.is_some() && !one.late) {
             let known = self.ended_leases.get(&attempt.lease);
             if known.is_some_and(|known| !known.contains(&(attempt.delivery, attempt.number))) {
@@ -187,17 +218,39 @@ impl Judge {
                 self.breaks("I5", what);
             }
         }
-        for ended in self.leases.difference(&leases) {
-            let of = attempts.iter().filter(|one| one.lease == *ended && one.ending.is_some());
-            self.ended_leases.insert(*ended, of.map(|one| (one.delivery, one.number)).collect());
+        let gone = self.leases.keys().filter(|id| !leases.contains_key(*id));
+        let taken_over = leases
+            .values()
+            .filter(|one| self.rows.nodes == Nodes::Several && one.epoch > 1)
+            .map(|one| &one.id);
+        let ended: Vec<i64> = gone.chain(taken_over).copied().collect();
+        for lease in ended {
+            let of = attempts.iter().filter(|one| one.lease == lease && one.ending.is_some());
+            let of = of.map(|one| (one.delivery, one.number));
+            self.ended_leases.entry(lease).or_insert_with(|| of.collect());
+        }
+        let usurped = leases.values().find(|now| {
+            let was = self.leases.get(&now.id);
+            was.is_some_and(|was| {
+                now.epoch < was.epoch || now.epoch == was.epoch && now.holder != was.holder
+            })
+        });
+        if usurped.is_some() {
+            self.breaks("I3", "a lease has another holder in the same epoch, or an older epoch");
         }
         self.leases = leases;
         Ok(())
     }
 
-    fn look_at_deliveries(&mut self, now: i64) -> rusqlite::Result<()> {
+    fn look_at_deliveries(&mut self, now: i64) -> anyhow::Result<()> {
         let attempts = self.rows.attempts()?;
         self.look_at_leases(&attempts)?;
+        self.unsent.clear();
+        for one in &attempts {
+            if matches!(one.ending.as_deref(), None | Some("not_sent")) {
+                *self.unsent.entry(one.delivery).or_default() += 1;
+            }
+        }
         let found: BTreeMap<_, _> =
             self.rows.deliveries()?.into_iter().map(|one| (one.id, one)).collect();
         let before = std::mem::take(&mut self.deliveries);
@@ -236,7 +289,7 @@ impl Judge {
             let followed = || {
                 attempts.iter().any(|other| {
                     let of = self.deliveries.get(&other.delivery);
-                    other.lease > attempt.lease
+                    other.order > attempt.order
                         && of.is_some_and(|of| {
                             (of.endpoint, of.subject) == (row.endpoint, row.subject)
                         })
@@ -260,7 +313,7 @@ impl Judge {
         match row.state {
             DeliveryState::Hot | DeliveryState::Claimed => match row.lease {
                 None => Some(format!("{state} without a lease")),
-                Some(lease) if !self.leases.contains(&lease) => {
+                Some(lease) if !self.leases.contains_key(&lease) => {
                     Some(format!("{state} under a lease that there is not"))
                 }
                 Some(_) => None,
@@ -273,7 +326,10 @@ impl Judge {
             DeliveryState::Superseded => {
                 let by = row.superseded_by.and_then(|by| all.get(&by));
                 let stands = by.is_some_and(|by| {
-                    by.id > row.id && by.endpoint == row.endpoint && by.subject == row.subject
+                    // Two nodes do not draw their ids in the order of their commits.
+                    (by.id > row.id || self.rows.nodes == Nodes::Several && by.id != row.id)
+                        && by.endpoint == row.endpoint
+                        && by.subject == row.subject
                 });
                 (!stands).then(|| "superseded by nothing that carries its state".to_owned())
             }
@@ -337,7 +393,11 @@ impl Judge {
         let Some(receiver) = self.receiver_of(row.endpoint) else { return };
         let told = receiver.times_told(row.event);
         let before = self.crashes_before.get(&row.id).copied().unwrap_or(0);
-        let crashes = self.crashes - before;
+        let mut crashes = self.crashes - before;
+        if self.rows.nodes == Nodes::Several {
+            // A node that is slow for a moment need not have been told to be.
+            crashes += self.unsent.get(&row.id).copied().unwrap_or(0);
+        }
         let refused = receiver
             .requests
             .iter()
@@ -357,10 +417,17 @@ impl Judge {
     }
 
     /// I1: what followed from each new decision was committed with it.
-    fn look_at_decisions(&mut self, before: &BTreeMap<i64, EndpointRow>) -> rusqlite::Result<()> {
-        for decision in self.rows.decisions(self.last_decision)? {
+    fn look_at_decisions(&mut self, before: &BTreeMap<i64, EndpointRow>) -> anyhow::Result<()> {
+        let after = match self.rows.nodes {
+            Nodes::One => self.last_decision,
+            Nodes::Several => 0,
+        };
+        for mut decision in self.rows.decisions(after)? {
             self.last_decision = decision.id;
-            self.judge_decision(&decision, before)?;
+            if self.known_decisions.insert(decision.id) {
+                self.rows.complete(&mut decision)?;
+                self.judge_decision(&decision, before)?;
+            }
         }
         Ok(())
     }
@@ -369,7 +436,7 @@ impl Judge {
         &mut self,
         decision: &DecisionRow,
         before: &BTreeMap<i64, EndpointRow>,
-    ) -> rusqlite::Result<()> {
+    ) -> anyhow::Result<()> {
         let id = DecisionId::from_key(decision.id);
         if !decision.audited {
             self.breaks("I1", format!("{id} stands without its audit entry"));
@@ -408,7 +475,7 @@ impl Judge {
         &mut self,
         event: i64,
         before: &BTreeMap<i64, EndpointRow>,
-    ) -> rusqlite::Result<()> {
+    ) -> anyhow::Result<()> {
         let told = self.rows.told_to(event)?;
         let wants = |endpoint: Option<&EndpointRow>| {
             endpoint.is_some_and(|one| match one.state.as_str() {
@@ -421,7 +488,10 @@ impl Judge {
         for (id, endpoint) in &self.endpoints {
             let (then, now) = (wants(before.get(id)), wants(Some(endpoint)));
             let found = told.iter().filter(|to| *to == id).count();
-            let steady = before.get(id).is_none_or(|one| endpoint.version <= one.version + 1);
+            let steady = match (self.rows.nodes, before.get(id)) {
+                (Nodes::One, was) => was.is_none_or(|was| endpoint.version <= was.version + 1),
+                (Nodes::Several, was) => was.is_some_and(|was| endpoint.version == was.version),
+            };
             if found > 1 || steady && then == now && found != usize::from(now) {
                 problem = Some((*id, found, now));
             }

@@ -11,6 +11,9 @@
 //! - the **post** lets reports of the dead arrive late;
 //! - the **judge** knows what must be true, from its own look at the **rows**.
 //!
+//! Beside that, **several** nodes on one PostgreSQL database, in real time, with the same judge, network and receivers. Their
+//! seeds fix what is asked for, and not how it comes.
+//!
 //! What is simulated and what is not stands in `docs/reliability.md`.
 
 mod chance;
@@ -22,6 +25,7 @@ mod post;
 mod process;
 mod receivers;
 mod rows;
+mod several;
 mod shrink;
 mod speech;
 mod stage;
@@ -35,6 +39,7 @@ use tokio::task::LocalSet;
 
 pub use judge::Broken;
 pub use plan::{Deed, Does, Manner, Plan, Point, Step};
+pub use several::{Cut, NODES_AT_ONCE, NodesDeed, NodesPlan, NodesStep, run_nodes, run_nodes_of};
 pub use shrink::shrink;
 pub use speech::{SPEECHES, Speech};
 pub use world::Course;

@@ -4,23 +4,26 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use abide_simulation::{Plan, run, shrink};
-use anyhow::bail;
+use abide_simulation::{NODES_AT_ONCE, NodesPlan, Plan, run, run_nodes, run_nodes_of, shrink};
+use anyhow::{Context as _, bail};
 use clap::Parser;
 
 /// Runs the simulation on many seeds.
 #[derive(Parser)]
 #[command(name = "cargo xtask simulate")]
 struct Arguments {
-    /// How many seeds to run.
-    #[arg(long, default_value_t = 1_000)]
-    seeds: u64,
+    /// How many seeds to run; 1000 where nothing is said, and 12 with several nodes.
+    #[arg(long)]
+    seeds: Option<u64>,
     /// The first of them.
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// Run this seed alone, and show what happens in it.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Several nodes on the PostgreSQL server that ABIDE_TEST_POSTGRES names, in real time.
+    #[arg(long)]
+    postgres: bool,
     /// Plant this fault in the product.
     #[cfg(feature = "faults")]
     #[arg(long, value_parser = fault_named)]
@@ -38,9 +41,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     #[cfg(feature = "faults")]
     abide_core::fault::plant(arguments.fault);
-    let done = match arguments.seed {
-        Some(seed) => one(seed),
-        None => many(arguments.from, arguments.seeds),
+    let done = match (arguments.postgres, arguments.seed) {
+        (false, Some(seed)) => one(seed),
+        (false, None) => many(arguments.from, arguments.seeds.unwrap_or(1_000)),
+        (true, Some(seed)) => one_of_nodes(seed),
+        (true, None) => many_of_nodes(arguments.from, arguments.seeds.unwrap_or(12)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +77,41 @@ fn many(from: u64, seeds: u64) -> anyhow::Result<()> {
             let rate = done as f64 / seconds;
             say(format!("{done} seeds in {seconds:.1} s ({rate:.0} a second): nothing broken"));
         }
+    }
+    Ok(())
+}
+
+fn server() -> anyhow::Result<String> {
+    std::env::var("ABIDE_TEST_POSTGRES").context(
+        "ABIDE_TEST_POSTGRES names no server: run this as `cargo xtask simulate --postgres`",
+    )
+}
+
+fn one_of_nodes(seed: u64) -> anyhow::Result<()> {
+    let course = run_nodes(&NodesPlan::of(seed), &server()?)?;
+    course.trace.iter().for_each(say);
+    let Some(broken) = course.broken else { return Ok(()) };
+    bail!("seed {seed} breaks {}: {}", broken.invariant, broken.what)
+}
+
+fn many_of_nodes(from: u64, seeds: u64) -> anyhow::Result<()> {
+    let (server, began) = (server()?, Instant::now());
+    let end = from + seeds;
+    let mut next = from;
+    while next < end {
+        let until = end.min(next + NODES_AT_ONCE);
+        for (seed, course) in run_nodes_of(next..until, &server)? {
+            let Some(broken) = course.broken else { continue };
+            course.trace.iter().for_each(say);
+            bail!(
+                "seed {seed} breaks {}: {}; its schedule again: `cargo xtask simulate --postgres --seed {seed}`",
+                broken.invariant,
+                broken.what
+            )
+        }
+        next = until;
+        let seconds = began.elapsed().as_secs_f64();
+        say(format!("{} seeds in {seconds:.1} s: nothing broken", next - from));
     }
     Ok(())
 }

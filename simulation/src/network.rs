@@ -54,7 +54,7 @@ async fn carry(
         let told = &receiver.requests[index];
         let about = told.event.map_or_else(
             || format!("state {} of {:?}", told.version, told.subjects),
-            |event| format!("event {event} version {}", told.version),
+            |event| format!("event {event} version {} signed {:?}", told.version, told.signed_at),
         );
         drop(judge);
         stage.note(format!("request {index} to {to}: {about}; it {:?}", manner.does));
@@ -62,12 +62,21 @@ async fn carry(
     };
     let request = Underway { stage: Arc::clone(&stage), life: Arc::clone(&life), to, index };
     let (answer, answered) = oneshot::channel();
-    tokio::spawn({
+    let outside = stage.outside.clone();
+    outside.spawn({
         let (stage, life) = (Arc::clone(&stage), Arc::clone(&life));
         async move {
             sleep(Duration::from_millis(manner.takes.into())).await;
             let (acts, reply) = manner.does.outcome();
-            stage.judge.lock().request_mut(to, index).acted = acts;
+            {
+                let mut judge = stage.judge.lock();
+                judge.request_mut(to, index).acted = acts;
+                if let (Reply::Status(410, _), Some(endpoint)) =
+                    (reply, judge.receivers[to].endpoint)
+                {
+                    judge.stops(endpoint);
+                }
+            }
             if !life.is_over() {
                 life.passes(&stage, Point::Arrived).await;
             }

@@ -1,9 +1,74 @@
 //! The database as somebody sees it who looks past the product: over a connection of its own, in SQL of its own.
 //!
-//! A second store brings another one of this; nothing else here knows what the rows lie in.
+//! What the rows lie in is known to their [`Source`] alone; there is one for each store.
 
 use abide_core::delivery::DeliveryState;
-use rusqlite::{Connection, Result, Row, params};
+use anyhow::{Context as _, Result};
+
+pub(crate) mod embedded;
+pub(crate) mod server;
+
+/// Where rows lie. Values are numbered, `?1` and `?2`; each is a key.
+pub(crate) trait Source: Send {
+    /// What a statement answers.
+    fn all(&mut self, statement: &'static str, values: &[i64]) -> Result<Vec<Vec<Value>>>;
+
+    /// Begins to look: until [`Source::looked`] all that is seen is of one moment. Whether anything was written since this
+    /// was asked last.
+    fn looks(&mut self) -> Result<Changed>;
+
+    /// See [`Source::looks`].
+    fn looked(&mut self) -> Result<()>;
+}
+
+/// Whether anything was written since somebody looked last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    No,
+    /// Or nobody can tell.
+    Perhaps,
+}
+
+/// How many processes write, and when they are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nodes {
+    /// One, whose every commit is looked at.
+    One,
+    /// Several at once: between two looks much can happen, and ids do not tell in which order.
+    Several,
+}
+
+/// What stands in a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Null,
+    Number(i64),
+    Text(String),
+}
+
+impl Value {
+    fn maybe_number(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Null | Self::Text(_) => None,
+        }
+    }
+
+    fn number(&self) -> Result<i64> {
+        self.maybe_number().context("a number is not there")
+    }
+
+    fn maybe_text(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Null | Self::Number(_) => None,
+        }
+    }
+
+    fn text(&self) -> Result<String> {
+        self.maybe_text().context("a text is not there")
+    }
+}
 
 /// A delivery's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,163 +118,188 @@ pub(crate) struct AttemptRow {
     pub(crate) lease: i64,
     pub(crate) ending: Option<String>,
     pub(crate) late: bool,
+    /// Of two in a lane the later one has the greater, where they are of different leases.
+    pub(crate) order: i64,
+}
+
+/// A lease as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeaseRow {
+    pub(crate) id: i64,
+    pub(crate) holder: i64,
+    pub(crate) epoch: i64,
 }
 
 /// Looks at the rows.
 pub(crate) struct Rows {
-    connection: Connection,
-    version: i64,
+    source: Box<dyn Source>,
+    pub(crate) nodes: Nodes,
 }
 
 impl Rows {
-    pub(crate) fn new(connection: Connection) -> Self {
-        connection.set_prepared_statement_cache_capacity(64);
-        Self { connection, version: -1 }
+    pub(crate) fn new(source: Box<dyn Source>, nodes: Nodes) -> Self {
+        Self { source, nodes }
     }
 
-    /// Whether anything was written since this was asked last.
-    pub(crate) fn have_changed(&mut self) -> Result<bool> {
-        let version = self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
-        Ok(std::mem::replace(&mut self.version, version) != version)
+    /// See [`Source::looks`].
+    pub(crate) fn looks(&mut self) -> Result<Changed> {
+        self.source.looks()
+    }
+
+    /// See [`Source::looked`].
+    pub(crate) fn looked(&mut self) -> Result<()> {
+        self.source.looked()
     }
 
     fn all<T>(
-        &self,
-        sql: &str,
-        after: i64,
-        read: impl FnMut(&Row<'_>) -> Result<T>,
+        &mut self,
+        sql: &'static str,
+        values: &[i64],
+        read: impl FnMut(&Vec<Value>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        self.connection.prepare_cached(sql)?.query_map([after], read)?.collect()
+        self.source.all(sql, values)?.iter().map(read).collect()
+    }
+
+    fn first(&mut self, sql: &'static str, values: &[i64]) -> Result<Option<i64>> {
+        let found = self.source.all(sql, values)?;
+        Ok(found.first().and_then(|row| row[0].maybe_number()))
     }
 
     /// Every delivery, by age.
-    pub(crate) fn deliveries(&self) -> Result<Vec<DeliveryRow>> {
+    pub(crate) fn deliveries(&mut self) -> Result<Vec<DeliveryRow>> {
         let sql = "SELECT delivery, event, endpoint, subject, state, lease, due_at, run, attempts, asked, reason, \
-                   superseded_by FROM deliveries WHERE delivery > ? ORDER BY delivery";
-        self.all(sql, 0, |row| {
-            let state: String = row.get(4)?;
+                   superseded_by FROM deliveries ORDER BY delivery";
+        self.all(sql, &[], |row| {
             Ok(DeliveryRow {
-                id: row.get(0)?,
-                event: row.get(1)?,
-                endpoint: row.get(2)?,
-                subject: row.get(3)?,
-                state: DeliveryState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
-                lease: row.get(5)?,
-                due_at: row.get(6)?,
-                run: row.get(7)?,
-                attempts: row.get(8)?,
-                asked: row.get(9)?,
-                reason: row.get(10)?,
-                superseded_by: row.get(11)?,
+                id: row[0].number()?,
+                event: row[1].number()?,
+                endpoint: row[2].number()?,
+                subject: row[3].maybe_number(),
+                state: DeliveryState::parse(&row[4].text()?).context("no such state")?,
+                lease: row[5].maybe_number(),
+                due_at: row[6].maybe_number(),
+                run: row[7].text()?,
+                attempts: row[8].number()?.try_into()?,
+                asked: row[9].number()?,
+                reason: row[10].maybe_text(),
+                superseded_by: row[11].maybe_number(),
             })
         })
     }
 
     /// Every endpoint, deleted ones too.
-    pub(crate) fn endpoints(&self) -> Result<Vec<EndpointRow>> {
-        let sql = "SELECT endpoint, state, queue_while_stopped, url, version FROM endpoints WHERE endpoint > ? ORDER BY endpoint";
-        self.all(sql, 0, |row| {
+    pub(crate) fn endpoints(&mut self) -> Result<Vec<EndpointRow>> {
+        let sql = "SELECT endpoint, state, queue_while_stopped, url, version FROM endpoints ORDER BY endpoint";
+        self.all(sql, &[], |row| {
             Ok(EndpointRow {
-                id: row.get(0)?,
-                state: row.get(1)?,
-                queues_while_stopped: row.get(2)?,
-                url: row.get(3)?,
-                version: row.get(4)?,
+                id: row[0].number()?,
+                state: row[1].text()?,
+                queues_while_stopped: row[2].number()? != 0,
+                url: row[3].text()?,
+                version: row[4].number()?.try_into()?,
             })
         })
     }
 
-    /// Decisions after that one, by age.
-    pub(crate) fn decisions(&self, after: i64) -> Result<Vec<DecisionRow>> {
-        let sql = "SELECT decision, consent, subject, state, obtained_at FROM decisions WHERE decision > ? \
+    /// Decisions after that one, by age; what followed from one is not read yet.
+    pub(crate) fn decisions(&mut self, after: i64) -> Result<Vec<DecisionRow>> {
+        let sql = "SELECT decision, consent, subject, state, obtained_at FROM decisions WHERE decision > ?1 \
                    ORDER BY decision";
-        let mut found = self.all(sql, after, |row| {
+        self.all(sql, &[after], |row| {
             Ok(DecisionRow {
-                id: row.get(0)?,
-                consent: row.get(1)?,
-                subject: row.get(2)?,
-                state: row.get(3)?,
-                obtained_at: row.get(4)?,
+                id: row[0].number()?,
+                consent: row[1].number()?,
+                subject: row[2].number()?,
+                state: row[3].text()?,
+                obtained_at: row[4].number()?,
                 events: Vec::new(),
                 audited: false,
             })
-        })?;
-        let told = "SELECT event, kind FROM events WHERE decision = ?1 UNION ALL \
-                    SELECT events.event, kind FROM event_parts JOIN events USING (event) \
-                    WHERE event_parts.decision = ?1";
-        let audit = "SELECT count(*) FROM audit WHERE entry > ? AND action IN ('consent.record', 'consent.record_batch')";
-        for one in &mut found {
-            one.events = self.all(told, one.id, |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let audited: i64 =
-                self.connection.prepare_cached(audit)?.query_row([one.id], |row| row.get(0))?;
-            one.audited = audited > 0;
-        }
-        Ok(found)
-    }
-
-    /// Whether there is such a decision.
-    pub(crate) fn has_decision(&self, decision: i64) -> Result<bool> {
-        self.connection
-            .prepare_cached("SELECT 1 FROM decisions WHERE decision = ?")?
-            .exists([decision])
-    }
-
-    /// The endpoints that an event makes deliveries to.
-    pub(crate) fn told_to(&self, event: i64) -> Result<Vec<i64>> {
-        self.all("SELECT endpoint FROM deliveries WHERE event = ? AND repeats = 0", event, |row| {
-            row.get(0)
         })
     }
 
+    /// Reads what followed from a decision.
+    pub(crate) fn complete(&mut self, decision: &mut DecisionRow) -> Result<()> {
+        let told = "SELECT event, kind FROM events WHERE decision = ?1 UNION ALL \
+                    SELECT events.event, kind FROM event_parts JOIN events ON events.event = event_parts.event \
+                    WHERE event_parts.decision = ?1";
+        decision.events =
+            self.all(told, &[decision.id], |row| Ok((row[0].number()?, row[1].text()?)))?;
+        let audit = "SELECT count(*) FROM audit WHERE entry > ?1 AND action IN ('consent.record', 'consent.record_batch')";
+        decision.audited = self.first(audit, &[decision.id])? > Some(0);
+        Ok(())
+    }
+
+    /// Whether there is such a decision.
+    pub(crate) fn has_decision(&mut self, decision: i64) -> Result<bool> {
+        Ok(self.first("SELECT decision FROM decisions WHERE decision = ?1", &[decision])?.is_some())
+    }
+
+    /// The endpoints that an event makes deliveries to.
+    pub(crate) fn told_to(&mut self, event: i64) -> Result<Vec<i64>> {
+        let sql = "SELECT endpoint FROM deliveries WHERE event = ?1 AND repeats = 0";
+        self.all(sql, &[event], |row| row[0].number())
+    }
+
     /// The version of its record that an event tells, where it tells of one.
-    pub(crate) fn version_told(&self, event: i64) -> Result<Option<u64>> {
-        let sql = "SELECT version FROM events WHERE event = ?";
-        let found: Vec<Option<i64>> = self.all(sql, event, |row| row.get(0))?;
-        Ok(found.first().copied().flatten().map(|version| version as u64))
+    pub(crate) fn version_told(&mut self, event: i64) -> Result<Option<u64>> {
+        let found = self.first("SELECT version FROM events WHERE event = ?1", &[event])?;
+        Ok(found.map(|version| version as u64))
     }
 
     /// People erased, by when: the erasure and whom.
-    pub(crate) fn erasures(&self, after: i64) -> Result<Vec<(i64, i64)>> {
-        let sql = "SELECT erasure, subject FROM erasures WHERE erasure > ? ORDER BY erasure";
-        self.all(sql, after, |row| Ok((row.get(0)?, row.get(1)?)))
+    pub(crate) fn erasures(&mut self) -> Result<Vec<(i64, i64)>> {
+        let sql = "SELECT erasure, subject FROM erasures ORDER BY erasure";
+        self.all(sql, &[], |row| Ok((row[0].number()?, row[1].number()?)))
     }
 
     /// Whose a record is.
-    pub(crate) fn subject_of(&self, consent: i64) -> Result<i64> {
-        self.connection
-            .prepare_cached("SELECT subject FROM consents WHERE consent = ?")?
-            .query_row([consent], |row| row.get(0))
+    pub(crate) fn subject_of(&mut self, consent: i64) -> Result<Option<i64>> {
+        self.first("SELECT subject FROM consents WHERE consent = ?1", &[consent])
     }
 
     /// The leases there are.
-    pub(crate) fn leases(&self) -> Result<Vec<i64>> {
-        self.all("SELECT lease FROM leases WHERE lease > ?", 0, |row| row.get(0))
+    pub(crate) fn leases(&mut self) -> Result<Vec<LeaseRow>> {
+        self.all("SELECT lease, holder, epoch FROM leases", &[], |row| {
+            Ok(LeaseRow { id: row[0].number()?, holder: row[1].number()?, epoch: row[2].number()? })
+        })
     }
 
     /// Every attempt.
-    pub(crate) fn attempts(&self) -> Result<Vec<AttemptRow>> {
-        let sql = "SELECT delivery, number, lease, ending, late FROM attempts WHERE delivery > ?";
-        self.all(sql, 0, |row| {
+    pub(crate) fn attempts(&mut self) -> Result<Vec<AttemptRow>> {
+        let nodes = self.nodes;
+        let sql = "SELECT delivery, number, lease, ending, late, started_at FROM attempts";
+        self.all(sql, &[], |row| {
+            let lease = row[2].number()?;
             Ok(AttemptRow {
-                delivery: row.get(0)?,
-                number: row.get(1)?,
-                lease: row.get(2)?,
-                ending: row.get(3)?,
-                late: row.get(4)?,
+                delivery: row[0].number()?,
+                number: row[1].number()?.try_into()?,
+                lease,
+                ending: row[3].maybe_text(),
+                late: row[4].number()? != 0,
+                order: match nodes {
+                    Nodes::One => lease,
+                    Nodes::Several => row[5].number()?,
+                },
             })
         })
     }
 
     /// The deliveries that have the open attempt of their lane.
-    pub(crate) fn open_in_lanes(&self) -> Result<Vec<i64>> {
-        let sql = "SELECT open_delivery FROM lanes WHERE open_delivery > ?";
-        self.all(sql, 0, |row| row.get(0))
+    pub(crate) fn open_in_lanes(&mut self) -> Result<Vec<i64>> {
+        let sql = "SELECT open_delivery FROM lanes WHERE open_delivery IS NOT NULL";
+        self.all(sql, &[], |row| row[0].number())
     }
 
     /// The newest event about a person alone that an endpoint has a delivery of.
-    pub(crate) fn newest_in_lane(&self, endpoint: i64, subject: i64) -> Result<Option<i64>> {
-        self.connection
-            .prepare_cached("SELECT max(event) FROM deliveries WHERE endpoint = ? AND subject = ?")?
-            .query_row(params![endpoint, subject], |row| row.get(0))
+    pub(crate) fn newest_in_lane(&mut self, endpoint: i64, subject: i64) -> Result<Option<i64>> {
+        let sql = "SELECT max(event) FROM deliveries WHERE endpoint = ?1 AND subject = ?2";
+        self.first(sql, &[endpoint, subject])
+    }
+
+    /// Every event that stands in the feed.
+    pub(crate) fn events(&mut self) -> Result<Vec<i64>> {
+        let sql = "SELECT event FROM events WHERE log_index IS NOT NULL ORDER BY event";
+        self.all(sql, &[], |row| row[0].number())
     }
 }

@@ -7,6 +7,7 @@ use abide_core::shell::Clock as _;
 use abide_storage::deliveries::Report;
 use abide_storage_sqlite::{Batches, Fate};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::clock::SimulatedClock;
@@ -17,6 +18,8 @@ use crate::plan::Point;
 pub(crate) struct Stage {
     pub(crate) seed: u64,
     pub(crate) clock: Arc<SimulatedClock>,
+    /// Where what is no process of ours runs: it goes on when one dies or stands still.
+    pub(crate) outside: Handle,
     pub(crate) judge: Mutex<Judge>,
     trace: Mutex<Vec<String>>,
     /// Where the process dies next, and how often it passes there first.
@@ -26,10 +29,11 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(seed: u64, judge: Judge) -> Self {
+    pub(crate) fn new(seed: u64, clock: SimulatedClock, judge: Judge) -> Self {
         Self {
             seed,
-            clock: Arc::new(SimulatedClock::new()),
+            clock: Arc::new(clock),
+            outside: Handle::current(),
             judge: Mutex::new(judge),
             trace: Mutex::default(),
             armed: Mutex::default(),

@@ -17,11 +17,13 @@ use anyhow::Context as _;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::chance::Dice;
+use crate::clock::SimulatedClock;
 use crate::judge::{Broken, Judge};
 use crate::plan::{Deed, Plan, Point};
 use crate::process::{Ground, Process};
 use crate::receivers::Receiver;
-use crate::rows::Rows;
+use crate::rows::embedded::Embedded;
+use crate::rows::{Nodes, Rows};
 use crate::speech::Speech;
 use crate::stage::{Life, Stage};
 
@@ -43,8 +45,9 @@ const LOOKS: u32 = 200;
 
 /// Carries out a plan on a new database of that name.
 pub(crate) async fn live(plan: &Plan, database: String) -> anyhow::Result<Course> {
-    let rows = Rows::new(abide_storage_sqlite::keep(&database)?);
-    let stage = Arc::new(Stage::new(plan.seed, Judge::new(rows)));
+    let rows = Embedded::new(abide_storage_sqlite::keep(&database)?);
+    let rows = Rows::new(Box::new(rows), Nodes::One);
+    let stage = Arc::new(Stage::new(plan.seed, SimulatedClock::new(), Judge::new(rows)));
     let mut ground = Ground::new(database);
     let process = ground.start(&stage).await?;
     let accounts = process.store.accounts();
@@ -274,25 +277,7 @@ impl Driver {
     }
 
     fn create_endpoint(&mut self, speech: Speech) -> anyhow::Result<()> {
-        let dialect = speech.dialect();
-        let mut random = [0; 32];
-        random.fill_with(|| self.dice.next() as u8);
-        let secret = dialect.new_secret(SecretForm::Shared, &random);
-        let number = {
-            let mut judge = self.stage.judge.lock();
-            judge.receivers.push(Receiver::new(speech, secret.clone()));
-            judge.receivers.len() - 1
-        };
-        let new = NewEndpoint {
-            dialect: dialect.name().to_owned(),
-            url: format!("https://receiver.example/{number}"),
-            events: EventFilter::All,
-            description: None,
-            secret: Secret::from(secret),
-            rules: dialect.rules(),
-            auth: EndpointAuth::default(),
-            overrides: Overrides::default(),
-        };
+        let (number, new) = new_endpoint(&mut self.stage.judge.lock(), &mut self.dice, speech);
         let (by, now) = (self.by, self.stage.clock.now());
         self.call(
             format!("endpoint {number} is created"),
@@ -386,11 +371,36 @@ impl Driver {
     }
 }
 
-fn reference(person: u8) -> String {
+/// An endpoint of the next receiver, and that one's number.
+pub(crate) fn new_endpoint(
+    judge: &mut Judge,
+    dice: &mut Dice,
+    speech: Speech,
+) -> (usize, NewEndpoint) {
+    let dialect = speech.dialect();
+    let mut random = [0; 32];
+    random.fill_with(|| dice.next() as u8);
+    let secret = dialect.new_secret(SecretForm::Shared, &random);
+    judge.receivers.push(Receiver::new(speech, secret.clone()));
+    let number = judge.receivers.len() - 1;
+    let new = NewEndpoint {
+        dialect: dialect.name().to_owned(),
+        url: format!("https://receiver.example/{number}"),
+        events: EventFilter::All,
+        description: None,
+        secret: Secret::from(secret),
+        rules: dialect.rules(),
+        auth: EndpointAuth::default(),
+        overrides: Overrides::default(),
+    };
+    (number, new)
+}
+
+pub(crate) fn reference(person: u8) -> String {
     format!("person-{person}")
 }
 
-fn decision(person: u8, purpose: u8, granted: bool) -> NewDecision {
+pub(crate) fn decision(person: u8, purpose: u8, granted: bool) -> NewDecision {
     NewDecision {
         subject: SubjectInput { reference: reference(person), email: None },
         purpose: format!("purpose-{purpose}"),

@@ -79,6 +79,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// One for what runs next, unless there is one that is named.
+    pub(crate) fn unless_named() -> anyhow::Result<Option<Self>> {
+        if std::env::var_os(VARIABLE).is_some_and(|named| !named.is_empty()) {
+            return Ok(None);
+        }
+        Self::start(Flushing::Off).map(Some)
+    }
+
     pub(crate) fn start(flushing: Flushing) -> anyhow::Result<Self> {
         Self::start_in(&std::env::temp_dir(), flushing)
     }

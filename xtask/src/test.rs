@@ -56,7 +56,7 @@ pub(crate) fn run(root: &Path, options: Options) -> anyhow::Result<()> {
             shop.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
         }),
         ("tests", Shop::tests),
-        ("faults", |shop| shop.cargo(&simulate::FAULTS)),
+        ("faults", |shop| shop.beside_postgres(&simulate::FAULTS)),
         ("doc tests", |shop| shop.cargo(&["test", "--workspace", "--doc"])),
         ("browser", |shop| browser::test(&shop.root)),
         ("docs", Shop::docs),
@@ -141,12 +141,15 @@ impl Shop {
         } else {
             &["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"]
         };
+        self.beside_postgres(arguments)
+    }
+
+    fn beside_postgres(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = self.command(arguments);
-        if std::env::var_os(postgres::VARIABLE).is_some_and(|named| !named.is_empty()) {
-            return finish(command);
+        let server = postgres::Server::unless_named()?;
+        if let Some(server) = &server {
+            command.env(postgres::VARIABLE, server.url());
         }
-        let server = postgres::Server::start(postgres::Flushing::Off)?;
-        command.env(postgres::VARIABLE, server.url());
         finish(command)
     }
 

@@ -3,16 +3,15 @@
 //! Nothing of this is in a normal build: the feature `faults` is asked for by `abide-simulation` alone, and no build
 //! without debug assertions, as every release is, compiles with it.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(not(debug_assertions))]
 compile_error!(
     "the feature `faults` breaks Abide on purpose; it is for tests and never for a release"
 );
 
-thread_local! {
-    static PLANTED: Cell<Option<Fault>> = const { Cell::new(None) };
-}
+/// Its place among all of them, from 1 on; 0 is none.
+static PLANTED: AtomicUsize = AtomicUsize::new(0);
 
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $fault:ident = $name:literal,)*) => {
@@ -74,14 +73,50 @@ faults! {
     StaleEndpointSet = "stale_endpoint_set",
     /// A delivery fails one attempt before its schedule is used up.
     GivenUpEarly = "given_up_early",
+    /// A node works on under a lease that another node has taken over.
+    LeaseNotChecked = "lease_not_checked",
+    /// A node that was not heard of for longer than its lease sends what it had in memory.
+    SlowNodeSends = "slow_node_sends",
+    /// A call whose COMMIT is in doubt is answered as if it had not been carried out.
+    DoubtCalledFailure = "doubt_called_failure",
+    /// A call whose COMMIT is in doubt is carried out again.
+    DoubtRunAgain = "doubt_run_again",
+    /// Events get their place in the feed before they are committed.
+    FeedNumberedEarly = "feed_numbered_early",
 }
 
-/// Plants a fault in what this thread runs, or none.
+impl Fault {
+    /// Those that take several nodes, or a server, to show.
+    pub const NEED_NODES: &[Self] = &[
+        Self::LeaseNotChecked,
+        Self::SlowNodeSends,
+        Self::DoubtCalledFailure,
+        Self::DoubtRunAgain,
+        Self::FeedNumberedEarly,
+    ];
+
+    /// Those that several nodes on one database must be found to have.
+    pub const OF_NODES: &[Self] = &[
+        Self::LeaseNotFenced,
+        Self::LaneNotExclusive,
+        Self::LeaseNotChecked,
+        Self::SlowNodeSends,
+        Self::DoubtCalledFailure,
+        Self::DoubtRunAgain,
+        Self::FeedNumberedEarly,
+    ];
+}
+
+/// Plants a fault in what this process runs, or none.
 pub fn plant(fault: Option<Fault>) {
-    PLANTED.set(fault);
+    PLANTED.store(fault.map_or(0, number), Ordering::Relaxed);
 }
 
-/// Whether it is planted in what this thread runs.
+/// Whether it is planted in what this process runs.
 pub fn is_planted(fault: Fault) -> bool {
-    PLANTED.get() == Some(fault)
+    PLANTED.load(Ordering::Relaxed) == number(fault)
+}
+
+fn number(fault: Fault) -> usize {
+    1 + fault as usize
 }

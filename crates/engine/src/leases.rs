@@ -30,6 +30,10 @@ impl Hold {
 
     /// Whether what is in memory under the lease is another node's to send by now.
     pub(crate) fn is_lost(&self) -> bool {
+        #[cfg(feature = "faults")]
+        if abide_core::fault::is_planted(abide_core::fault::Fault::SlowNodeSends) {
+            return false;
+        }
         self.lost.load(Ordering::Relaxed)
     }
 }

@@ -94,6 +94,10 @@ impl Pulse {
 
     /// Whether a send may start: the lease is certainly this node's, and what was stopped or erased is known.
     pub(crate) fn may_send(&self) -> bool {
+        #[cfg(feature = "faults")]
+        if abide_core::fault::is_planted(abide_core::fault::Fault::SlowNodeSends) {
+            return true;
+        }
         self.age(&self.confirmed) < self.heartbeat_valid && self.age(&self.looked) < self.look_valid
     }
 

@@ -132,7 +132,12 @@ pub(crate) fn within<T>(
     match result {
         Ok(done) => {
             if let Err(error) = connection.simple("COMMIT") {
-                return Err(match connection.failure() {
+                let failure = connection.failure();
+                #[cfg(feature = "faults")]
+                if let Some(planted) = misjudged(&error, failure) {
+                    return Err(planted);
+                }
+                return Err(match failure {
                     // Whether the server committed before the connection was lost, nobody knows.
                     Some(Failure::Lost) | None => (StorageError::Unknown(error.to_string()), None),
                     failure => (error, failure),
@@ -146,6 +151,18 @@ pub(crate) fn within<T>(
             Err((error, failure))
         }
     }
+}
+
+/// How a COMMIT in doubt is answered by faults that are planted.
+#[cfg(feature = "faults")]
+fn misjudged(error: &StorageError, failure: Option<Failure>) -> Option<Failed> {
+    use abide_core::fault::{Fault, is_planted};
+    let again = match failure {
+        Some(Failure::Lost) | None if is_planted(Fault::DoubtRunAgain) => Some(Failure::Lost),
+        Some(Failure::Lost) | None if is_planted(Fault::DoubtCalledFailure) => None,
+        _ => return None,
+    };
+    Some((StorageError::Unavailable(error.to_string()), again))
 }
 
 fn passed_over() -> StorageError {

@@ -268,6 +268,15 @@ impl<'a> Tx<'a> {
         of: OrganizationId,
         event: EventId,
     ) -> StorageResult<i64> {
+        #[cfg(feature = "faults")]
+        if abide_core::fault::is_planted(abide_core::fault::Fault::FeedNumberedEarly) {
+            self.sql(
+                "INSERT INTO event_feed (organization, log_index, event) SELECT ?1, count(*) + 1, ?2 \
+                 FROM events WHERE organization = ?1 AND event < ?2",
+            )
+            .execute([of.key(), event.key()])?;
+            return Ok(0);
+        }
         if self.shared.nodes == Nodes::Several {
             self.sql("INSERT INTO unnumbered_events (organization, event) VALUES (?, ?)")
                 .later(event.key(), [of.key(), event.key()])?;

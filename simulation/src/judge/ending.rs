@@ -34,20 +34,18 @@ impl Judge {
         if let Some((id, state)) = stuck {
             return self.breaks("I2", format!("{id} is {state} for ever"));
         }
-        let problem = self.receivers.iter().enumerate().find_map(|(index, receiver)| {
-            let endpoint = receiver.endpoint.filter(|id| self.is_active(*id))?;
-            let lane = receiver.speech.source() == Source::Lane;
-            lane.then(|| self.unfinished_lane(endpoint)).flatten().map(|what| (index, what))
-        });
-        if let Some((index, what)) = problem {
-            let name = Self::name(index, self.receivers[index].speech);
-            self.breaks("I7", format!("{name} {what}"));
+        for index in 0..self.receivers.len() {
+            let receiver = &self.receivers[index];
+            let (speech, endpoint) = (receiver.speech, receiver.endpoint);
+            let lane = endpoint.filter(|id| speech.source() == Source::Lane && self.is_active(*id));
+            if let Some(what) = lane.and_then(|endpoint| self.unfinished_lane(endpoint)) {
+                return self.breaks("I7", format!("{} {what}", Self::name(index, speech)));
+            }
         }
     }
 
     /// I7: the last attempt of a lane carried the newest state and was confirmed.
-    fn unfinished_lane(&self, endpoint: i64) -> Option<&'static str> {
-        let receiver = self.receiver_of(endpoint)?;
+    fn unfinished_lane(&mut self, endpoint: i64) -> Option<&'static str> {
         let mut people: Vec<i64> = self
             .deliveries
             .values()
@@ -68,7 +66,7 @@ impl Judge {
                 continue;
             }
             let same = |one: &&Request| one.event.is_none() && one.subjects.contains(&subject);
-            let Some(last) = receiver.requests.iter().rfind(same) else {
+            let Some(last) = self.receiver_of(endpoint)?.requests.iter().rfind(same) else {
                 return Some("was never told a person's state");
             };
             if !last.is_confirmed() {
@@ -79,8 +77,9 @@ impl Judge {
                     "was not told a person's state once more after an end that was unknown or late",
                 );
             }
+            let told = last.version;
             let wanted = self.rows.newest_in_lane(endpoint, subject).ok().flatten();
-            if wanted.is_some_and(|wanted| last.version < wanted as u64) {
+            if wanted.is_some_and(|wanted| told < wanted as u64) {
                 return Some("was never told a person's newest state");
             }
         }

@@ -1,12 +1,14 @@
 //! What must be true of each request as it arrives.
 
 use abide_core::Timestamp;
+use abide_core::delivery::DeliveryState;
 use abide_core::endpoint::Source;
 use abide_core::ids::EventId;
 use abide_dialects::Received;
 
-use super::{Judge, MAY_STILL_BEGIN};
+use super::Judge;
 use crate::receivers::Request;
+use crate::rows::Nodes;
 use crate::speech::hear;
 
 /// How long an attempt in a lane can take, in milliseconds.
@@ -21,6 +23,10 @@ impl Judge {
         now: Timestamp,
         at: i64,
     ) -> Option<usize> {
+        if self.rows.nodes == Nodes::Several {
+            // What was committed before this came is known when it is judged.
+            self.look(at);
+        }
         let receiver = &self.receivers[to];
         let name = Self::name(to, receiver.speech);
         let speech = receiver.speech;
@@ -37,8 +43,8 @@ impl Judge {
         told.clock_jumps = self.clock_jumps;
         for consent in &told.consents {
             match self.rows.subject_of(*consent) {
-                Ok(subject) => told.subjects.push(subject),
-                Err(_) => {
+                Ok(Some(subject)) => told.subjects.push(subject),
+                Ok(None) | Err(_) => {
                     self.breaks("I1", format!("{name} is told of a consent that is not stored"));
                 }
             }
@@ -58,14 +64,15 @@ impl Judge {
     /// Nothing begins to a stopped endpoint or about an erased person more than two seconds after it was so.
     fn judge_whom(&mut self, to: usize, told: &Request, at: i64) {
         let name = Self::name(to, self.receivers[to].speech);
+        let longest = self.may_still_begin();
         let Some(endpoint) = self.receivers[to].endpoint else {
             return self.breaks("I1", format!("{name} is sent something and is not stored"));
         };
-        if self.stopped_since.get(&endpoint).is_some_and(|since| at - since > MAY_STILL_BEGIN) {
+        if self.stopped_since.get(&endpoint).is_some_and(|(_, since)| at - since > longest) {
             self.breaks("stopped", format!("{name} is sent something and was stopped long ago"));
         }
         let erased = told.subjects.iter().find_map(|subject| self.erased_since.get(subject));
-        if erased.is_some_and(|since| at - since > MAY_STILL_BEGIN) {
+        if erased.is_some_and(|since| at - since > longest) {
             self.breaks("erased", format!("{name} is told of somebody who was erased long ago"));
         }
     }
@@ -79,6 +86,14 @@ impl Judge {
         let known = self.rows.told_to(event).unwrap_or_default();
         if !receiver.endpoint.is_some_and(|endpoint| known.contains(&endpoint)) {
             return self.breaks("I3", format!("{name} is told {id}, which is no event of its"));
+        }
+        // At least once, and once where the first time is known.
+        let known = self
+            .deliveries()
+            .find(|row| row.event == event && Some(row.endpoint) == receiver.endpoint)
+            .filter(|row| row.state == DeliveryState::Delivered && !self.is_retried(row.id));
+        if known.is_some() {
+            return self.breaks("I5", format!("{name} is told {id}, which is delivered, again"));
         }
         if receiver.speech.source() != Source::Snapshot {
             return;

@@ -10,6 +10,7 @@ mod outages;
 mod parts;
 mod pooler;
 mod server;
+mod waits;
 
 use std::sync::Arc;
 

@@ -1,0 +1,110 @@
+//! Calls that wait for another transaction: what they find when it is over, and how long one keeps them waiting whose node
+//! stands still.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use abide_core::access::{Actor, Caller};
+use abide_core::endpoint::{DeliveryRules, EndpointAuth, EventFilter, Overrides, Source};
+use abide_storage::Storage as _;
+use abide_storage::deliveries::{OpenAttempt, Opened};
+use abide_storage::endpoints::NewEndpoint;
+use abide_storage::sealing::Secret;
+use abide_storage::suite::{Dice, at, masters};
+use abide_storage_postgres::{PostgresOptions, open_with_leases_of};
+use abide_storage_sql::database::{Call, Database as _};
+use tokio_postgres::{Client, NoTls};
+
+use crate::outages::grant;
+use crate::server::Database;
+
+async fn beside(database: &Database) -> Client {
+    let (client, connection) =
+        tokio_postgres::connect(&database.url(), NoTls).await.expect("the server");
+    tokio::spawn(connection);
+    client
+}
+
+/// I6: an attempt that waits while another node changes the record reads it after that: the later of two signatures is never
+/// made over the older state.
+#[tokio::test(flavor = "multi_thread")]
+async fn i6_what_waited_for_its_record_reads_it_afterwards() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let organization = store.accounts().create_organization("us", at(0)).await.unwrap().id;
+    let by = Caller::new(organization, Actor::Operator);
+    let new = NewEndpoint {
+        dialect: "consentproof".to_owned(),
+        url: "https://example.com/hook".to_owned(),
+        events: EventFilter::All,
+        description: None,
+        secret: Secret::from("whsec_marker".to_owned()),
+        rules: DeliveryRules {
+            source: Source::Latest,
+            queue_while_stopped: false,
+            hold_waiting: false,
+        },
+        auth: EndpointAuth::default(),
+        overrides: Overrides::default(),
+    };
+    store.endpoints().create(&by, new, at(0)).await.unwrap();
+    store.consents().record(&by, grant("ada"), at(1)).await.unwrap();
+    let lease = store.leases().start(at(1)).await.unwrap().lease;
+    let page = store.deliveries().claim_due(lease, &[], 10, at(2)).await.unwrap();
+    let [claimed] = page.claimed[..] else { panic!("{page:?}") };
+    let other = beside(&database).await;
+    other.batch_execute("BEGIN; UPDATE consents SET version = version + 1").await.unwrap();
+    let opening = {
+        let store = Arc::clone(&store);
+        let open = OpenAttempt { delivery: claimed.id, lease, ends_by: at(1_000) };
+        tokio::spawn(async move { store.deliveries().open_attempt(open, at(3)).await })
+    };
+    let waits = "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while database.ask(waits).await == 0 {}
+    other.batch_execute("COMMIT").await.unwrap();
+    let Opened::Send(opening) = opening.await.unwrap().unwrap() else { panic!("it has moved") };
+    assert_eq!(opening.object_version, 2);
+}
+
+/// I3: a node that stands still in the middle of a transaction keeps the others waiting for half a lease at most; what it did is
+/// undone, and it hears so.
+#[tokio::test(flavor = "multi_thread")]
+async fn i3_a_node_that_stands_still_lets_go() {
+    let database = Database::new().await;
+    let url = database.url();
+    let opened = tokio::task::spawn_blocking(move || {
+        let chance = Arc::new(Dice::default());
+        let options = PostgresOptions { url: &url, keys: masters(), chance, node: crate::node() };
+        open_with_leases_of(options, 600).expect("a store")
+    });
+    let store = opened.await.unwrap();
+    store.accounts().create_organization("us", at(0)).await.unwrap();
+    let (stands, stood) = std::sync::mpsc::channel();
+    let (goes_on, thawed) = std::sync::mpsc::channel::<()>();
+    let still = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let mut first = true;
+            let work = move |tx: &mut abide_storage_sql::tx::Tx<'_>| {
+                tx.connection().sql("UPDATE organizations SET name = 'still'").execute(())?;
+                if std::mem::take(&mut first) {
+                    stands.send(()).expect("somebody waits");
+                    thawed.recv().expect("somebody thaws it");
+                }
+                tx.connection().sql("SELECT 1 FROM leases").exists(())
+            };
+            store.database().write(Call::of(1), work).await
+        })
+    };
+    tokio::task::spawn_blocking(move || stood.recv()).await.unwrap().unwrap();
+    let begun = Instant::now();
+    database.run("UPDATE organizations SET name = 'other'").await;
+    assert!(begun.elapsed() >= Duration::from_millis(100), "it had to wait");
+    let others = "SELECT count(*) FROM organizations WHERE name = 'other'";
+    assert_eq!(database.ask(others).await, 1, "what stood still was undone");
+    goes_on.send(()).unwrap();
+    // It was not committed: it is made again, on another connection.
+    still.await.unwrap().unwrap();
+    assert_eq!(database.ask(others).await, 0);
+}

@@ -1,0 +1,49 @@
+//! Several nodes on one PostgreSQL database, in real time: the same judge, receivers and network, another world.
+//!
+//! Each node is a real engine on the real store, on a thread of its own, behind a [`wire`] of its own that cuts connections
+//! right before and right after a COMMIT. A node can stand still, thread and wire, for longer than its lease. What a plan
+//! fixes is what is asked for, in which order and how far apart; threads, the server and the machine do the rest.
+
+mod callers;
+mod database;
+mod node;
+mod plan;
+mod wire;
+mod world;
+
+use std::ops::Range;
+use std::thread;
+
+use anyhow::Context as _;
+use tokio::runtime::Builder;
+
+pub use plan::{NodesDeed, NodesPlan, NodesStep};
+pub use wire::Cut;
+
+use crate::world::Course;
+
+/// Runs at once that take not much longer than one: most of it is waiting.
+pub const NODES_AT_ONCE: u64 = 4;
+
+/// Runs the plans of some seeds at once.
+pub fn run_nodes_of(seeds: Range<u64>, server: &str) -> anyhow::Result<Vec<(u64, Course)>> {
+    thread::scope(|scope| {
+        let run = |seed| (seed, scope.spawn(move || run_nodes(&NodesPlan::of(seed), server)));
+        let runs: Vec<_> = seeds.map(run).collect();
+        let ended = runs.into_iter().map(|(seed, run)| {
+            let course = run.join().map_err(|_| anyhow::anyhow!("seed {seed} panicked"))?;
+            Ok((seed, course.with_context(|| format!("seed {seed}"))?))
+        });
+        ended.collect()
+    })
+}
+
+/// Runs a plan on a database of its own on a server, named as `postgres://user:password@host:port`. An error is a fault of the
+/// simulation itself, or of the server.
+pub fn run_nodes(plan: &NodesPlan, server: &str) -> anyhow::Result<Course> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.context("no runtime")?;
+    let course = runtime.block_on(world::live(plan, server));
+    runtime.shutdown_background();
+    course
+}
