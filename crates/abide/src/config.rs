@@ -13,6 +13,8 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::exit::Refused;
+
 /// The call was wrong, not the world: the exit code is 2.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
@@ -223,6 +225,18 @@ impl Place {
         let mut journal = key_file.clone().into_os_string();
         journal.push(".erasures");
         Self { data, key_file, journal: journal.into(), database_url: None }
+    }
+
+    /// This, for what works on a data folder alone; refused where the data are in PostgreSQL, with what is to be used there.
+    pub(crate) fn in_folder(self, instead: &str) -> Result<Self, Refused> {
+        match &self.database_url {
+            None => Ok(self),
+            Some(_) => Err(Refused(format!(
+                "the data are in PostgreSQL, as --database-url, ABIDE_DATABASE_URL or the configuration file says, and this \
+                 works on a data folder alone: {instead}; the book says how in \"Keep the data in PostgreSQL\" \
+                 (docs/book/src/tasks/postgresql.md)"
+            ))),
+        }
     }
 
     /// The data folder with the key file beside it.

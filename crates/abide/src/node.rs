@@ -1,7 +1,6 @@
 //! A running server: store, engine, API and control socket, started in that order and stopped in the other.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{Role, Serving};
+use crate::config::{Place, Role, Serving};
 use crate::control::{ControlServer, RunsWith};
 use crate::operations::Ground;
 use crate::wiring;
@@ -39,7 +38,7 @@ impl Node {
         ground: Ground,
         serving: &Serving,
         dashboard: Dashboard,
-        data: &Path,
+        place: &Place,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("cannot ask for the bound address")?;
         let engine = match serving.role {
@@ -55,8 +54,9 @@ impl Node {
             listen: address,
             dev: serving.dev,
             allow_network: serving.allow_network.clone(),
+            database: place.database_url.as_ref().map(wiring::postgres::shown).transpose()?,
         };
-        let control = ControlServer::start(data.to_owned(), Arc::clone(&ground), runs_with)?;
+        let control = ControlServer::start(place.data.clone(), Arc::clone(&ground), runs_with)?;
         let (stop_serving, stopping) = oneshot::channel();
         // A send is worth more than a slow caller: those get half of the time at most.
         let limits = Limits { drain: serving.drain / 2, ..Limits::default() };

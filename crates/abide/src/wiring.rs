@@ -13,17 +13,17 @@ use abide_storage::Storage;
 use abide_storage::erasures::ErasureJournal;
 use abide_storage::sealing::MasterKeys;
 pub(crate) use abide_storage_postgres::NodeName;
-use abide_storage_postgres::PostgresOptions;
 pub(crate) use abide_storage_sqlite::{Examined, Integrity};
 use abide_storage_sqlite::{OpenError, SqliteOptions};
 use axum::Router;
 
 use crate::clock::{OsChance, SystemClock};
-use crate::config::{DatabaseUrl, Place, Role, Serving};
+use crate::config::{Place, Role, Serving};
 use crate::folder::{self, Made, Prepared};
 use crate::operations::Ground;
 
 pub(crate) mod backups;
+pub(crate) mod postgres;
 
 /// Opens the data of a place, making everything that a first start finds missing.
 pub(crate) async fn open_ground(
@@ -82,7 +82,7 @@ async fn open(
 ) -> anyhow::Result<Ground> {
     let chance: Arc<dyn Chance> = Arc::new(OsChance);
     let (storage, clock) = match &place.database_url {
-        Some(url) => open_postgres(url.clone(), keys, Arc::clone(&chance), node).await?,
+        Some(url) => postgres::open(url.clone(), keys, Arc::clone(&chance), node).await?,
         None => open_sqlite(place, keys, Arc::clone(&chance), commit_delay).await?,
     };
     Ok(Ground { storage, key_file: place.key_file.clone(), clock, chance, dashboard: None })
@@ -104,22 +104,6 @@ async fn open_sqlite(
     let storage = storage.await??;
     storage.erasures().journal_to(Arc::new(ErasureJournal::new(place.journal.clone())));
     Ok((storage, Arc::new(SystemClock)))
-}
-
-async fn open_postgres(
-    url: DatabaseUrl,
-    keys: MasterKeys,
-    chance: Arc<dyn Chance>,
-    node: NodeName,
-) -> anyhow::Result<Opened> {
-    let store = tokio::task::spawn_blocking(move || {
-        let options = PostgresOptions { url: &url.0, keys, chance, node };
-        abide_storage_postgres::open(options)
-    });
-    let store = store.await??;
-    // Nodes go by the database's time, so that none with a wrong clock of its own signs or judges by that.
-    let clock = store.database().clock();
-    Ok((store, clock))
 }
 
 /// Starts delivering: takes over what an earlier process left.

@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 
 pub use address::BadAddress;
 pub use node::NodeName;
-pub use open::{OpenError, PostgresOptions, open, open_with_leases_of};
+pub use open::{OpenError, PostgresOptions, migrate, open, open_with_leases_of, pending_migrations, shown};
 
 use crate::batches::Batches;
 use crate::companion::Companion;

@@ -82,19 +82,9 @@ pub fn open_with_leases_of(
 ) -> Result<Arc<PostgresStore>, OpenError> {
     // A node that stands still must not keep its lease's rows from whoever takes them over.
     let address = Address::parse(options.url)?.ending_idle_transactions(lease_millis / 2);
-    let connection = Connection::open(&address)
-        .map_err(|error| OpenError::Connect { at: address.shown(), why: error.to_string() })?;
+    let connection = connect(&address)?;
+    migrations::migrate(&connection)?.map_err(unfit)?;
     let sql: &dyn Sql = &connection;
-    let encoding: String = sql
-        .sql("SELECT setting FROM pg_settings WHERE name = 'server_encoding'")
-        .one((), |row| row.get("setting"))?;
-    if encoding != "UTF8" {
-        return Err(OpenError::Encoding(encoding));
-    }
-    migrations::migrate(&connection)?.map_err(|unfit| match unfit {
-        Unfit::TooNew(found) => OpenError::TooNew(found),
-        Unfit::Altered(name) => OpenError::Altered(name),
-    })?;
     keys::check_masters(sql, &options.keys)?;
     let epoch = feeds::epoch(sql, &*options.chance)?;
     let clock = Arc::new(DatabaseClock::measured(sql)?);
@@ -117,4 +107,44 @@ pub fn open_with_leases_of(
     let readers = Pool::new(address, READERS);
     let database = Postgres::new(Arc::clone(&shared), writers, readers, clock, companion);
     Ok(Arc::new(PostgresStore::new(shared, database)))
+}
+
+/// The names of the migrations that this version would apply to a database. Changes nothing. Blocks.
+pub fn pending_migrations(url: &str) -> Result<Vec<&'static str>, OpenError> {
+    let connection = connect(&Address::parse(url)?)?;
+    let applied = migrations::applied(&connection)?.map_err(unfit)?;
+    Ok(migrations::EACH[applied..].iter().map(|(name, _)| *name).collect())
+}
+
+/// Brings a database to this version without opening the store; answers the names of the migrations that it applied. Needs
+/// no keys: no migration reads what is sealed. Blocks, also while another process does the same.
+pub fn migrate(url: &str) -> Result<Vec<&'static str>, OpenError> {
+    let connection = connect(&Address::parse(url)?)?;
+    migrations::migrate(&connection)?.map_err(unfit)
+}
+
+/// The database that a URL names as it may be shown: host, port and name, without user and password.
+pub fn shown(url: &str) -> Result<String, BadAddress> {
+    Ok(Address::parse(url)?.shown())
+}
+
+/// A connection to a database that can hold the store.
+fn connect(address: &Address) -> Result<Connection, OpenError> {
+    let connection = Connection::open(address)
+        .map_err(|error| OpenError::Connect { at: address.shown(), why: error.to_string() })?;
+    let sql: &dyn Sql = &connection;
+    let encoding: String = sql
+        .sql("SELECT setting FROM pg_settings WHERE name = 'server_encoding'")
+        .one((), |row| row.get("setting"))?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding(encoding));
+    }
+    Ok(connection)
+}
+
+fn unfit(unfit: Unfit) -> OpenError {
+    match unfit {
+        Unfit::TooNew(found) => OpenError::TooNew(found),
+        Unfit::Altered(name) => OpenError::Altered(name),
+    }
 }

@@ -36,9 +36,12 @@ pub(crate) struct Options {
     data: DataSettings,
 }
 
+/// What does the same where the data are in PostgreSQL.
+const IN_POSTGRES: &str = "take it with PostgreSQL's own `pg_dump` or `pg_basebackup`";
+
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let Options { file, replace, format, data } = options;
-    let place = data.settle()?;
+    let place = data.settle()?.in_folder(IN_POSTGRES)?;
     folder::must_be_ours(&place.data)?;
     if is_within(&file, &place.data) {
         let text = "a backup in the data folder would be lost with it: write it elsewhere";

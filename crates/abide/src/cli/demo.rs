@@ -113,7 +113,7 @@ async fn start(
         Some(Handed { key, owner_link }) => (key, owner_link),
         None => (mint(&ground).await?, None),
     };
-    let node = Node::start(listener, ground, &serving, dashboard, &data).await?;
+    let node = Node::start(listener, ground, &serving, dashboard, &folder.place()).await?;
     Ok((node, key, owner_link))
 }
 

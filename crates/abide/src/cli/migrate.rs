@@ -7,9 +7,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::format::Format;
-use crate::config::DataSettings;
+use crate::config::{DataSettings, Place};
 use crate::exit::Refused;
 use crate::wiring::backups::pending;
+use crate::wiring::postgres;
 use crate::{folder, wiring};
 
 #[derive(Args)]
@@ -26,22 +27,23 @@ pub(crate) struct Options {
     data: DataSettings,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Look,
+    Apply,
+}
+
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let Options { dry_run, format, data } = options;
     let place = data.settle()?;
-    folder::must_be_ours(&place.data)?;
-    let migrations = pending(&place).await?;
-    if !dry_run && !migrations.is_empty() {
-        let opened = wiring::open_stopped(&place).await.map_err(|error| {
-            if wiring::is_in_use(&error) {
-                Refused(format!("{error}: stop the server first")).into()
-            } else {
-                error
-            }
-        })?;
-        let storage = Arc::clone(&opened.storage);
-        tokio::task::spawn_blocking(move || storage.close()).await?;
-    }
+    let wish = if dry_run { Wish::Look } else { Wish::Apply };
+    let migrations = match &place.database_url {
+        Some(url) => match wish {
+            Wish::Look => postgres::pending(url.clone()).await?,
+            Wish::Apply => postgres::migrate(url.clone()).await?,
+        },
+        None => in_folder(&place, wish).await?,
+    };
     let mut text = String::new();
     for name in &migrations {
         // Into a String, which cannot fail.
@@ -51,4 +53,22 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         text.push_str("nothing to apply: the store is of this version");
     }
     format.answer(&json!({"dry_run": dry_run, "migrations": migrations}), text.trim_end())
+}
+
+/// What is pending in a data folder, and applied unless somebody only asks.
+async fn in_folder(place: &Place, wish: Wish) -> anyhow::Result<Vec<&'static str>> {
+    folder::must_be_ours(&place.data)?;
+    let migrations = pending(place).await?;
+    if wish == Wish::Apply && !migrations.is_empty() {
+        let opened = wiring::open_stopped(place).await.map_err(|error| {
+            if wiring::is_in_use(&error) {
+                Refused(format!("{error}: stop the server first")).into()
+            } else {
+                error
+            }
+        })?;
+        let storage = Arc::clone(&opened.storage);
+        tokio::task::spawn_blocking(move || storage.close()).await?;
+    }
+    Ok(migrations)
 }

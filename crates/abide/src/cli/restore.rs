@@ -37,9 +37,12 @@ pub(crate) struct Options {
     data: DataSettings,
 }
 
+/// What does the same where the data are in PostgreSQL.
+const IN_POSTGRES: &str = "restore with PostgreSQL's own `pg_restore`, or to a moment by its log";
+
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let Options { file, replace, without_journal, format, data } = options;
-    let place = data.settle()?;
+    let place = data.settle()?.in_folder(IN_POSTGRES)?;
     let keys = folder::keys_for_restoring(&place)?;
     let stale = if without_journal { Stale::Use } else { Stale::Refuse };
     let journal = journal(&place, stale)?;

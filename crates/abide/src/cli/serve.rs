@@ -87,5 +87,5 @@ async fn start(serving: &Serving, place: &Place) -> anyhow::Result<Node> {
         first_start::ensure_usable(&ground, &dashboard, &place.data, first_start::show_or_write)
             .await?;
     }
-    Node::start(listener, ground, serving, dashboard, &place.data).await
+    Node::start(listener, ground, serving, dashboard, place).await
 }

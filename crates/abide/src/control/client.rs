@@ -24,7 +24,7 @@ pub(crate) async fn carry_out(place: &Place, operation: Operation) -> anyhow::Re
     let give_up = Instant::now() + IN_BETWEEN;
     let mut told = false;
     loop {
-        if let Some(server) = find_server(&place.data).await? {
+        if let Some(server) = server_of(place).await? {
             return ask(server, operation).await;
         }
         match wiring::open_stopped(place).await {
@@ -67,6 +67,19 @@ pub(crate) async fn find(data: &Path) -> anyhow::Result<Found> {
         Ok(_) | Err(_) => None,
     };
     Ok(Found::Server(runs_with))
+}
+
+/// The server that runs on the data of a place. One that runs on the folder and keeps its data elsewhere than the place says
+/// is none of its.
+async fn server_of(place: &Place) -> anyhow::Result<Option<UnixStream>> {
+    if let Some(url) = &place.database_url {
+        let wanted = Some(wiring::postgres::shown(url)?);
+        match find(&place.data).await? {
+            Found::Server(Some(runs_with)) if runs_with.database == wanted => {}
+            Found::Server(_) | Found::Nobody => return Ok(None),
+        }
+    }
+    find_server(&place.data).await
 }
 
 async fn find_server(data: &Path) -> anyhow::Result<Option<UnixStream>> {

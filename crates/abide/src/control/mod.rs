@@ -22,6 +22,9 @@ pub(crate) struct RunsWith {
     pub(crate) dev: bool,
     /// The networks that were opened to webhooks.
     pub(crate) allow_network: Vec<IpNet>,
+    /// The PostgreSQL database that it works on, without user and password; `None` where the data are in its folder.
+    #[serde(default)]
+    pub(crate) database: Option<String>,
 }
 
 /// What the socket answers instead of a result.

@@ -6,6 +6,7 @@ mod api_client;
 mod backups;
 mod book;
 mod crashes;
+mod database_url;
 mod deliveries;
 mod doctor;
 mod endpoints;
@@ -22,7 +23,6 @@ mod master_keys;
 mod nodes;
 mod old_store;
 mod organizations;
-#[expect(dead_code, reason = "the store's own tests use more of it")]
 #[path = "../../../storage-postgres/tests/it/server.rs"]
 mod postgres;
 mod program;
