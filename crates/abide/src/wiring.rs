@@ -83,7 +83,7 @@ async fn open(
     let chance: Arc<dyn Chance> = Arc::new(OsChance);
     let (storage, clock) = match &place.database_url {
         Some(url) => postgres::open(url.clone(), keys, Arc::clone(&chance), node).await?,
-        None => open_sqlite(place, keys, Arc::clone(&chance), commit_delay).await?,
+        None => open_sqlite(place, keys, Arc::clone(&chance), commit_delay, node).await?,
     };
     Ok(Ground { storage, key_file: place.key_file.clone(), clock, chance, dashboard: None })
 }
@@ -95,6 +95,7 @@ async fn open_sqlite(
     keys: MasterKeys,
     chance: Arc<dyn Chance>,
     commit_delay: Option<Duration>,
+    node: NodeName,
 ) -> anyhow::Result<Opened> {
     let data = place.data.clone();
     // On a thread of its own: migrations and the recovery of a long log take their time.
@@ -102,6 +103,7 @@ async fn open_sqlite(
         abide_storage_sqlite::open(SqliteOptions { data: &data, keys, chance, commit_delay })
     });
     let storage = storage.await??;
+    storage.call_node(node.name, node.role, SystemClock.now());
     storage.erasures().journal_to(Arc::new(ErasureJournal::new(place.journal.clone())));
     Ok((storage, Arc::new(SystemClock)))
 }

@@ -1,7 +1,9 @@
 //! Work over many deliveries that somebody asked for: its pages, at its rate, for as long as it runs. What a job has done
-//! stands in the store with how far it has come, so a restart goes on where it was.
+//! stands in the store with how far it has come, so a restart goes on where it was. Of several nodes the one that does the
+//! chores works them all.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use abide_core::delivery::Run;
 use abide_core::ids::JobId;
@@ -29,6 +31,9 @@ pub(crate) async fn work(hub: Arc<Hub>) {
     loop {
         tick.tick().await;
         hub.pulse.ticked(Loop::Jobs);
+        if !hub.chores.load(Ordering::Relaxed) {
+            continue;
+        }
         if let Err(why) = work_all(&hub, &series).await {
             tracing::warn!(%why, "jobs could not be worked");
         }

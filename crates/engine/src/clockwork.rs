@@ -2,6 +2,7 @@
 //! rows whose endpoint is back, endpoints that fail for long, gauges, and what nobody has used for a while or wants to keep.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use abide_core::once::REMEMBERED_MILLIS;
@@ -9,6 +10,7 @@ use abide_storage::StorageResult;
 use abide_storage::counts::FOLD_AFTER_MILLIS;
 use abide_storage::deletions::CarriedOut;
 use abide_storage::jobs::GONE_HELD_MILLIS;
+use abide_storage::leases::Chores;
 use abide_storage::retention::OldPlace;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
@@ -36,42 +38,19 @@ const ROWS_AT_ONCE: u32 = 50;
 /// Blobs that go in one transaction.
 const BLOBS_AT_ONCE: u32 = 20;
 
-/// Runs the housekeeping, for ever.
+/// Runs the housekeeping, for ever: at every node what is its own, and at one of them what is done once over all.
 pub(crate) async fn tick(hub: Arc<Hub>) {
     let mut tick = interval(hub.options.housekeeping_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut chores: Option<Rhythms> = None;
     let mut counted: Option<Instant> = None;
-    let mut cleaned: Option<Instant> = None;
     let mut journaled: Option<Instant> = None;
-    let mut removed: Option<Instant> = None;
-    let mut old: Option<OldPlace> = None;
-    let mut discarded: Option<Instant> = None;
-    let mut folded: Option<Instant> = None;
-    let mut noted: Option<Instant> = None;
-    let mut judged: Option<Instant> = None;
     loop {
         tick.tick().await;
         hub.pulse.ticked(Loop::Clockwork);
-        if let Err(why) = advance(&hub).await {
-            tracing::warn!(%why, "permissions whose time has come could not be judged");
-        }
-        if let Err(why) = carry_out_deletions(&hub).await {
-            tracing::warn!(%why, "organizations whose time has come could not be deleted");
-        }
-        if let Err(why) = sweep_blobs(&hub).await {
-            tracing::warn!(%why, "blobs whose time is over could not be removed");
-        }
-        let at_least = if is_time(&mut noted, CLEAN_EVERY) { 1 } else { NOTED_AT_LEAST };
-        if let Err(why) = note_new(&hub, at_least).await {
-            tracing::warn!(%why, "new deliveries could not be noted for lists");
-        }
-        if is_time(&mut cleaned, CLEAN_EVERY) {
-            if let Err(why) = forget_calls(&hub).await {
-                tracing::warn!(%why, "calls that need not be remembered could not be forgotten");
-            }
-            if let Err(why) = sweep_strays(&hub).await {
-                tracing::warn!(%why, "files of no blob could not be removed");
-            }
+        match whose_chores(&hub).await {
+            Chores::Ours => do_chores(&hub, chores.get_or_insert_default()).await,
+            Chores::Anothers => chores = None,
         }
         if is_time(&mut journaled, CLEAN_EVERY)
             && let Err(why) = hub.storage.erasures().journal().await
@@ -80,30 +59,6 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
                 %why, "the erasure journal cannot be kept: a restored backup would bring back who is erased from now on"
             );
         }
-        if old.is_some() || is_time(&mut removed, RETAIN_EVERY) {
-            match remove_old(&hub, old).await {
-                Ok(place) => old = place,
-                Err(why) => {
-                    old = None;
-                    tracing::warn!(%why, "what is past its time could not be removed");
-                }
-            }
-        }
-        if is_time(&mut discarded, hub.options.discard_every)
-            && let Err(why) = discard_gone(&hub).await
-        {
-            tracing::warn!(%why, "deliveries that were held for too long could not be discarded");
-        }
-        if is_time(&mut judged, hub.options.judge_every)
-            && let Err(why) = failing::judge_all(&hub).await
-        {
-            tracing::warn!(%why, "endpoints that fail for long could not be judged");
-        }
-        if is_time(&mut folded, hub.options.fold_every)
-            && let Err(why) = fold(&hub).await
-        {
-            tracing::warn!(%why, "old counts could not be folded");
-        }
         show_memory(&hub);
         if is_time(&mut counted, hub.options.backlog_every) {
             sweep(&hub);
@@ -111,6 +66,83 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
                 tracing::warn!(%why, "waiting deliveries could not be counted");
             }
         }
+    }
+}
+
+/// Who does the chores in this turn.
+async fn whose_chores(hub: &Hub) -> Chores {
+    let whose = hub.storage.leases().chores(hub.clock.now()).await.unwrap_or_else(|why| {
+        tracing::warn!(%why, "who does the housekeeping cannot be known; it waits");
+        Chores::Anothers
+    });
+    let before = hub.chores.swap(whose == Chores::Ours, Ordering::Relaxed);
+    match (before, whose) {
+        (false, Chores::Ours) => tracing::debug!("this node does the housekeeping from now on"),
+        (true, Chores::Anothers) => tracing::info!("this node does the housekeeping no more"),
+        (true, Chores::Ours) | (false, Chores::Anothers) => {}
+    }
+    whose
+}
+
+/// When each chore was done last by this node; a node that takes them begins with all of them.
+#[derive(Default)]
+struct Rhythms {
+    cleaned: Option<Instant>,
+    removed: Option<Instant>,
+    /// How far a walk through what is past its time has come.
+    old: Option<OldPlace>,
+    discarded: Option<Instant>,
+    folded: Option<Instant>,
+    noted: Option<Instant>,
+    judged: Option<Instant>,
+}
+
+/// What is done once over all nodes.
+async fn do_chores(hub: &Hub, last: &mut Rhythms) {
+    if let Err(why) = advance(hub).await {
+        tracing::warn!(%why, "permissions whose time has come could not be judged");
+    }
+    if let Err(why) = carry_out_deletions(hub).await {
+        tracing::warn!(%why, "organizations whose time has come could not be deleted");
+    }
+    if let Err(why) = sweep_blobs(hub).await {
+        tracing::warn!(%why, "blobs whose time is over could not be removed");
+    }
+    let at_least = if is_time(&mut last.noted, CLEAN_EVERY) { 1 } else { NOTED_AT_LEAST };
+    if let Err(why) = note_new(hub, at_least).await {
+        tracing::warn!(%why, "new deliveries could not be noted for lists");
+    }
+    if is_time(&mut last.cleaned, CLEAN_EVERY) {
+        if let Err(why) = forget_calls(hub).await {
+            tracing::warn!(%why, "calls that need not be remembered could not be forgotten");
+        }
+        if let Err(why) = sweep_strays(hub).await {
+            tracing::warn!(%why, "files of no blob could not be removed");
+        }
+    }
+    if last.old.is_some() || is_time(&mut last.removed, RETAIN_EVERY) {
+        match remove_old(hub, last.old).await {
+            Ok(place) => last.old = place,
+            Err(why) => {
+                last.old = None;
+                tracing::warn!(%why, "what is past its time could not be removed");
+            }
+        }
+    }
+    if is_time(&mut last.discarded, hub.options.discard_every)
+        && let Err(why) = discard_gone(hub).await
+    {
+        tracing::warn!(%why, "deliveries that were held for too long could not be discarded");
+    }
+    if is_time(&mut last.judged, hub.options.judge_every)
+        && let Err(why) = failing::judge_all(hub).await
+    {
+        tracing::warn!(%why, "endpoints that fail for long could not be judged");
+    }
+    if is_time(&mut last.folded, hub.options.fold_every)
+        && let Err(why) = fold(hub).await
+    {
+        tracing::warn!(%why, "old counts could not be folded");
     }
 }
 

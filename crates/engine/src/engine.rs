@@ -1,6 +1,7 @@
 //! Starting, watching and stopping the engine.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use abide_core::shell::{Chance, Clock};
@@ -104,6 +105,7 @@ impl Engine {
             parked: ParkedLine::default(),
             erased: Erased::default(),
             runtime: Handle::current(),
+            chores: AtomicBool::new(false),
             release: tokio::sync::Notify::new(),
             work: Work::default(),
             storage,

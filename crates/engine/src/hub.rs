@@ -46,6 +46,8 @@ pub(crate) struct Hub {
     pub(crate) erased: Erased,
     pub(crate) pulse: Pulse,
     pub(crate) runtime: Handle,
+    /// Whether this node does the chores, as it was seen last. The store refuses them where that is no longer so.
+    pub(crate) chores: AtomicBool,
     /// Rung when held rows may be released.
     pub(crate) release: Notify,
     pub(crate) work: Work,

@@ -284,6 +284,8 @@ CREATE TABLE leases (
   -- Whoever relies on a lease keeps its holder from changing, and not its heartbeat.
   UNIQUE (lease, holder)
 );
+-- The lease of the chores, which are done once over all nodes: it covers no rows, and nobody holds it yet.
+INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (0, 0, 0, 0);
 
 -- Who works on this database, each under a number that the keys it draws end in.
 CREATE TABLE nodes (

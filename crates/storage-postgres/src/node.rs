@@ -49,6 +49,7 @@ pub(crate) fn beat(sql: &dyn Sql, holder: i64) -> StorageResult<bool> {
 /// Says that it is gone.
 pub(crate) fn leave(sql: &dyn Sql, holder: i64) -> StorageResult<()> {
     // Whoever looks next does the chores.
-    sql.sql("UPDATE leases SET heartbeat_at = 0 WHERE lease = 0 AND holder = ?").execute([holder])?;
+    sql.sql("UPDATE leases SET heartbeat_at = 0 WHERE lease = 0 AND holder = ?")
+        .execute([holder])?;
     sql.sql("DELETE FROM nodes WHERE holder = ?").execute([holder]).map(drop)
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::leases::must_do_chores;
 use crate::params;
 use crate::sql::{Sql, Turn};
 use abide_core::access::Caller;
@@ -362,7 +363,10 @@ impl<D: Database> SqlStore<D> {
         if blobs.is_empty() {
             return Ok(0);
         }
-        let going = self.write(64 + 8 * blobs.len(), move |tx| mark(tx, &blobs, which, now));
+        let going = self.write(64 + 8 * blobs.len(), move |tx| {
+            must_do_chores(tx)?;
+            mark(tx, &blobs, which, now)
+        });
         let going = going.await?;
         let worked_on = going.len() as u32;
         let mut empty = Vec::with_capacity(going.len());
@@ -373,6 +377,7 @@ impl<D: Database> SqlStore<D> {
         }
         if !empty.is_empty() {
             self.write(64 + 8 * empty.len(), move |tx| {
+                must_do_chores(tx)?;
                 for blob in &empty {
                     for statement in ROWS {
                         tx.sql(statement).execute([blob.key()])?;

@@ -23,6 +23,7 @@ use crate::after::refused;
 use crate::consent_search;
 use crate::database::Database;
 use crate::keys::unless_destroyed;
+use crate::leases::must_do_chores;
 use crate::ledger::{self, Came, ConsentRow, Taken};
 use crate::organizations::{self, has_strict_purposes};
 use crate::originals;
@@ -501,6 +502,7 @@ fn judge_again(tx: &mut Tx<'_>, row: ConsentRow, now: Timestamp) -> StorageResul
 }
 
 fn advance_due(tx: &mut Tx<'_>, now: Timestamp, limit: u32) -> StorageResult<u32> {
+    must_do_chores(tx)?;
     let due = ledger::due_for_change(tx, now, limit)?;
     let judged = due.len() as u32;
     for row in due {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::leases::must_do_chores;
 use crate::params;
 use crate::sql::{Row, Sql, Turn};
 use abide_core::Timestamp;
@@ -294,6 +295,7 @@ impl<D: Database> Counts for SqlStore<D> {
 
     async fn fold(&self, after: i64, limit: u32, before: Timestamp) -> StorageResult<Option<i64>> {
         self.write(64, move |tx| {
+            must_do_chores(tx)?;
             let owners: Vec<i64> = tx
                 .sql(
                     "WITH RECURSIVE walk (owner) AS ( \

@@ -3,6 +3,7 @@
 //! A page is looked for beside the writer, and what was found is removed in one short transaction with what hangs on it.
 //! Which page comes next hangs on nothing but the rows that are left, so that whoever goes on after a crash goes on there.
 
+use crate::leases::must_do_chores;
 use crate::params;
 use crate::sql::Sql;
 use abide_core::access::{Actor, Caller};
@@ -216,6 +217,7 @@ impl<D: Database> Deletions for SqlStore<D> {
             Some(Next::Destroy(of)) => {
                 let done = self
                     .write_alone(256, of, move |tx| {
+                        must_do_chores(tx)?;
                         // What was seen beside the writer may have been restored since.
                         if organization(tx, of)?.state.is_due(now) {
                             let entry = tx.id(now);
@@ -234,6 +236,7 @@ impl<D: Database> Deletions for SqlStore<D> {
             },
             Some(Next::Remove(of, kind, found)) => {
                 self.write_alone(64 + 16 * found.len(), of, move |tx| {
+                    must_do_chores(tx)?;
                     for (key, number) in &found {
                         remove(tx, kind, of, *key, *number)?;
                     }
@@ -249,6 +252,7 @@ impl<D: Database> Deletions for SqlStore<D> {
                     return Ok(CarriedOut::Removed);
                 }
                 self.write_alone(64, of, move |tx| {
+                    must_do_chores(tx)?;
                     if tx.shared().nodes == Nodes::Several {
                         tx.sql("DELETE FROM feed_heads WHERE organization = ?")
                             .execute([of.key()])?;

@@ -224,8 +224,10 @@ impl<'a> Look<'a> {
 
     /// Where hot rows begin: each is above its lease's own key.
     fn first_hot(&self) -> StorageResult<i64> {
-        let first: Option<i64> =
-            self.connection.sql("SELECT min(lease) FROM leases").one((), |row| row.get(0))?;
+        let first: Option<i64> = self
+            .connection
+            .sql("SELECT min(lease) FROM leases WHERE lease > 0")
+            .one((), |row| row.get(0))?;
         Ok(first.unwrap_or(i64::MAX).max(self.lowest))
     }
 

@@ -1,5 +1,6 @@
 //! Endpoints that fail for long, judged by their counts.
 
+use crate::leases::must_do_chores;
 use crate::params;
 use crate::sql::{Row, Sql};
 use abide_core::Timestamp;
@@ -181,6 +182,7 @@ impl<D: Database> FailingEndpoints for SqlStore<D> {
     ) -> StorageResult<Option<Judged>> {
         let patience = patience.to_vec();
         self.write(64, move |tx| {
+            must_do_chores(tx)?;
             let look = |tx: &Tx<'_>| {
                 tx.sql("SELECT * FROM endpoints WHERE endpoint = ?")
                     .maybe([endpoint.key()], Candidate::read)

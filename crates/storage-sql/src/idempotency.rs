@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::leases::must_do_chores;
 use crate::params;
 use abide_core::access::Caller;
 use abide_core::consent::NewDecision;
@@ -338,6 +339,7 @@ pub(crate) fn erase(tx: &Tx<'_>, subject: SubjectId) -> StorageResult<()> {
 impl<D: Database> Idempotency for SqlStore<D> {
     async fn forget_calls(&self, before: Timestamp, limit: u32) -> StorageResult<u32> {
         self.write(64, move |tx| {
+            must_do_chores(tx)?;
             let old: Vec<i64> = tx
                 .sql("SELECT call FROM idempotency WHERE called_at <= ? ORDER BY called_at LIMIT ?")
                 .all(params![before.as_millis(), limit], |row| row.get(0))?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::leases::must_do_chores;
 use crate::params;
 use crate::sql::{Row, Sql, Turn};
 use abide_core::access::{Actor, Caller};
@@ -370,6 +371,7 @@ fn work(
     series: &[&str],
     now: Timestamp,
 ) -> StorageResult<Page> {
+    must_do_chores(tx)?;
     let found = load(tx.connection(), job)?;
     let Some(row) = found.filter(|row| row.view.state == JobState::Running) else {
         return Ok(Page::Ended);
@@ -527,6 +529,7 @@ fn discard_gone(
     limit: u32,
     now: Timestamp,
 ) -> StorageResult<u32> {
+    must_do_chores(tx)?;
     // Of two that look at once the second one finds nothing.
     tx.connection().alone(Turn::Discarding)?;
     let rows = gone_before(tx.connection(), before, limit)?;

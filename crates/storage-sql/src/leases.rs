@@ -4,18 +4,21 @@
 
 use std::collections::hash_map::Entry;
 
-use abide_core::Timestamp;
 use abide_core::ids::{Id, Lease, LeaseId};
-use abide_storage::leases::StartedLease;
+use abide_core::{Refusal, Timestamp};
+use abide_storage::leases::{Chores, StartedLease};
 use abide_storage::{Leases, StorageResult};
 use async_trait::async_trait;
 
 use crate::database::Database;
 use crate::params;
-use crate::rows::id;
+use crate::rows::{damaged, id};
 use crate::shared::Nodes;
 use crate::store::SqlStore;
 use crate::tx::Tx;
+
+// The lease with the key 0 is no node's from its beginning and covers no rows: whoever holds it does the chores. It is
+// there where there can be several nodes, is never closed, and is taken over by itself alone.
 
 #[async_trait]
 impl<D: Database> Leases for SqlStore<D> {
@@ -55,13 +58,36 @@ impl<D: Database> Leases for SqlStore<D> {
         }
         let someone = self.read(move |connection, shared| {
             connection
-                .sql("SELECT 1 FROM leases WHERE holder != ? AND heartbeat_at < database_time(?) - ? LIMIT 1")
+                .sql("SELECT 1 FROM leases WHERE holder != ? AND lease > 0 AND heartbeat_at < database_time(?) - ? LIMIT 1")
                 .exists([shared.holder, now.as_millis(), shared.lease_millis])
         });
         if !someone.await? {
             return Ok(Vec::new());
         }
         self.write(64, move |tx| take_over(tx, now)).await
+    }
+
+    async fn chores(&self, now: Timestamp) -> StorageResult<Chores> {
+        if self.shared.nodes == Nodes::One {
+            return Ok(Chores::Ours);
+        }
+        // Looked at beside the writers: at every node but one, and there too as a rule, there is nothing to write.
+        let looked = self.read(move |connection, shared| {
+            connection
+                .sql(
+                    "SELECT holder, CASE WHEN heartbeat_at < database_time(?) - ? THEN 1 ELSE 0 END AS is_free \
+                     FROM leases WHERE lease = 0",
+                )
+                .maybe([now.as_millis(), LEASE_MILLIS], |row| {
+                    Ok((row.get::<i64>("holder")? == shared.holder, row.get::<bool>("is_free")?))
+                })
+        });
+        match looked.await? {
+            Some((true, false)) => Ok(Chores::Ours),
+            Some((false, false)) => Ok(Chores::Anothers),
+            Some((_, true)) => self.write(64, move |tx| take_chores(tx, now)).await,
+            None => Err(damaged("the lease of the chores is missing")),
+        }
     }
 
     async fn close(&self, lease: LeaseId) -> StorageResult<()> {
@@ -77,10 +103,39 @@ impl<D: Database> Leases for SqlStore<D> {
 fn take_over(tx: &Tx<'_>, now: Timestamp) -> StorageResult<Vec<LeaseId>> {
     tx.sql(
         "UPDATE leases SET holder = ?1, epoch = epoch + 1, heartbeat_at = database_time(?2) \
-         WHERE holder != ?1 AND heartbeat_at < database_time(?2) - ?3 RETURNING lease",
+         WHERE holder != ?1 AND lease > 0 AND heartbeat_at < database_time(?2) - ?3 RETURNING lease",
     )
     .all([tx.shared().holder, now.as_millis(), tx.shared().lease_millis], |row| id(row, "lease"))
 }
+
+/// Of several that ask at once one gets them: the others find a heartbeat of just now.
+fn take_chores(tx: &mut Tx<'_>, now: Timestamp) -> StorageResult<Chores> {
+    let taken = tx
+        .sql(
+            "UPDATE leases SET holder = ?1, epoch = epoch + 1, heartbeat_at = database_time(?2) \
+             WHERE lease = 0 AND heartbeat_at < database_time(?2) - ?3",
+        )
+        .execute([tx.shared().holder, now.as_millis(), tx.shared().lease_millis])?;
+    Ok(if taken == 1 { Chores::Ours } else { Chores::Anothers })
+}
+
+/// Refuses a chore where another node does them by now, and keeps this node doing them until the transaction ends. Where
+/// nobody ever took them, as in a tool that works alone, anybody may.
+pub(crate) fn must_do_chores(tx: &Tx<'_>) -> StorageResult<()> {
+    if tx.shared().nodes == Nodes::One {
+        return Ok(());
+    }
+    let holder: Option<i64> = tx
+        .sql("SELECT holder FROM leases WHERE lease = 0 FOR KEY SHARE")
+        .maybe((), |row| row.get("holder"))?;
+    if [Some(NOBODY), Some(tx.shared().holder)].contains(&holder) {
+        return Ok(());
+    }
+    Err(Refusal::Conflict("another node does the chores by now".to_owned()).into())
+}
+
+/// Who holds the lease of the chores in a new database: no node, which would be drawn among 2^63.
+const NOBODY: i64 = 0;
 
 fn open(tx: &Tx<'_>, now: Timestamp) -> StorageResult<LeaseId> {
     let holder = tx.shared().holder;

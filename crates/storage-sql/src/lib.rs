@@ -26,6 +26,7 @@ pub mod keys;
 mod lanes;
 mod leases;
 mod ledger;
+pub mod nodes;
 mod organizations;
 mod originals;
 mod people;

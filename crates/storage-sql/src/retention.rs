@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use crate::database::Database;
 use crate::deletions::REMOVE_EVENT;
 use crate::delivery_log::first_key_at;
+use crate::leases::must_do_chores;
 use crate::params;
 use crate::rows::id;
 use crate::shared::Nodes;
@@ -88,6 +89,7 @@ impl<D: Database> Retentions for SqlStore<D> {
             return Ok(Some(next));
         }
         self.write_alone(64 + 16 * page.found.len(), page.organization, move |tx| {
+            must_do_chores(tx)?;
             remove(tx, &page)?;
             Ok(Some(next))
         })

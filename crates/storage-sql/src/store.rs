@@ -2,15 +2,17 @@
 
 use std::sync::{Arc, OnceLock};
 
+use abide_core::Timestamp;
 use abide_storage::erasures::ErasureJournal;
 use abide_storage::{
     Accounts, Blobs, Committed, Consents, Counts, Deletions, Deliveries, DeliveryLog, Doorbell,
     Endpoints, Erasures, Exports, FailingEndpoints, Feeds, History, Idempotency, Imports, Jobs,
-    Keys, Leases, Metrics, Policies, Purposes, Retentions, Room, Storage, StorageResult, Subjects,
-    Users,
+    Keys, Leases, Metrics, Nodes, Policies, Purposes, Retentions, Room, Storage, StorageResult,
+    Subjects, Users,
 };
 
 use crate::database::{Alone, Call, Database};
+use crate::nodes::OneNode;
 use crate::shared::Shared;
 use crate::sql::Sql;
 use crate::tx::Tx;
@@ -22,17 +24,26 @@ pub struct SqlStore<D: Database> {
     database: D,
     /// Where erasures are noted beside the master keys, where they are.
     pub(crate) journal: OnceLock<Arc<ErasureJournal>>,
+    /// How this process is shown as a node, where it is the only one.
+    pub(crate) alone: OnceLock<OneNode>,
 }
 
 impl<D: Database> SqlStore<D> {
     /// On an opened database.
     pub fn new(shared: Arc<Shared>, database: D) -> Self {
-        Self { shared, database, journal: OnceLock::new() }
+        Self { shared, database, journal: OnceLock::new(), alone: OnceLock::new() }
     }
 
     /// What all its calls share.
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+
+    /// Says how this process is shown as a node. For a store on which it works alone; where there can be several, the database
+    /// knows.
+    pub fn call_node(&self, name: String, role: &'static str, since: Timestamp) {
+        // Called what it was called first.
+        let _ = self.alone.set(OneNode { name, role, since });
     }
 
     /// The database, for what it alone can do.
@@ -152,6 +163,10 @@ impl<D: Database> Storage for SqlStore<D> {
     }
 
     fn leases(&self) -> &dyn Leases {
+        self
+    }
+
+    fn nodes(&self) -> &dyn Nodes {
         self
     }
 

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 
 use std::collections::BTreeMap;
 
+use crate::leases::must_do_chores;
 use crate::params;
 use crate::sql::{Row, Sql};
 use abide_core::ids::SEQUENCE_BITS;
@@ -109,6 +110,7 @@ impl<D: Database> SqlStore<D> {
         for turn in found.chunks(TURN) {
             let turn = turn.to_vec();
             self.write(64 + 24 * turn.len(), move |tx| {
+                must_do_chores(tx)?;
                 for (owner, Stretch { first, last }) in &turn {
                     tx.sql(
                         "INSERT INTO delivery_stretches (owner, first, last) VALUES (?, ?, ?) \
@@ -121,6 +123,7 @@ impl<D: Database> SqlStore<D> {
             .await?;
         }
         self.write(64, move |tx| {
+            must_do_chores(tx)?;
             tx.sql("UPDATE noted_stretches SET through = greatest(through, ?)")
                 .execute([through])?;
             Ok(read)

@@ -28,8 +28,22 @@ pub trait Leases: Send + Sync {
     /// their epochs. Their rows are to be paged back with `deliveries.lose`.
     async fn take_over(&self, now: Timestamp) -> StorageResult<Vec<LeaseId>>;
 
+    /// Whether this node does the chores: what is to be done once over all nodes, beside deliveries. Whoever does them goes
+    /// on for as long as it lives; where nobody does, or who did has not been heard of for [`LEASE_MILLIS`], this node does
+    /// from now on. A heartbeat confirms that with all else. What does a chore is refused at a node that has lost them.
+    async fn chores(&self, now: Timestamp) -> StorageResult<Chores>;
+
     /// Ends a lease under which no row is hot or claimed any more.
     async fn close(&self, lease: LeaseId) -> StorageResult<()>;
+}
+
+/// Who does the chores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chores {
+    /// This node.
+    Ours,
+    /// Another one.
+    Anothers,
 }
 
 /// What a node finds when it begins.

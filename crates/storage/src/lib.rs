@@ -35,6 +35,7 @@ pub mod keys;
 pub mod leases;
 pub mod meeting;
 pub mod metrics;
+pub mod nodes;
 pub mod one_time;
 pub mod policies;
 pub mod purposes;
@@ -70,6 +71,7 @@ pub use keys::Keys;
 pub use leases::Leases;
 pub use meeting::{Committed, Doorbell, HotDelivery, Listener, Room, Slot};
 pub use metrics::Metrics;
+pub use nodes::Nodes;
 pub use policies::Policies;
 pub use purposes::Purposes;
 pub use rate::RateMeter;
@@ -115,6 +117,8 @@ pub trait Storage: Send + Sync {
     fn keys(&self) -> &dyn Keys;
     /// Leases of this node.
     fn leases(&self) -> &dyn Leases;
+    /// Who works on the store.
+    fn nodes(&self) -> &dyn Nodes;
     /// Policies.
     fn policies(&self) -> &dyn Policies;
     /// Purposes.

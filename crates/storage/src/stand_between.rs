@@ -56,6 +56,9 @@ macro_rules! all_but_deliveries {
         fn leases(&self) -> &dyn $crate::Leases {
             $crate::Storage::leases(&*self.$store)
         }
+        fn nodes(&self) -> &dyn $crate::Nodes {
+            $crate::Storage::nodes(&*self.$store)
+        }
         fn policies(&self) -> &dyn $crate::Policies {
             $crate::Storage::policies(&*self.$store)
         }

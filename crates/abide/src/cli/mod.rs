@@ -16,6 +16,7 @@ mod keys;
 mod listen;
 mod master_key;
 mod migrate;
+mod nodes;
 mod organizations;
 mod paging;
 mod restore;
@@ -62,6 +63,8 @@ enum Command {
     /// Jobs of a running server: work on many deliveries at once
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// Show which nodes work on the data, and what each holds
+    Nodes(nodes::Options),
     /// Check data, keys, disk, clock and network, and say what to do
     Doctor(doctor::Options),
     /// Check one received webhook, and say in plain words what is wrong with it
@@ -107,6 +110,7 @@ impl Cli {
             Command::Events(command) => quietly(events::run(command)).await,
             Command::Deliveries(command) => quietly(deliveries::run(command)).await,
             Command::Jobs(command) => quietly(jobs::run(command)).await,
+            Command::Nodes(options) => quietly(nodes::run(options)).await,
             Command::Doctor(options) => quietly(doctor::run(options)).await,
             Command::Completions(options) => {
                 completions::run(&options);

@@ -6,6 +6,7 @@
 
 mod keys;
 mod master_keys;
+mod nodes;
 mod organizations;
 mod retention;
 mod subjects;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use keys::{KeyFacts, MintedKey};
 pub(crate) use master_keys::MasterKeyFacts;
+pub(crate) use nodes::NodeFacts;
 pub(crate) use organizations::OrganizationFacts;
 pub(crate) use retention::{Kept, RetentionFacts, WantedRetention};
 pub(crate) use users::{UserFacts, UserLink};
@@ -86,6 +88,8 @@ pub(crate) enum Operation {
     },
     /// The master keys.
     ListMasterKeys,
+    /// Who works on the data.
+    ListNodes,
     /// Every organization.
     ListOrganizations,
     /// An organization that goes after some days.
@@ -190,6 +194,11 @@ pub(crate) enum Done {
         /// The keys.
         keys: Vec<MasterKeyFacts>,
     },
+    /// Lowest number first.
+    Nodes {
+        /// The nodes.
+        nodes: Vec<NodeFacts>,
+    },
     /// Oldest first.
     Organizations {
         /// The organizations.
@@ -243,6 +252,7 @@ pub(crate) async fn run(operation: Operation, ground: &Ground) -> anyhow::Result
         Operation::ListMasterKeys => {
             Ok(Done::MasterKeys { keys: master_keys::list(ground).await? })
         }
+        Operation::ListNodes => Ok(Done::Nodes { nodes: nodes::list(ground).await? }),
         Operation::ListOrganizations => {
             Ok(Done::Organizations { organizations: organizations::list(ground).await? })
         }

@@ -5,9 +5,12 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use crate::postgres::Database;
-use crate::program::{PATIENCE, Server, Site, abide, times};
+use crate::program::{PATIENCE, Server, Site, abide, pause, times};
 use crate::receiver::{Arrival, Receiver, SECRET, collect_until};
 
 const CALLERS: u64 = 4;
@@ -44,7 +47,7 @@ impl Nodes {
     }
 
     /// The key that the first node's first start wrote.
-    fn admin_key(&self) -> serde_json::Value {
+    fn admin_key(&self) -> Value {
         self.sites[0].admin_key()
     }
 
@@ -125,7 +128,7 @@ fn i3_killed_under_load_another_node_finishes_its_work() {
     });
     judge(&accepted, &seen);
     assert_eq!(
-        nodes.ask("SELECT count(*) FROM leases WHERE epoch > 1"),
+        nodes.ask("SELECT count(*) FROM leases WHERE epoch > 1 AND lease > 0"),
         0,
         "taken over, worked off, closed"
     );
@@ -229,4 +232,100 @@ fn a_node_without_the_key_is_refused() {
         "mysql://x:hush@y/z",
     ]);
     assert!(!why.contains("hush"), "{why}");
+}
+
+/// I5: one node does what is done once over all, and another only when that is not heard of any more; `abide nodes` says which.
+#[test]
+fn i5_housekeeping_is_done_by_one_node_and_taken_over() {
+    let mut nodes = Nodes::new();
+    let one = nodes.serve(&["--node-name", "north"]);
+    let two = nodes.serve(&["--node-name", "south"]);
+    let url = nodes.url();
+    let listed = |nodes: &Nodes| -> Vec<Value> {
+        let text = nodes.sites[1].ask(&["nodes", "--json", "--database-url", &url]);
+        serde_json::from_str(&text).unwrap()
+    };
+    let until = |what: &str, is_so: &dyn Fn(&[Value]) -> bool| {
+        let begun = Instant::now();
+        loop {
+            let seen = listed(&nodes);
+            if is_so(&seen) {
+                return seen;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{what}: {seen:#?}");
+            pause(Duration::from_millis(100));
+        }
+    };
+    let all = until("both live, and one keeps house", &|seen| {
+        seen.len() == 2 && seen[0]["does_housekeeping"] == true
+    });
+    for (node, (number, name)) in all.iter().zip([(0, "north"), (1, "south")]) {
+        assert_eq!(node["number"], number);
+        assert_eq!(node["name"], name);
+        assert_eq!((&node["role"], &node["state"]), (&json!("all"), &json!("alive")));
+        assert_eq!(node["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(node["does_housekeeping"], number == 0);
+        assert!(!node["leases"].as_array().unwrap().is_empty(), "{node}");
+    }
+    let text = nodes.sites[0].ask(&["nodes"]);
+    assert!(text.contains("south") && text.contains("holds the housekeeping, lea_"), "{text}");
+
+    // The first one is stopped, and something falls due: it waits for as long as the lease lasts.
+    one.signal("STOP");
+    let delete =
+        ["organizations", "delete", "default", "--confirm", "default", "--grace-days", "0"];
+    nodes.sites[1].ask(&delete);
+    let epoch = "SELECT epoch FROM leases WHERE lease = 0";
+    let first_epoch = nodes.ask(epoch);
+    let done_too_early = format!(
+        "SELECT count(*) FROM organizations, leases WHERE lease = 0 AND epoch = {first_epoch} AND state = 'deleted'"
+    );
+    let begun = Instant::now();
+    while nodes.ask("SELECT count(*) FROM organizations WHERE state = 'deleted'") == 0 {
+        assert_eq!(nodes.ask(&done_too_early), 0, "done by a node that does not keep house");
+        assert!(begun.elapsed() < PATIENCE, "nobody took over");
+        pause(Duration::from_millis(50));
+    }
+    assert_eq!(nodes.ask(epoch), first_epoch + 1);
+    until("the first is gone and holds nothing, and the second keeps house", &|seen| {
+        seen[0]["state"] == "gone"
+            && seen[0]["leases"] == json!([])
+            && seen[1]["does_housekeeping"] == true
+    });
+    // It comes back, and leaves the work to the other; then that one takes its leave, and need not be waited for.
+    one.signal("CONT");
+    until("it is back", &|seen| seen.iter().all(|node| node["state"] == "alive"));
+    let begun = Instant::now();
+    while !nodes.sites[0].log().contains("this node does the housekeeping no more") {
+        assert!(begun.elapsed() < PATIENCE, "it does not notice");
+        pause(Duration::from_millis(50));
+    }
+    assert_eq!(nodes.ask(epoch), first_epoch + 1);
+    two.stop();
+    let begun = Instant::now();
+    while nodes.ask(epoch) == first_epoch + 1 {
+        assert!(begun.elapsed() < PATIENCE, "nobody took over");
+        pause(Duration::from_millis(50));
+    }
+    one.stop();
+    // A command that looks is no node, and says that there is none.
+    let looked = nodes.sites[0].run(&["nodes", "--database-url", &url]);
+    assert!(looked.status.success() && looked.stdout.is_empty(), "{looked:?}");
+    assert!(String::from_utf8(looked.stderr).unwrap().contains("No node is at work"));
+}
+
+/// The embedded database has one node while it is served.
+#[test]
+fn the_embedded_database_has_one_node() {
+    let site = Site::new();
+    let server = site.serve_with(&["--node-name", "only"]);
+    let listed = |site: &Site| -> Vec<Value> {
+        serde_json::from_str(&site.ask(&["nodes", "--json"])).unwrap()
+    };
+    let all = listed(&site);
+    assert_eq!(all.len(), 1);
+    assert_eq!((&all[0]["name"], &all[0]["state"]), (&json!("only"), &json!("alive")));
+    assert_eq!(all[0]["leases"].as_array().unwrap().len(), 1);
+    server.stop();
+    assert!(listed(&site).is_empty());
 }

@@ -355,6 +355,7 @@ async fn good(world: &World, id: &str) -> (String, Option<Value>) {
             (format!("/abide/v1/endpoints/{}/stats", make_endpoint(world).await), None)
         }
         "get_stats" => ("/abide/v1/stats?step=1h".to_owned(), None),
+        "list_nodes" => ("/abide/v1/nodes".to_owned(), None),
         "list_organizations" => ("/abide/v1/organizations?limit=1".to_owned(), None),
         other => panic!("no good call of {other}: add one"),
     }

@@ -83,6 +83,7 @@ const PATHS: &[(&str, Owner)] = &[
     ("/abide/v1/users/{id}/link", Owner::Abide),
     ("/abide/v1/keys", Owner::Abide),
     ("/abide/v1/keys/{id}", Owner::Abide),
+    ("/abide/v1/nodes", Owner::Abide),
     ("/abide/v1/organization", Owner::Abide),
     ("/abide/v1/organizations", Owner::Abide),
     ("/abide/v1/purposes", Owner::Abide),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use abide_storage::leases::Chores;
 use abide_storage::suite;
+use abide_storage::{Storage as _, StorageError};
 use abide_storage_postgres::PostgresStore;
 use proptest::prelude::*;
 
@@ -30,8 +32,38 @@ at_two_nodes!(
     i1_decisions_about_a_person_follow_each_other,
     feeds_are_read_while_both_write,
     a_pause_holds_at_every_node,
-    i5_nothing_is_claimed_twice
+    i5_nothing_is_claimed_twice,
+    chores_are_done_by_one
 );
+
+/// I5: a node that lost the chores, because it was not heard of for too long, writes none of them; its heartbeat does not
+/// bring them back.
+#[tokio::test(flavor = "multi_thread")]
+async fn i5_a_chore_is_refused_at_a_node_that_lost_them() {
+    let database = Database::new().await;
+    let [one, two] = two(&database).await;
+    let now = suite::at(0);
+    assert_eq!(one.leases().chores(now).await.unwrap(), Chores::Ours);
+    one.leases().heartbeat(now).await.unwrap();
+    let held = "SELECT leases.heartbeat_at - started_at FROM leases JOIN nodes USING (holder) WHERE lease = 0";
+    assert!(database.ask(held).await >= 0, "a heartbeat confirms them");
+    one.consents().advance_due(now, 10).await.unwrap();
+    database.run("UPDATE leases SET heartbeat_at = 0 WHERE lease = 0").await;
+    let taken = two.leases().take_over(now).await.unwrap();
+    assert_eq!(taken, [], "they are no lease of deliveries");
+    assert_eq!(two.leases().chores(now).await.unwrap(), Chores::Ours);
+    assert_eq!(database.ask("SELECT epoch FROM leases WHERE lease = 0").await, 2);
+    let refused = one.consents().advance_due(now, 10).await;
+    assert!(matches!(refused, Err(StorageError::Refused(_))), "{refused:?}");
+    one.leases().heartbeat(now).await.unwrap();
+    assert_eq!(one.leases().chores(now).await.unwrap(), Chores::Anothers);
+    two.consents().advance_due(now, 10).await.unwrap();
+    // A node that is only asked while both look at once: one of them gets them.
+    database.run("UPDATE leases SET heartbeat_at = 0 WHERE lease = 0").await;
+    let both = tokio::join!(one.leases().chores(now), two.leases().chores(now));
+    let both = [both.0.unwrap(), both.1.unwrap()];
+    assert_eq!(both.iter().filter(|whose| **whose == Chores::Ours).count(), 1, "{both:?}");
+}
 
 /// Seeds, and steps of each of four walkers.
 fn walks() -> (u64, usize) {

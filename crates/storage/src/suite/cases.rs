@@ -177,7 +177,9 @@ macro_rules! for_every_case {
                 i7_a_late_outcome_beside_an_open_attempt_is_sent_once_more,
                 i7_a_cancelled_open_attempt_frees_its_lane;
             leases:
-                leases_begin_and_end;
+                leases_begin_and_end,
+                the_only_node_does_the_chores,
+                a_node_is_shown_with_what_it_holds;
             organizations:
                 founding_makes_a_key,
                 an_organization_changes,

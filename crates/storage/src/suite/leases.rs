@@ -1,7 +1,9 @@
 //! Leases.
 
-use super::world::{World, at, ok};
+use super::world::{SKIP, World, at, grant, ok};
 use crate::Storage;
+use crate::leases::Chores;
+use crate::nodes::Standing;
 
 /// I3: a node starts with a lease of its own, opens newer ones, keeps them alive and closes the old.
 pub async fn leases_begin_and_end(store: &dyn Storage) {
@@ -17,4 +19,45 @@ pub async fn leases_begin_and_end(store: &dyn Storage) {
     let again = ok(leases.start(at(4)).await);
     assert!(again.taken_over.is_empty(), "its own leases are nobody's to take over");
     assert!(again.lease > next);
+}
+
+/// I3: the chores are this node's where there is no other, and stay its own.
+pub async fn the_only_node_does_the_chores(store: &dyn Storage) {
+    let world = World::new(store).await;
+    world.lease(at(1)).await;
+    for millis in [2, 3, 90_000] {
+        assert_eq!(ok(store.leases().chores(at(millis)).await), Chores::Ours);
+    }
+    ok(store.consents().advance_due(at(90_000), 10).await);
+    // Nothing of that stands where the leases of deliveries do.
+    assert!(ok(store.leases().take_over(at(90_001)).await).is_empty());
+}
+
+/// A node is shown with what it holds: its leases, the deliveries that it read to send, the chores.
+pub async fn a_node_is_shown_with_what_it_holds(store: &dyn Storage) {
+    let world = World::new(store).await;
+    let shown = async || {
+        let nodes = ok(store.nodes().nodes(at(3)).await);
+        let [node] = <[_; 1]>::try_from(nodes).expect("one node");
+        node
+    };
+    let idle = shown().await;
+    assert_eq!((idle.standing, idle.leases.len()), (Standing::Alive, 0));
+    assert!(!idle.name.is_empty() && !idle.version.is_empty());
+    assert_eq!((idle.number, idle.role.as_str()), (0, "all"));
+    assert!(idle.heard_at >= idle.started_at);
+
+    world.endpoint(SKIP).await;
+    for person in ["ada", "bob", "eve"] {
+        world.record(grant(person, "news"), at(1)).await;
+    }
+    let (first, second) = (world.lease(at(1)).await, world.lease(at(2)).await);
+    assert_eq!(world.claim(second, at(2)).await.len(), 3);
+    ok(store.leases().chores(at(2)).await);
+    let busy = shown().await;
+    assert!(busy.does_chores);
+    let held: Vec<_> = busy.leases.iter().map(|one| (one.lease, one.epoch, one.claimed)).collect();
+    assert_eq!(held, [(first, 1, 0), (second, 1, 3)]);
+    ok(store.leases().close(first).await);
+    assert_eq!(shown().await.leases.len(), 1);
 }

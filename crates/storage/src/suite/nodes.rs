@@ -16,6 +16,7 @@ use super::world::{Dice, HOLD, RETRY, SKIP, World, at, finished, grant, ok};
 use crate::deliveries::{GiveBack, GivenBack, Opened, Report, Sent};
 use crate::feeds::FeedWanted;
 use crate::history::DeliveryView;
+use crate::leases::Chores;
 use crate::{Storage, StorageError, StorageResult};
 
 const LANE: DeliveryRules = DeliveryRules { source: Source::Lane, ..HOLD };
@@ -450,4 +451,43 @@ pub async fn whatever_two_nodes_do_the_invariants_hold(
 
 async fn there_too(here: &World<'_>, two: &dyn Storage) -> super::world::Everything {
     here.at_node(two).everything().await
+}
+
+/// I5: one node does the chores, and nobody else while it does; what another would do of them is refused. Once it has taken its
+/// leave the next one does.
+pub async fn chores_are_done_by_one(one: &dyn Storage, two: &dyn Storage) {
+    let here = World::new(one).await;
+    let there = here.at_node(two);
+    let chores = async |store: &dyn Storage| ok(store.leases().chores(at(0)).await);
+    assert_eq!((chores(one).await, chores(two).await), (Chores::Ours, Chores::Anothers));
+    here.record(grant("ada", "news"), at(0)).await;
+    let works = async |store: &dyn Storage| {
+        [
+            store.consents().advance_due(at(1), 10).await.map(drop),
+            store.counts().fold(0, 10, at(1)).await.map(drop),
+            store.idempotency().forget_calls(at(1), 10).await.map(drop),
+        ]
+    };
+    here.endpoint(SKIP).await;
+    for refused in works(two).await {
+        assert!(matches!(refused, Err(StorageError::Refused(_))), "{refused:?}");
+    }
+    let [(), (), ()] = works(one).await.map(ok);
+    // All else goes on at both.
+    there.record(grant("bob", "news"), at(2)).await;
+    let lease = there.lease(at(2)).await;
+    assert!(!there.claim(lease, at(2)).await.is_empty());
+    for store in [one, two] {
+        ok(store.leases().heartbeat(at(3)).await);
+        let shown = ok(store.nodes().nodes(at(3)).await);
+        let doing: Vec<_> =
+            shown.iter().filter(|node| node.does_chores).map(|n| n.number).collect();
+        assert_eq!((shown.len(), doing.as_slice()), (2, &[0][..]));
+    }
+    one.close();
+    assert_eq!(chores(two).await, Chores::Ours);
+    let [(), (), ()] = works(two).await.map(ok);
+    let shown = ok(two.nodes().nodes(at(4)).await);
+    assert_eq!(shown.len(), 1);
+    assert!(shown[0].does_chores);
 }

@@ -24,6 +24,7 @@ mod export;
 mod import;
 mod jobs;
 mod keys;
+mod nodes;
 pub(crate) mod openapi;
 mod organization;
 mod organizations;
@@ -132,6 +133,7 @@ pub(crate) fn routes() -> Vec<Route> {
             organizations::create::about,
         ),
         get("/abide/v1/organizations", organizations::list::handler, organizations::list::about),
+        get("/abide/v1/nodes", nodes::list::handler, nodes::list::about),
     ]
 }
 

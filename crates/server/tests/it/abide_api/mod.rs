@@ -6,6 +6,7 @@ mod export;
 mod feeds;
 mod import;
 mod keys;
+mod nodes;
 mod organizations;
 mod pages;
 mod retention;

@@ -1,0 +1,3 @@
+//! The nodes of the installation, for whoever runs it.
+
+pub(crate) mod list;
