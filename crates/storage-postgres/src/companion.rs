@@ -14,6 +14,7 @@ use abide_storage_sql::shared::Shared;
 use abide_storage_sql::sql::Sql;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client};
 
 use crate::address::Address;
@@ -24,6 +25,10 @@ use crate::{feeds, node, partitions};
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// Least time between two rings for other nodes.
 const RING_EVERY: Duration = Duration::from_millis(100);
+/// How long it may take until the doorbell can be heard: all else here waits meanwhile.
+const LISTENING: Duration = Duration::from_secs(2);
+/// After so long it is tried again. Until then the node looks for others' work by itself.
+const LISTEN_AGAIN: Duration = Duration::from_secs(10);
 /// How often partitions are looked after.
 const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 
@@ -91,11 +96,13 @@ impl Beside {
     fn run(mut self, runtime: &Runtime, stopped: oneshot::Receiver<()>) {
         let mut stopped = pin!(stopped);
         let mut ears: Option<Ears> = None;
-        let mut next_beat = Instant::now();
+        let (mut next_beat, mut listen_again) = (Instant::now(), Instant::now());
         let mut last_ring: Option<Instant> = None;
         loop {
-            if ears.is_none() {
-                ears = runtime.block_on(listen(&self.address));
+            if ears.is_none() && listen_again <= Instant::now() {
+                let listening = async { timeout(LISTENING, listen(&self.address)).await };
+                ears = runtime.block_on(listening).ok().flatten();
+                listen_again = Instant::now() + LISTEN_AGAIN;
             }
             let woken = runtime.block_on(async {
                 let until_ring =
