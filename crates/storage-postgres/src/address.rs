@@ -126,6 +126,16 @@ impl Address {
         Ok(client)
     }
 
+    /// Whether nothing is said but over TLS, to a server that has proven itself.
+    pub(crate) fn demands_tls(&self) -> bool {
+        self.config.get_ssl_mode() == SslMode::Require
+    }
+
+    /// Whether what is said does not leave this machine.
+    pub(crate) fn is_near(&self) -> bool {
+        is_near(&self.config)
+    }
+
     /// What stands between us and the server.
     pub(crate) fn pooler(&self) -> Pooler {
         self.pooler
@@ -151,6 +161,13 @@ fn at_place(front: &str, place: &str) -> String {
     format!("{scheme}://{user}{place}/{path}")
 }
 
+fn is_near(config: &Config) -> bool {
+    config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&name.as_str()),
+        Host::Unix(_) => true,
+    })
+}
+
 /// How to connect, by a URL and its options; `mode` is its `sslmode`.
 fn settled(front: &str, options: &[&str], mode: Option<&str>) -> Result<Config, BadAddress> {
     let mut text = front.to_owned();
@@ -168,11 +185,7 @@ fn settled(front: &str, options: &[&str], mode: Option<&str>) -> Result<Config, 
         let why = "`hostaddr` is not read: name the host whose certificate is to be verified";
         return Err(BadAddress::Url(why.to_owned()));
     }
-    let is_near = |host: &Host| match host {
-        Host::Tcp(name) => ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&name.as_str()),
-        Host::Unix(_) => true,
-    };
-    let near = config.get_hosts().iter().all(is_near);
+    let near = is_near(&config);
     config.ssl_mode(match mode {
         Some("disable") => SslMode::Disable,
         Some("prefer" | "allow") if near => SslMode::Prefer,

@@ -55,7 +55,7 @@ impl From<NotConnected> for StorageError {
 }
 
 /// What an error of connecting says, without what was sent.
-fn why(error: &tokio_postgres::Error) -> String {
+pub(crate) fn why(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(answer) => answer.message().to_owned(),
         None => error.source().map_or_else(|| error.to_string(), ToString::to_string),

@@ -21,9 +21,9 @@ use crate::time::DatabaseClock;
 use crate::{Postgres, PostgresStore};
 
 /// Connections for calls that write.
-const WRITERS: usize = 8;
+pub(crate) const WRITERS: usize = 8;
 /// Connections for reads.
-const READERS: usize = 6;
+pub(crate) const READERS: usize = 6;
 
 /// What a store is opened with.
 pub struct PostgresOptions<'a> {
@@ -113,14 +113,15 @@ pub fn open_with_leases_of(
 pub fn pending_migrations(url: &str) -> Result<Vec<&'static str>, OpenError> {
     let connection = connect(&Address::parse(url)?)?;
     let applied = migrations::applied(&connection)?.map_err(unfit)?;
-    Ok(migrations::EACH[applied..].iter().map(|(name, _)| *name).collect())
+    Ok(migrations::EACH[applied..].iter().map(|(name, _)| name.trim_end_matches(".sql")).collect())
 }
 
 /// Brings a database to this version without opening the store; answers the names of the migrations that it applied. Needs
 /// no keys: no migration reads what is sealed. Blocks, also while another process does the same.
 pub fn migrate(url: &str) -> Result<Vec<&'static str>, OpenError> {
     let connection = connect(&Address::parse(url)?)?;
-    migrations::migrate(&connection)?.map_err(unfit)
+    let applied = migrations::migrate(&connection)?.map_err(unfit)?;
+    Ok(applied.into_iter().map(|name| name.trim_end_matches(".sql")).collect())
 }
 
 /// The database that a URL names as it may be shown: host, port and name, without user and password.
@@ -129,7 +130,7 @@ pub fn shown(url: &str) -> Result<String, BadAddress> {
 }
 
 /// A connection to a database that can hold the store.
-fn connect(address: &Address) -> Result<Connection, OpenError> {
+pub(crate) fn connect(address: &Address) -> Result<Connection, OpenError> {
     let connection = Connection::open(address)
         .map_err(|error| OpenError::Connect { at: address.shown(), why: error.to_string() })?;
     let sql: &dyn Sql = &connection;

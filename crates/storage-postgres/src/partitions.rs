@@ -5,6 +5,7 @@ use abide_core::Timestamp;
 use abide_core::ids::SEQUENCE_BITS;
 use abide_core::retention::SHORTEST_DAYS;
 use abide_storage::StorageResult;
+use abide_storage_sql::sql::Sql;
 
 use crate::connection::Connection;
 
@@ -14,6 +15,22 @@ const DAY: i64 = 24 * 3_600_000;
 /// Partitions that are there beforehand, after the one of today.
 const AHEAD: i64 = 2;
 const TABLES: [&str; 2] = ["events", "attempts"];
+
+/// The partitions that should be there now and are not, by name.
+pub(crate) fn missing(sql: &dyn Sql, now: Timestamp) -> StorageResult<Vec<String>> {
+    let today = now.as_millis() / SPAN;
+    let mut missing = Vec::new();
+    for table in TABLES {
+        for span in today..=today + AHEAD {
+            let name = format!("{table}_{span}");
+            let is_there = sql.sql("SELECT 1 WHERE to_regclass(?) IS NOT NULL").exists([&name])?;
+            if !is_there {
+                missing.push(name);
+            }
+        }
+    }
+    Ok(missing)
+}
 
 /// Makes the partition of today and the next ones. One that cannot be made leaves its rows to the default partition, where
 /// they are found as well.

@@ -78,7 +78,7 @@ impl<D: Database> Leases for SqlStore<D> {
                     "SELECT holder, CASE WHEN heartbeat_at < database_time(?) - ? THEN 1 ELSE 0 END AS is_free \
                      FROM leases WHERE lease = 0",
                 )
-                .maybe([now.as_millis(), LEASE_MILLIS], |row| {
+                .maybe([now.as_millis(), shared.lease_millis], |row| {
                     Ok((row.get::<i64>("holder")? == shared.holder, row.get::<bool>("is_free")?))
                 })
         });

@@ -5,6 +5,7 @@
 mod data;
 mod machine;
 mod network;
+mod postgres;
 
 use std::fmt::Write as _;
 
@@ -20,7 +21,8 @@ use crate::outgoing::PlainHttp;
 #[derive(Args)]
 #[command(
     after_help = "A server that runs on the data folder is asked what it runs with. Where none runs, the settings are \
-    those of `serve`: give the flags, variables and file that it will have. The exit code is 1 when a check found a \
+    those of `serve`: give the flags, variables and file that it will have. With a database URL the PostgreSQL database \
+    is looked at in place of the folder. The exit code is 1 when a check found a \
     problem; warnings do not change it."
 )]
 pub(crate) struct Options {
@@ -89,8 +91,14 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     };
     let clock = machine::Clock::begin();
     let mut checks = Vec::new();
-    let seen = data::examine(&place, &mut checks).await;
-    checks.extend(data::disk(&place).await);
+    let seen = match &place.database_url {
+        Some(url) => postgres::examine(&place, url, &mut checks).await,
+        None => {
+            let seen = data::examine(&place, &mut checks).await;
+            checks.extend(data::disk(&place).await);
+            seen
+        }
+    };
     let serving = match &seen.runs_with {
         Some(runs) => Serving {
             listen: runs.listen,

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use abide_core::shell::Chance;
 use abide_storage::StorageError;
 use abide_storage::sealing::MasterKeys;
+pub(crate) use abide_storage_postgres::{Connections, Ears, Examined, Link, Partitions, Waiting};
 use abide_storage_postgres::{NodeName, OpenError, PostgresOptions};
 
 use super::Opened;
+use crate::clock::SystemClock;
 use crate::config::{DatabaseUrl, Usage};
 use crate::exit::{Refused, Unavailable};
 
@@ -39,6 +41,14 @@ pub(crate) async fn pending(url: DatabaseUrl) -> anyhow::Result<Vec<&'static str
 pub(crate) async fn migrate(url: DatabaseUrl) -> anyhow::Result<Vec<&'static str>> {
     let work = tokio::task::spawn_blocking(move || abide_storage_postgres::migrate(&url.0));
     work.await?.map_err(judged)
+}
+
+/// Looks at a database, whoever works on it.
+pub(crate) async fn examine(url: DatabaseUrl, keys: MasterKeys) -> anyhow::Result<Examined> {
+    let look = tokio::task::spawn_blocking(move || {
+        abide_storage_postgres::examine(&url.0, &keys, &SystemClock)
+    });
+    look.await?.map_err(judged)
 }
 
 /// The database as it may be shown: without user and password.

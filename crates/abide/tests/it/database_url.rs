@@ -10,20 +10,20 @@ use crate::postgres::Database;
 use crate::program::{Site, abide};
 
 /// A database of its own, for as long as this lives.
-struct Place {
+pub(crate) struct Place {
     runtime: Runtime,
     /// There until it is dropped.
     database: Option<Database>,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let database = Some(runtime.block_on(Database::new()));
         Self { runtime, database }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.database.as_ref().unwrap().url()
     }
 
@@ -31,7 +31,7 @@ impl Place {
         self.runtime.block_on(self.database.as_ref().unwrap().ask(statement))
     }
 
-    fn run(&self, statements: &str) {
+    pub(crate) fn run(&self, statements: &str) {
         self.runtime.block_on(self.database.as_ref().unwrap().run(statements));
     }
 }

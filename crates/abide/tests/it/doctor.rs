@@ -3,10 +3,12 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::Site;
+use crate::database_url::Place;
+use crate::program::{PATIENCE, Site, abide, pause};
 
 /// The exit code, and the checks by their names.
 fn examine(site: &Site, args: &[&str]) -> (Option<i32>, Value) {
@@ -136,4 +138,84 @@ fn what_is_wrong_with_a_place_is_found_and_said() {
     fs::write(&database, bytes).unwrap();
     let (_, checks) = examine(&site, &[]);
     assert_check(&checks, "database", "problem", "backup");
+}
+
+/// I12: a database is looked at in place of the folder, beside its nodes and without them; its URL's password is told to nobody.
+#[test]
+fn i12_a_database_is_examined_in_place_of_the_folder() {
+    let (site, place) = (Site::new(), Place::new());
+    let (front, back) = {
+        let url = place.url();
+        let (front, back) = url.split_once('@').expect("a user");
+        (front.to_owned(), back.to_owned())
+    };
+    // A server that trusts this machine takes any.
+    let has_password = front.trim_start_matches("postgres://").contains(':');
+    let front = if has_password { front } else { format!("{front}:hush-hush") };
+    let password = front.rsplit(':').next().unwrap().to_owned();
+    let url = format!("{front}@{back}");
+    let look = |options: &str| {
+        let (code, checks) = examine(&site, &["--database-url", &format!("{url}{options}")]);
+        assert!(!checks.to_string().contains(&password), "a password is shown");
+        (code, checks)
+    };
+    let (_, nothing) = look("");
+    assert_check(&nothing, "master key", "problem", "is missing");
+    let serving = ["serve", "--listen", "127.0.0.1:0", "--dev", "--node-name", "north"];
+    let server = site.start(abide(site.path(), &serving).args(["--database-url", &url]));
+    server.api(&site.admin_key()).consent("ada");
+    let begun = Instant::now();
+    let beside = loop {
+        let (_, checks) = look("");
+        // A node makes them beside everything else.
+        if checks["partitions"]["verdict"] == "ok" {
+            break checks;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{checks:#}");
+        pause(Duration::from_millis(100));
+    };
+    assert_check(&beside, "database", "ok", &format!("{back}, PostgreSQL "));
+    assert_check(&beside, "tls", "ok", "within this machine");
+    assert_check(&beside, "master key", "ok", "the database knows them");
+    assert_check(&beside, "migrations", "ok", "applied");
+    assert_check(&beside, "privileges", "ok", "partitions can be made");
+    assert_check(&beside, "doorbell", "ok", "hear each other");
+    assert_check(&beside, "time", "ok", "ms");
+    assert_check(&beside, "nodes", "ok", "north alive");
+    assert_check(&beside, "deliveries", "ok", "0 pending");
+    assert_check(&beside, "settings", "ok", "as the running server has them");
+    assert_check(&beside, "listening", "ok", "is ready");
+    for name in ["distance", "durability", "connections"] {
+        assert!(beside[name]["found"].is_string(), "{beside:#}");
+    }
+    assert!(beside["writing"].is_null() && beside["disk"].is_null(), "{beside:#}");
+    let (_, pooled) = look("?pooler=transaction");
+    assert_check(&pooled, "doorbell", "warning", "direct=HOST:PORT");
+    server.stop();
+
+    let (_, alone) = look("");
+    assert_check(&alone, "nodes", "warning", "none is at work");
+    place.run(
+        "DO $$ DECLARE name text; BEGIN FOR name IN SELECT relname FROM pg_class WHERE relkind = 'r' \
+         AND relname ~ '^attempts_[0-9]+$' LOOP EXECUTE 'DROP TABLE ' || name; END LOOP; END $$",
+    );
+    let (_, checks) = look("");
+    assert_check(&checks, "partitions", "warning", "start a node");
+    let elsewhere = Site::new();
+    elsewhere.serve().stop();
+    let keys = fs::read(site.key_file()).unwrap();
+    fs::copy(elsewhere.key_file(), site.key_file()).unwrap();
+    let (code, checks) = look("");
+    assert_eq!(code, Some(1));
+    assert_check(&checks, "master key", "problem", "lacks master key");
+    fs::write(site.key_file(), keys).unwrap();
+    place.run("INSERT INTO migrations (number, sha256) VALUES (999, '')");
+    let (code, checks) = look("");
+    assert_eq!(code, Some(1));
+    assert_check(&checks, "migrations", "problem", "newer version");
+    let nobody = format!("{front}@127.0.0.1:1/abide");
+    let (code, checks) = examine(&site, &["--database-url", &nobody]);
+    assert_eq!(code, Some(1));
+    assert_check(&checks, "database", "problem", "127.0.0.1:1/abide");
+    assert!(!checks.to_string().contains(&password), "a password is shown");
 }

@@ -111,3 +111,40 @@ conforms_behind_a_pooler! {
     subjects: an_erased_person_is_unreadable;
     users: sessions_live_for_their_time;
 }
+
+/// A pooler is seen through: whether nodes can hear each other past it, and where nobody said that it is one.
+#[test]
+fn a_doctor_sees_whether_nodes_hear_each_other() {
+    use abide_storage_postgres::{Ears, examine};
+
+    struct Standing;
+    impl abide_core::shell::Clock for Standing {
+        fn now(&self) -> abide_core::Timestamp {
+            suite::at(0)
+        }
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let database = runtime.block_on(Database::new());
+    let pooler = Pooler::before(&database);
+    let url = pooler.url(&database);
+    let masters = suite::masters();
+    let ears = |url: &str| examine(url, &masters, &Standing).map(|seen| seen.ears);
+    assert_eq!(ears(&url).expect("a database"), Ears::NoDirect);
+    let server: tokio_postgres::Config = database.url().parse().expect("whole");
+    let direct = format!("{url}&direct=127.0.0.1:{}", server.get_ports()[0]);
+    let heard = ears(&direct).expect("a database");
+    assert!(matches!(heard, Ears::Hear(_)), "{heard:?}");
+    let unsaid = url.replace("?pooler=transaction", "");
+    match ears(&unsaid) {
+        // An older PgBouncer loses statements that were prepared, and the look ends there.
+        Err(_) => {}
+        Ok(ears) => assert_eq!(ears, Ears::Deaf),
+    }
+    // Neither was anything made there nor was it needed that something is.
+    let seen = examine(&database.url(), &masters, &Standing).expect("a database");
+    assert_eq!((seen.applied, seen.store.is_none()), (0, true));
+    assert!(seen.ahead_millis > 0 && seen.lacks.is_empty(), "{seen:?}");
+    drop(pooler);
+    let _inside = runtime.enter();
+    drop(database);
+}
