@@ -42,9 +42,15 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "abide serve",
         "needs a PostgreSQL server of its own; `nodes.rs` runs the same",
     ),
+    (
+        "tasks/nodes.md",
+        "abide nodes",
+        "needs a PostgreSQL server of its own; `nodes.rs` runs the same",
+    ),
     ("tasks/install.md", "abide completions", "writes into the reader's own folders"),
     ("tasks/postgresql.md", "psql", "changes the reader's own server"),
     ("tasks/postgresql.md", "export ABIDE_DATABASE_URL", "needs the reader's own server"),
+    ("tasks/postgresql.md", "abide serve", "needs the reader's own server, just restored"),
     ("tasks/postgresql.md", "pg_dump", "backs up the reader's own server"),
     ("tasks/postgresql.md", "pg_basebackup", "backs up the reader's own server"),
 ];
