@@ -131,7 +131,8 @@ pub struct Waiting {
 
 /// Looks at a database. Blocks.
 pub fn examine(url: &str, masters: &MasterKeys, clock: &dyn Clock) -> Result<Examined, OpenError> {
-    let (address, connection) = connect(url)?;
+    let address = Address::parse(url)?;
+    let connection = connect(&address)?;
     let sql: &dyn Sql = &connection;
     let began = (Instant::now(), clock.now());
     let told: i64 = sql
