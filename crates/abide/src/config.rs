@@ -126,6 +126,31 @@ impl DataSettings {
     }
 }
 
+/// The data folder that a copy is made of, and where to.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CopySettings {
+    /// Folder of the data; no server may run on it
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The PostgreSQL database to copy to, empty so far, as postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "ABIDE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    to: String,
+    /// File of the master keys [default: DIR.key beside the data folder]
+    #[arg(long, env = "ABIDE_MASTER_KEY", value_name = "FILE")]
+    master_key: Option<PathBuf>,
+}
+
+impl CopySettings {
+    /// The place of the data, and the database to copy it to.
+    pub(crate) fn settle(self) -> Result<(Place, DatabaseUrl), Usage> {
+        let place = match self.master_key {
+            Some(key_file) => Place::new(self.from, key_file),
+            None => Place::with_default_key_file(self.from)?,
+        };
+        Ok((place, DatabaseUrl(self.to)))
+    }
+}
+
 /// Where the data is, settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {

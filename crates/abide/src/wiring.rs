@@ -23,6 +23,7 @@ use crate::folder::{self, Made, Prepared};
 use crate::operations::Ground;
 
 pub(crate) mod backups;
+pub(crate) mod copies;
 pub(crate) mod postgres;
 
 /// Opens the data of a place, making everything that a first start finds missing.

@@ -549,6 +549,16 @@ CREATE TABLE deletion_pauses (
   until BIGINT NOT NULL
 );
 
+-- Installations that were copied here from an embedded database, each told by the epoch of its feeds. Until it is whole no node
+-- works on this database. Keys that are drawn here come after `newest_key`, the highest there.
+CREATE TABLE copies (
+  epoch BIGINT PRIMARY KEY,
+  newest_key BIGINT NOT NULL,
+  from_folder TEXT NOT NULL,
+  begun_at BIGINT NOT NULL,
+  finished_at BIGINT
+);
+
 -- As statements read the feeds.
 CREATE VIEW numbered_decisions AS
   SELECT decision_feed.organization, decision_feed.log_index, decisions.decision, decisions.consent, decisions.subject,

@@ -111,6 +111,18 @@ impl Address {
         }
     }
 
+    /// The server itself; `None` where a pooler stands before it and nobody says where that is.
+    pub(crate) fn of_the_server(&self) -> Option<Self> {
+        match (&self.direct, self.pooler) {
+            (Some(direct), _) => {
+                let config = direct.clone();
+                Some(Self { config, pooler: Pooler::None, direct: None, tls: self.tls.clone() })
+            }
+            (None, Pooler::None) => Some(self.clone()),
+            (None, Pooler::Transaction) => None,
+        }
+    }
+
     /// A connection that is still to be driven.
     pub(crate) async fn connect_bare(&self) -> Result<(Client, Driven), tokio_postgres::Error> {
         self.config.connect(self.tls.clone()).await

@@ -8,18 +8,20 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error;
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::damaged;
 use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value, ValueKind};
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
-use tokio_postgres::{Client, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow, Statement};
 
 use crate::address::{Address, Pooler};
 use crate::later::Later;
@@ -28,6 +30,9 @@ use crate::words::{Places, for_all, in_postgres};
 
 /// How long a server may take to greet us, sign-in and all: one that takes connections and says nothing is none.
 const GREETING: Duration = Duration::from_secs(10);
+
+/// Bytes of a bulk copy that are given to the connection at once.
+const AT_ONCE: usize = 256 * 1024;
 
 /// Why there is no connection. Shown without anything that was sent.
 #[derive(Debug, thiserror::Error)]
@@ -143,14 +148,41 @@ impl Connection {
         self.noted(self.wait(self.client.batch_execute(statements)))
     }
 
-    /// The first column of all rows that statements without values answer.
-    pub(crate) fn texts(&self, statements: &str) -> StorageResult<Vec<String>> {
-        let messages = self.noted(self.wait(self.client.simple_query(statements)))?;
-        let text = |message: SimpleQueryMessage| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+    /// The rows of a statement that is put together while the program runs, each value as the text that the server writes it as.
+    pub(crate) fn texts(&self, statement: &str) -> StorageResult<Vec<Vec<Option<String>>>> {
+        let answered = self.noted(self.wait(self.client.simple_query(statement)))?;
+        let text = |row: &SimpleQueryRow, place| row.get(place).map(str::to_owned);
+        let rows = answered.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|place| text(row, place)).collect())
+            }
             _ => None,
-        };
-        Ok(messages.into_iter().filter_map(text).collect())
+        });
+        Ok(rows.collect())
+    }
+
+    /// Takes bytes into a table, by a `COPY ... FROM STDIN`; answers how many rows that was.
+    pub(crate) fn copy_in(&self, statement: &str, parts: &[&[u8]]) -> StorageResult<u64> {
+        self.noted(self.wait(async {
+            let mut sink = pin!(self.client.copy_in::<_, Bytes>(statement).await?);
+            for part in parts.iter().flat_map(|part| part.chunks(AT_ONCE)) {
+                sink.send(Bytes::copy_from_slice(part)).await?;
+            }
+            sink.finish().await
+        }))
+    }
+
+    /// Gives what a `COPY ... TO STDOUT` answers to `look`, message by message.
+    pub(crate) fn copy_out(
+        &self,
+        statement: &str,
+        mut look: impl FnMut(&[u8]) -> StorageResult<()>,
+    ) -> StorageResult<()> {
+        let mut stream = Box::pin(self.noted(self.wait(self.client.copy_out(statement)))?);
+        while let Some(message) = self.wait(stream.next()) {
+            look(&self.noted(message)?)?;
+        }
+        Ok(())
     }
 
     /// One transaction: what `work` does stands if that went well.

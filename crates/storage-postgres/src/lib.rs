@@ -6,6 +6,7 @@ mod batches;
 mod chunks;
 mod companion;
 mod connection;
+mod copying;
 mod examine;
 mod feeds;
 mod later;
@@ -33,9 +34,12 @@ use abide_storage_sql::tx::Tx;
 use parking_lot::Mutex;
 
 pub use address::BadAddress;
+pub use copying::{Began, Column, Target, TargetError};
 pub use examine::{Connections, Ears, Examined, Link, Partitions, Store, Waiting, examine};
 pub use node::NodeName;
-pub use open::{OpenError, PostgresOptions, migrate, open, open_with_leases_of, pending_migrations, shown};
+pub use open::{
+    OpenError, PostgresOptions, migrate, open, open_with_leases_of, pending_migrations, shown,
+};
 
 use crate::batches::Batches;
 use crate::companion::Companion;

@@ -8,7 +8,7 @@ use abide_storage::leases::LEASE_MILLIS;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{IdSource, StorageError};
 use abide_storage_sql::shared::{Nodes, Opening, Shared, draw_holder};
-use abide_storage_sql::sql::Sql;
+use abide_storage_sql::sql::{Sql, Turn};
 use abide_storage_sql::{feeds, keys};
 
 use crate::address::{Address, BadAddress};
@@ -18,7 +18,7 @@ use crate::migrations::{self, Unfit};
 use crate::node::{self, NodeName};
 use crate::pool::Pool;
 use crate::time::DatabaseClock;
-use crate::{Postgres, PostgresStore};
+use crate::{Postgres, PostgresStore, copying};
 
 /// Connections for calls that write.
 pub(crate) const WRITERS: usize = 8;
@@ -64,6 +64,18 @@ pub enum OpenError {
     /// The server keeps text in another encoding.
     #[error("the database keeps text as {0}; Abide needs UTF8")]
     Encoding(String),
+    /// It holds half a copy of an installation.
+    #[error(
+        "the database at {at} is being copied to from {from_folder}, and is not whole: nothing is served from it. The same \
+         `abide copy --from {from_folder} --to URL` goes on where it ended; with --discard it gives the copy up and empties \
+         the database"
+    )]
+    HalfCopied {
+        /// Host, port and database.
+        at: String,
+        /// The data folder that it is copied from.
+        from_folder: String,
+    },
     /// The key file does not fit, or the database is broken.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -82,17 +94,28 @@ pub fn open_with_leases_of(
 ) -> Result<Arc<PostgresStore>, OpenError> {
     // A node that stands still must not keep its lease's rows from whoever takes them over.
     let address = Address::parse(options.url)?.ending_idle_transactions(lease_millis / 2);
-    let connection = connect(&address)?;
-    migrations::migrate(&connection)?.map_err(unfit)?;
+    let connection = prepared(&address)?;
     let sql: &dyn Sql = &connection;
+    let half = |from_folder| OpenError::HalfCopied { at: address.shown(), from_folder };
+    if let Some(from) = copying::half_copied(sql)? {
+        return Err(half(from));
+    }
     keys::check_masters(sql, &options.keys)?;
     let epoch = feeds::epoch(sql, &*options.chance)?;
     let clock = Arc::new(DatabaseClock::measured(sql)?);
     let holder = draw_holder(&*options.chance);
-    let number = connection.within(|sql| node::take_number(sql, holder, &options.node))?;
+    let number = connection.within(|sql| {
+        sql.alone(Turn::TakingNodeNumber)?;
+        // A copy begins in the same turn, and not while there is a node.
+        match copying::half_copied(sql)? {
+            Some(from) => Ok(Err(half(from))),
+            None => node::take_number(sql, holder, &options.node).map(Ok),
+        }
+    })??;
+    let last = copying::newest_key(sql)?;
     let opening = Opening {
         holder,
-        ids: IdSource::of_node(number, 0),
+        ids: IdSource::of_node(number, last),
         chance: options.chance,
         masters: options.keys,
         epoch,
@@ -127,6 +150,13 @@ pub fn migrate(url: &str) -> Result<Vec<&'static str>, OpenError> {
 /// The database that a URL names as it may be shown: host, port and name, without user and password.
 pub fn shown(url: &str) -> Result<String, BadAddress> {
     Ok(Address::parse(url)?.shown())
+}
+
+/// Connects to a database, and makes or brings its tables to this version.
+pub(crate) fn prepared(address: &Address) -> Result<Connection, OpenError> {
+    let connection = connect(address)?;
+    migrations::migrate(&connection)?.map_err(unfit)?;
+    Ok(connection)
 }
 
 /// A connection to a database that can hold the store.

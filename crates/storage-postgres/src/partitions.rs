@@ -14,7 +14,8 @@ const SPAN: i64 = 30 * DAY;
 const DAY: i64 = 24 * 3_600_000;
 /// Partitions that are there beforehand, after the one of today.
 const AHEAD: i64 = 2;
-const TABLES: [&str; 2] = ["events", "attempts"];
+/// What is partitioned.
+pub(crate) const TABLES: [&str; 2] = ["events", "attempts"];
 
 /// The partitions that should be there now and are not, by name.
 pub(crate) fn missing(sql: &dyn Sql, now: Timestamp) -> StorageResult<Vec<String>> {
@@ -37,13 +38,10 @@ pub(crate) fn missing(sql: &dyn Sql, now: Timestamp) -> StorageResult<Vec<String
 pub(crate) fn look_ahead(connection: &Connection, now: Timestamp) {
     let today = now.as_millis() / SPAN;
     for span in today..=today + AHEAD {
-        let key = |span: i64| (span * SPAN) << SEQUENCE_BITS;
         for table in TABLES {
             let made = connection.simple(&format!(
-                "BEGIN; SET LOCAL lock_timeout = '2s'; \
-                 CREATE TABLE IF NOT EXISTS {table}_{span} PARTITION OF {table} FOR VALUES FROM ({}) TO ({}); COMMIT",
-                key(span),
-                key(span + 1)
+                "BEGIN; SET LOCAL lock_timeout = '2s'; {}; COMMIT",
+                making(table, span)
             ));
             if let Err(why) = made {
                 tracing::warn!(%why, table, "a partition could not be made");
@@ -51,6 +49,25 @@ pub(crate) fn look_ahead(connection: &Connection, now: Timestamp) {
             }
         }
     }
+}
+
+/// Makes the partition in which a key of a table lies; answers the lowest key behind it.
+pub(crate) fn make_for(connection: &Connection, table: &str, key: i64) -> StorageResult<i64> {
+    let span = (key >> SEQUENCE_BITS) / SPAN;
+    connection.simple(&making(table, span))?;
+    Ok(lowest(span + 1))
+}
+
+fn making(table: &str, span: i64) -> String {
+    let (from, to) = (lowest(span), lowest(span + 1));
+    format!(
+        "CREATE TABLE IF NOT EXISTS {table}_{span} PARTITION OF {table} FOR VALUES FROM ({from}) TO ({to})"
+    )
+}
+
+/// The lowest key of a span.
+fn lowest(span: i64) -> i64 {
+    (span * SPAN) << SEQUENCE_BITS
 }
 
 /// Drops the partitions in which nothing is left and nothing will be. A row that comes with such a key all the same, an
@@ -64,7 +81,8 @@ pub(crate) fn look_back(connection: &Connection, now: Timestamp) {
              WHERE inhparent = CAST('{table}' AS regclass) ORDER BY relname"
         ));
         // A connection that is lost is noticed by the next beat.
-        for partition in partitions.unwrap_or_default() {
+        let names = partitions.unwrap_or_default().into_iter().flatten().flatten();
+        for partition in names {
             if !is_past(table, &partition, now) {
                 continue;
             }

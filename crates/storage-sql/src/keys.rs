@@ -1,6 +1,7 @@
 //! Organization keys under master keys.
 
 use std::collections::hash_map::Entry;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::params;
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 
 use crate::after::After;
 use crate::database::Database;
-use crate::rows::damaged;
+use crate::rows::{damaged, id};
 use crate::shared::{KnownKeys, Shared};
 use crate::store::SqlStore;
 
@@ -131,6 +132,21 @@ pub fn compare_masters<'a>(
         }
     }
     Ok(unseen)
+}
+
+/// Opens the keys of every organization that has any, and lets go of them again; answers how many there are.
+pub fn open_each(connection: &dyn Sql, masters: &MasterKeys) -> StorageResult<u64> {
+    let mut opened = 0;
+    let statement = connection.sql("SELECT * FROM organizations WHERE state != 'deleted'");
+    statement.each((), |row| {
+        let organization: OrganizationId = id(row, "organization")?;
+        let wrapped = wrapped_of(row)?.ok_or_else(|| damaged("organizations.master_id"))?;
+        OrganizationKeys::unwrap(masters, organization.key(), &wrapped)
+            .map_err(|_| damaged("organizations.wrapped_key"))?;
+        opened += 1;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(opened)
 }
 
 fn in_use(connection: &dyn Sql) -> StorageResult<Vec<String>> {

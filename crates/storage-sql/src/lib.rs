@@ -43,6 +43,7 @@ mod users;
 
 pub mod after;
 pub mod chunks;
+pub mod copying;
 pub mod database;
 pub mod queued;
 pub mod shared;

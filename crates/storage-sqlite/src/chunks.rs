@@ -46,7 +46,7 @@ pub(crate) struct Memory(Mutex<HashMap<BlobId, Vec<Vec<u8>>>>);
 
 impl Place {
     pub(crate) fn beside(data: &Path) -> Self {
-        Self::Folder(Arc::new(Folder { root: data.join(FOLDER) }))
+        Self::Folder(Arc::new(Folder::beside(data)))
     }
 
     pub(crate) fn in_memory() -> Self {
@@ -132,6 +132,15 @@ impl Chunks for Place {
 }
 
 impl Folder {
+    pub(crate) fn beside(data: &Path) -> Self {
+        Self { root: data.join(FOLDER) }
+    }
+
+    /// A sealed part of a whole blob; `None` where its file, or that part of it, is not there.
+    pub(crate) fn part(&self, blob: BlobId, index: u32) -> io::Result<Option<Vec<u8>>> {
+        self.get(blob, index)
+    }
+
     fn whole(&self, blob: BlobId) -> PathBuf {
         // The folder's own name is in both.
         self.root.parent().unwrap_or(&self.root).join(blob_file(blob))

@@ -7,6 +7,7 @@
 mod backup;
 mod checkpoint;
 mod chunks;
+mod copying;
 mod driver;
 mod examine;
 mod in_place;
@@ -35,6 +36,7 @@ pub use backup::{
     unpack,
 };
 pub use chunks::{blob_file, blob_files};
+pub use copying::{Source, SourceError};
 pub use examine::{Examined, Integrity, examine, pending_migrations};
 pub use in_place::{Batches, Fate, InPlace, keep, open_in_place};
 pub use open::{OpenError, SqliteOptions, open, open_in_memory};

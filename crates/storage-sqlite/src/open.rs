@@ -21,7 +21,7 @@ use crate::driver::{View, database};
 use crate::migrations::Unfit;
 use crate::readers::Readers;
 use crate::writer::Writer;
-use crate::{Sqlite, SqliteStore, migrations};
+use crate::{Sqlite, SqliteStore, copying, migrations};
 
 const READERS: usize = 4;
 pub(crate) const DATABASE: &str = "abide.db";
@@ -66,6 +66,21 @@ pub enum OpenError {
          folder"
     )]
     Altered(&'static str),
+    /// It was copied into another database, or is being copied: from both everything that waits would be delivered.
+    #[error(
+        "the data in {} was copied, or is being copied, to {to}: serve it from there, with --database-url. Served from both, \
+         everything that waits would be delivered twice. To give the copy up and serve this folder again, run \
+         `abide copy --discard` with its --from and --to; where that database is gone or is never to be served, remove {}",
+        .data.display(), .mark.display()
+    )]
+    Copied {
+        /// The folder.
+        data: PathBuf,
+        /// Host, port and database.
+        to: String,
+        /// The file that says so.
+        mark: PathBuf,
+    },
     /// The key file does not fit, or the database is broken.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -75,6 +90,7 @@ pub enum OpenError {
 pub fn open(options: SqliteOptions<'_>) -> Result<Arc<SqliteStore>, OpenError> {
     let data = options.data;
     let lock = lock_folder(data)?;
+    copying::must_not_be_copied(data)?;
     let file = data.join(DATABASE);
     let mut connection = connect(&file)?;
     prepare(&mut connection, &options.keys)?;
@@ -214,7 +230,7 @@ pub(crate) fn broken(error: rusqlite::Error) -> OpenError {
     OpenError::Storage(database(error))
 }
 
-fn connect(file: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn connect(file: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open(file).map_err(broken)?;
     configure(&connection)?;
     Ok(connection)

@@ -9,6 +9,7 @@ use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInpu
 use abide_storage::consent_search::{ConsentFilter, ConsentPage, Rest};
 use abide_storage::suite::{Dice, at, masters};
 use abide_storage::{Accounts as _, Consents as _, PageWanted};
+use abide_storage_sql::copying::{COPIED, LEFT};
 use abide_storage_sql::database::{Call, Database as _};
 use abide_storage_sql::inside::{Bounds, CONSENT_COLUMNS, emptied_tables, list_within, look};
 
@@ -67,6 +68,26 @@ async fn i11_every_table_is_emptied_or_says_why_not() {
     assert!(tables.len() > 20, "{tables:?}");
     let forgotten: Vec<_> = tables.iter().filter(|table| !known.contains(table.as_str())).collect();
     assert!(forgotten.is_empty(), "nobody removes an organization's rows from {forgotten:?}");
+}
+
+/// Whatever table is added, somebody says whether a copy into another database has it.
+#[tokio::test]
+async fn every_table_is_copied_or_says_why_not() {
+    let store = abide_storage_sqlite::open_in_memory(masters(), Arc::new(Dice::default())).unwrap();
+    let tables = store.database().write(Call::of(1), |tx| {
+        let all =
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        tx.connection().sql(all).all((), |row| row.get::<String>(0))
+    });
+    let known: BTreeSet<&str> = COPIED
+        .iter()
+        .map(|copied| copied.from)
+        .chain(LEFT.iter().map(|(table, _)| *table))
+        .collect();
+    let tables = tables.await.unwrap();
+    assert!(tables.len() > 20, "{tables:?}");
+    let forgotten: Vec<_> = tables.iter().filter(|table| !known.contains(table.as_str())).collect();
+    assert!(forgotten.is_empty(), "a copy forgets {forgotten:?}: see `copying.rs`");
 }
 
 /// I8: rows of endpoints without room are met from the beginning, others from where a long walk ended.

@@ -3,6 +3,7 @@
 mod agreeing;
 mod backup;
 mod completions;
+mod copy;
 mod deliveries;
 mod demo;
 mod doctor;
@@ -81,6 +82,8 @@ enum Command {
     Backup(backup::Options),
     /// Put a backup in the place of a data folder, with everybody erased again who was erased since
     Restore(restore::Options),
+    /// Copy a stopped installation into a PostgreSQL database, for nodes to serve it from there
+    Copy(copy::Options),
     /// Bring a store of an earlier version to this one without serving it
     Migrate(migrate::Options),
     /// Export an organization of a running server into a file
@@ -121,6 +124,7 @@ impl Cli {
             Command::Organizations(command) => quietly(organizations::run(command)).await,
             Command::Backup(options) => quietly(backup::run(options)).await,
             Command::Restore(options) => quietly(restore::run(options)).await,
+            Command::Copy(options) => quietly(copy::run(options)).await,
             Command::Migrate(options) => quietly(migrate::run(options)).await,
             Command::Export(options) => quietly(export::run(options)).await,
             Command::Import(options) => quietly(import::run(options)).await,

@@ -161,7 +161,10 @@ fn judged(error: RestoreError) -> anyhow::Error {
         | RestoreError::Keys(_)
         | RestoreError::Occupied { .. }
         | RestoreError::Open(
-            OpenError::TooNew(_) | OpenError::Altered(_) | OpenError::Exposed(_),
+            OpenError::TooNew(_)
+            | OpenError::Altered(_)
+            | OpenError::Exposed(_)
+            | OpenError::Copied { .. },
         ) => Refused(error.to_string()).into(),
         RestoreError::Open(OpenError::Io { .. } | OpenError::Storage(_))
         | RestoreError::Io { .. } => error.into(),

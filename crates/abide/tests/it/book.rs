@@ -48,6 +48,8 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "needs a PostgreSQL server of its own; `nodes.rs` runs the same",
     ),
     ("tasks/install.md", "abide completions", "writes into the reader's own folders"),
+    ("tasks/copy.md", "psql", "changes the reader's own server; `copying.rs` runs the same"),
+    ("tasks/copy.md", "abide copy", "empties the reader's own server; `copying.rs` runs the same"),
     ("tasks/postgresql.md", "psql", "changes the reader's own server"),
     ("tasks/postgresql.md", "export ABIDE_DATABASE_URL", "needs the reader's own server"),
     ("tasks/postgresql.md", "abide serve", "needs the reader's own server, just restored"),

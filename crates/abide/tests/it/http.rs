@@ -23,6 +23,11 @@ impl Api {
         Self { address, headers: format!("X-API-Key: {key}\r\nX-API-Secret: {secret}\r\n") }
     }
 
+    /// The same with one more header.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        Self { address: self.address, headers: format!("{}{name}: {value}\r\n", self.headers) }
+    }
+
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         self.call("GET", path, "").unwrap()
     }

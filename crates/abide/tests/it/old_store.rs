@@ -16,11 +16,11 @@ use crate::receiver::Receiver;
 
 const STORE: &str = include_str!("old_store/0008.sql");
 const MASTER_KEY: &str = include_str!("old_store/master.key");
-const ADMIN_KEY: &str = include_str!("old_store/admin-key.json");
+pub(crate) const ADMIN_KEY: &str = include_str!("old_store/admin-key.json");
 /// By path.
-const ANSWERS: &str = include_str!("old_store/answers.json");
+pub(crate) const ANSWERS: &str = include_str!("old_store/answers.json");
 
-fn old_site() -> Site {
+pub(crate) fn old_site() -> Site {
     let site = Site::new();
     fs::create_dir(site.data()).unwrap();
     let store = rusqlite::Connection::open(site.data().join("abide.db")).unwrap();
@@ -37,7 +37,7 @@ fn old_site() -> Site {
 }
 
 /// Where an answer says something else than it did: what is said beside it may be new.
-fn differences(path: &str, before: &Value, now: &Value) -> Vec<String> {
+pub(crate) fn differences(path: &str, before: &Value, now: &Value) -> Vec<String> {
     match (before, now) {
         (Value::Object(before), Value::Object(now)) => before
             .iter()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use abide_storage::suite::{Dice, masters};
 use abide_storage_postgres::{OpenError, PostgresOptions};
+use abide_storage_sql::copying::{COPIED, LEFT};
 
 use crate::node;
 use crate::server::Database;
@@ -46,6 +47,29 @@ async fn a_database_of_a_later_or_another_version_is_refused() {
         .await;
     let refused = again().await.unwrap().unwrap_err();
     assert!(matches!(refused, OpenError::Altered("0001_begin.sql")), "{refused}");
+}
+
+/// Whatever table is added, somebody says whether a copy out of the embedded database fills it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_is_copied_or_says_why_not() {
+    let database = Database::new().await;
+    let url = database.url();
+    tokio::task::spawn_blocking(move || open(&url, 0)).await.unwrap().unwrap();
+    let known: Vec<String> = COPIED
+        .iter()
+        .map(|copied| copied.table)
+        .chain(LEFT.iter().map(|(table, _)| *table))
+        .map(|table| format!("'{table}'"))
+        .collect();
+    let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace \
+                  AND relkind IN ('r', 'p') AND NOT relispartition";
+    assert_eq!(
+        database.ask(&format!("{tables} AND relname IN ({})", known.join(", "))).await,
+        known.len() as i64,
+        "a list names what is not there"
+    );
+    let forgotten = database.ask(&format!("{tables} AND relname NOT IN ({})", known.join(", ")));
+    assert_eq!(forgotten.await, 0, "a copy forgets a table: see `copying.rs` of abide-storage-sql");
 }
 
 /// The order of text depends neither on how the database was made nor on the libraries of its machine.
