@@ -2,7 +2,7 @@
 
 use abide_core::ids::BlobId;
 use abide_storage::StorageResult;
-use abide_storage_sql::chunks::{Chunks, Removed};
+use abide_storage_sql::chunks::{Chunks, Removed, TurnToRemove};
 use abide_storage_sql::database::{Call, Database as _};
 use abide_storage_sql::params;
 
@@ -33,6 +33,11 @@ impl Chunks for Postgres {
                 .maybe(params![blob.key(), index], |row| row.get("sealed"))
         })
         .await
+    }
+
+    async fn turn_to_remove(&self) -> StorageResult<Option<TurnToRemove>> {
+        // Whoever copies sees the rows of one moment.
+        Ok(Some(TurnToRemove::always()))
     }
 
     async fn remove(&self, blob: BlobId) -> StorageResult<Removed> {

@@ -312,6 +312,7 @@ impl<D: Database> Blobs for SqlStore<D> {
 
     async fn sweep_strays(&self, turn: u64, now: Timestamp) -> StorageResult<u32> {
         let chunks = self.database().chunks();
+        let Some(_turn) = chunks.turn_to_remove().await? else { return Ok(0) };
         let mut removed = 0;
         for blob in chunks.strays(turn).await? {
             // One drawn a short while ago may have a row that is not seen yet.
@@ -363,6 +364,8 @@ impl<D: Database> SqlStore<D> {
         if blobs.is_empty() {
             return Ok(0);
         }
+        // Kept from before the keys go until the files have: a copy that begins meanwhile waits, and finds these rows gone.
+        let Some(turn) = self.database().chunks().turn_to_remove().await? else { return Ok(0) };
         let going = self.write(64 + 8 * blobs.len(), move |tx| {
             must_do_chores(tx)?;
             mark(tx, &blobs, which, now)
@@ -375,6 +378,7 @@ impl<D: Database> SqlStore<D> {
                 empty.push(blob);
             }
         }
+        drop(turn);
         if !empty.is_empty() {
             self.write(64 + 8 * empty.len(), move |tx| {
                 must_do_chores(tx)?;

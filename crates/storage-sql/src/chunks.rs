@@ -1,5 +1,6 @@
 //! Where the sealed parts of blobs lie: each database's own matter.
 
+use std::any::Any;
 use std::future::Future;
 
 use abide_core::ids::BlobId;
@@ -27,12 +28,36 @@ pub trait Chunks: Send + Sync {
         index: u32,
     ) -> impl Future<Output = StorageResult<Option<Vec<u8>>>> + Send;
 
-    /// Removes parts of a blob, settled or not: all, or as many as may go at once.
+    /// The turn to remove parts, for as long as it is kept; `None` while somebody from outside copies them.
+    fn turn_to_remove(&self) -> impl Future<Output = StorageResult<Option<TurnToRemove>>> + Send;
+
+    /// Removes parts of a blob, settled or not: all, or as many as may go at once. For whoever has the turn.
     fn remove(&self, blob: BlobId) -> impl Future<Output = StorageResult<Removed>> + Send;
 
     /// Blobs whose parts lie in one of the places, another at each turn, for a look whether they have a row. None where parts
     /// cannot be there without it.
     fn strays(&self, turn: u64) -> impl Future<Output = StorageResult<Vec<BlobId>>> + Send;
+}
+
+/// Ends when it is dropped.
+pub struct TurnToRemove(Option<Box<dyn Any + Send>>);
+
+impl TurnToRemove {
+    /// Where nobody copies from outside.
+    pub fn always() -> Self {
+        Self(None)
+    }
+
+    /// Where whoever wants to copy waits for this to be dropped.
+    pub fn held_by(kept: impl Any + Send) -> Self {
+        Self(Some(Box::new(kept)))
+    }
+}
+
+impl std::fmt::Debug for TurnToRemove {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("TurnToRemove").field(&self.0.is_some()).finish()
+    }
 }
 
 /// What is left of a blob's parts.

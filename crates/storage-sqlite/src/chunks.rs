@@ -5,23 +5,25 @@
 //! written again. Names are made of ids alone.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use abide_core::ids::BlobId;
+use abide_storage::sealing::SEALED_OVERHEAD;
 use abide_storage::{StorageError, StorageResult};
-use abide_storage_sql::chunks::{Chunks, Removed, SEALED_CHUNK};
+use abide_storage_sql::chunks::{Chunks, Removed, SEALED_CHUNK, TurnToRemove};
 use abide_storage_sql::damaged;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::backup;
 use crate::open::{OpenError, broken};
 
 /// The folder beside the database.
-const FOLDER: &str = "blobs";
+pub(crate) const FOLDER: &str = "blobs";
 /// What the name of a blob ends with while it is being written.
 const UNFINISHED: &str = ".part";
 /// Characters at the end of an id that name the folder in it: check bits, so that blobs are spread evenly.
@@ -55,19 +57,29 @@ impl Place {
 }
 
 /// Gives the file of each blob that is whole in a copy of the database, by its path within a data folder, to `each`, until
-/// that fails. A backup pauses deletions, copies the database, then these files, and lets deletions go on.
+/// that fails. Whoever copies keeps deletions from going on, copies the database, then these files.
 pub fn blob_files<E: From<OpenError>>(
     copy: &Path,
     mut each: impl FnMut(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
+    each_whole(copy, |file, _| each(file))
+}
+
+/// The same, with the bytes that the file must have.
+pub(crate) fn each_whole<E: From<OpenError>>(
+    copy: &Path,
+    mut each: impl FnMut(&Path, u64) -> Result<(), E>,
+) -> Result<(), E> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(copy, flags).map_err(broken)?;
     let mut statement = connection
-        .prepare("SELECT blob FROM blobs WHERE state = 'whole' ORDER BY blob")
+        .prepare("SELECT blob, chunks, length FROM blobs WHERE state = 'whole' ORDER BY blob")
         .map_err(broken)?;
     let mut rows = statement.query([]).map_err(broken)?;
     while let Some(row) = rows.next().map_err(broken)? {
-        each(&blob_file(BlobId::from_key(row.get(0).map_err(broken)?)))?;
+        let number = |place| row.get(place).map(i64::cast_unsigned).map_err(broken);
+        let sealed = number(2)? + number(1)? * SEALED_OVERHEAD as u64;
+        each(&blob_file(BlobId::from_key(row.get(0).map_err(broken)?)), sealed)?;
     }
     Ok(())
 }
@@ -77,6 +89,12 @@ pub fn blob_file(blob: BlobId) -> PathBuf {
     let name = blob.to_string();
     let shard = &name[name.len() - SHARD..];
     Path::new(FOLDER).join(shard).join(&name)
+}
+
+/// Whether that is the path of a whole blob's file within a data folder, and nothing else.
+pub(crate) fn is_blob_file(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(|name| BlobId::parse(name).ok()).is_some_and(|blob| blob_file(blob) == path)
 }
 
 impl Chunks for Place {
@@ -110,6 +128,13 @@ impl Chunks for Place {
             Self::Memory(Memory(blobs)) => {
                 Ok(blobs.lock().get(&blob).and_then(|parts| parts.get(index as usize).cloned()))
             }
+        }
+    }
+
+    async fn turn_to_remove(&self) -> StorageResult<Option<TurnToRemove>> {
+        match self {
+            Self::Folder(folder) => blocking(folder, Folder::turn_to_remove).await,
+            Self::Memory(_) => Ok(Some(TurnToRemove::always())),
         }
     }
 
@@ -186,6 +211,17 @@ impl Folder {
         let mut sealed = vec![0; length];
         file.read_exact_at(&mut sealed, place)?;
         Ok(Some(sealed))
+    }
+
+    /// Nothing goes while a backup copies, and none begins to while something goes.
+    fn turn_to_remove(&self) -> io::Result<Option<TurnToRemove>> {
+        let data = self.root.parent().unwrap_or(&self.root);
+        let mark = backup::blobs_mark(data)?;
+        match mark.try_lock() {
+            Ok(()) => Ok(Some(TurnToRemove::held_by(mark))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     fn remove(&self, blob: BlobId) -> io::Result<()> {

@@ -2,20 +2,23 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use abide_core::access::{Actor, Caller};
+use abide_core::blob::CHUNK;
 use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
-use abide_core::ids::OrganizationId;
-use abide_storage::Storage as _;
+use abide_core::ids::{BlobId, OrganizationId};
+use abide_storage::blobs::{BlobOwner, Holder};
 use abide_storage::feeds::FeedWanted;
 use abide_storage::sealing::MasterKeys;
+use abide_storage::suite::blobs::{content, read, write};
 use abide_storage::suite::{Dice, at, key_file, masters};
+use abide_storage::{Erasures as _, Storage as _};
 use abide_storage_sqlite::{
     BackUp, BackedUp, BackupError, Existing, Occupied, OpenError, RestoreError, RestoreFrom,
-    Restored, SqliteOptions, SqliteStore, back_up, unpack,
+    Restored, SqliteOptions, SqliteStore, back_up, blob_file, blob_files, unpack,
 };
 
 /// A folder with `data` in it, and backups beside.
@@ -159,6 +162,177 @@ async fn i3_a_backup_taken_under_writing_is_whole() {
     assert_eq!(again.version, 2, "people are found as before");
 }
 
+/// One who writes blobs of a person and of nobody, names and lets go of them, and sweeps: many come and go at any time.
+async fn come_and_go(
+    store: Arc<SqliteStore>,
+    by: Caller,
+    number: i64,
+    stop: Arc<AtomicBool>,
+) -> u32 {
+    let blobs = store.blobs();
+    let person = store.consents().record(&by, grant(&format!("speaker-{number}")), at(2)).await;
+    let owners = [BlobOwner::Subject(person.unwrap().subject), BlobOwner::Organization];
+    let mut gone = 0;
+    for round in 0.. {
+        let text = content(CHUNK / 4 + 977 * round);
+        for (row, owner) in (0..).zip(owners) {
+            let holder = Holder { table: "tests", row: 10 * number + row };
+            let blob = write(&*store, (&by, owner), &text, CHUNK, at(2)).await.unwrap().id;
+            blobs.hold(by.organization, blob, holder, at(2)).await.unwrap();
+            if stop.load(Ordering::Relaxed) {
+                return gone;
+            }
+            blobs.release(by.organization, blob, holder, at(2)).await.unwrap();
+        }
+        gone += blobs.sweep(100, at(2)).await.unwrap();
+    }
+    gone
+}
+
+/// What the store's own rows say is there.
+fn whole_blobs(database: &Path) -> Vec<BlobId> {
+    let mut blobs = Vec::new();
+    let name = |file: &Path| file.file_name().unwrap().to_str().unwrap().to_owned();
+    blob_files(database, |file| {
+        blobs.push(BlobId::parse(&name(file)).unwrap());
+        Ok::<(), OpenError>(())
+    })
+    .unwrap();
+    blobs
+}
+
+/// I3, I11: a backup taken while blobs are written, named, let go of and removed holds each that its database names. Restored,
+/// every one of them is read whole, and nothing is there of a person who was erased after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn i3_i11_a_backup_under_load_holds_the_blobs_that_it_names() {
+    let site = Site::new();
+    let store = site.open("data");
+    let by = organization(&store).await;
+    let mut kept = Vec::new();
+    for person in ["ada", "erased-later"] {
+        let subject = store.consents().record(&by, grant(person), at(1)).await.unwrap().subject;
+        let owner = BlobOwner::Subject(subject);
+        let blob = write(&*store, (&by, owner), &content(3 * CHUNK), CHUNK, at(1)).await.unwrap();
+        kept.push(blob.id);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..3)
+        .map(|number| tokio::spawn(come_and_go(Arc::clone(&store), by, number, Arc::clone(&stop))))
+        .collect();
+    let (data, backup) = (site.path("data"), site.path("backup.tar"));
+    let mut named = 0;
+    for _ in 0..4 {
+        let (data, out) = (data.clone(), backup.clone());
+        let taken = tokio::task::spawn_blocking(move || {
+            let existing = Existing::Replace;
+            back_up(
+                BackUp { data: &data, out: &out, existing, made_by: "1", now: at(3) },
+                &mut |_| (),
+            )
+        });
+        let counts = taken.await.unwrap().unwrap().head.counts;
+        named = counts.blobs;
+        assert!(named >= 2, "{counts:?}");
+        // What has waited for the copy goes now.
+        while store.blobs().sweep(1, at(2)).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    store.subjects().erase(&by, "erased-later", at(4)).await.unwrap();
+    let journal = store.erasures_after(None, 10).await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let mut gone = 0;
+    for one in load {
+        gone += one.await.unwrap();
+    }
+    assert!(gone > 0, "nothing was removed meanwhile");
+    while store.blobs().sweep(100, at(2)).await.unwrap() > 0 {}
+    drop(store);
+
+    let (data, keys) = (site.path("restored"), masters());
+    let from = RestoreFrom {
+        backup: &backup,
+        data: &data,
+        keys: &keys,
+        occupied: Occupied::Refuse,
+        now: at(5),
+    };
+    let unpacked = unpack(from, &mut |_| ()).unwrap();
+    let folder = unpacked.folder();
+    let held = whole_blobs(&folder.join("abide.db"));
+    assert_eq!(held.len() as u64, named);
+    let draft = SqliteOptions {
+        data: &folder,
+        keys: masters(),
+        chance: Arc::new(Dice::seeded(9)),
+        commit_delay: None,
+    };
+    let draft = abide_storage_sqlite::open(draft).unwrap();
+    for blob in &held {
+        let text = read(&*draft, &by, *blob, at(3)).await.unwrap().expect("a whole blob");
+        assert_eq!(text, content(text.len()), "{blob}");
+    }
+    draft.repeat(journal, at(5)).await.unwrap();
+    drop(draft);
+    unpacked.install().unwrap();
+    assert_eq!(site.names("restored"), ["abide.db", "blobs", "lock"]);
+    let restored = site.open("restored");
+    let [ada, erased] = kept[..] else { panic!("two") };
+    assert!(read(&*restored, &by, ada, at(6)).await.unwrap().is_some());
+    assert_eq!(read(&*restored, &by, erased, at(6)).await, Ok(None), "who is erased stays so");
+    while restored.blobs().sweep(100, at(6)).await.unwrap() > 0 {}
+    assert!(!site.path("restored").join(blob_file(erased)).exists());
+}
+
+/// A backup of a store that lacks a file which it names is none; nor is one that came apart, and nothing is left of it.
+#[tokio::test]
+async fn a_backup_without_a_blob_is_none() {
+    let site = Site::new();
+    let store = site.open("data");
+    let by = organization(&store).await;
+    let text = content(CHUNK + 10);
+    let owner = BlobOwner::Organization;
+    let blob = write(&*store, (&by, owner), &text, CHUNK, at(1)).await.unwrap().id;
+    site.back_up("backup.tar", Existing::Keep).unwrap();
+    let whole = fs::read(site.path("backup.tar")).unwrap();
+    assert!(whole.len() > text.len());
+    let name = blob_file(blob);
+    let at_name = whole.windows(4).rposition(|bytes| bytes == b"blob").unwrap();
+    for (what, damaged) in [
+        ("is damaged", {
+            let mut bytes = whole.clone();
+            let middle = bytes.len() - CHUNK / 2;
+            bytes[middle] ^= 1;
+            bytes
+        }),
+        ("is damaged", {
+            let mut bytes = whole.clone();
+            bytes[at_name] = b'x';
+            bytes
+        }),
+        ("is cut off", whole[..whole.len() - CHUNK / 2].to_vec()),
+    ] {
+        fs::write(site.path("damaged.tar"), damaged).unwrap();
+        let why = refused(site.restore("damaged.tar", "new", Occupied::Refuse));
+        assert!(why.contains(what), "{why}");
+        assert_eq!(site.names("new"), ["lock"]);
+    }
+    let file = site.path("data").join(&name);
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+    let why = site.back_up("short.tar", Existing::Keep).unwrap_err().to_string();
+    assert!(why.contains(blob.to_string().as_str()) && why.contains("another length"), "{why}");
+    fs::remove_file(&file).unwrap();
+    let why = site.back_up("none.tar", Existing::Keep).unwrap_err().to_string();
+    assert!(why.contains(blob.to_string().as_str()) && why.contains("is not there"), "{why}");
+    drop(store);
+    assert_eq!(site.names(""), ["backup.tar", "damaged.tar", "data", "new"], "no draft is left");
+    // The restoration brings it back, and keeps what was there aside with its own blobs.
+    site.restore("backup.tar", "data", Occupied::SetAside).unwrap();
+    let store = site.open("data");
+    assert_eq!(read(&*store, &by, blob, at(2)).await.unwrap(), Some(text));
+}
+
 /// I15: the clock being set back, no id is drawn again that the store of before had drawn, nor one that the backup has.
 #[tokio::test]
 async fn ids_after_a_restoration_are_new_whatever_the_clock_says() {
@@ -249,8 +423,8 @@ async fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
         bytes[place..place + from.len()].copy_from_slice(to.as_bytes());
         bytes
     };
-    let problem = unpack_here(&newer("\"format\": 1", "\"format\": 2"));
-    assert!(problem.contains("form 2") && problem.contains("newer"), "{problem}");
+    let problem = unpack_here(&newer("\"format\": 1", "\"format\": 9"));
+    assert!(problem.contains("form 9") && problem.contains("newer"), "{problem}");
     let problem = unpack_here(&newer("\"schema\": 1", "\"schema\": 9"));
     assert!(problem.contains("schema version 9") && problem.contains("newer"), "{problem}");
     let problem = refused(site.restore("nothing.tar", "new", Occupied::Refuse));

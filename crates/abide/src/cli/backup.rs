@@ -19,9 +19,9 @@ use crate::wiring::backups::{self, Existing, Progress, Told};
 
 #[derive(Args)]
 #[command(
-    after_help = "The file is a tar archive: abide-backup.json says what it is, abide.db is the database, and SHA256SUMS has \
-    the sum of each. It holds personal data, sealed under keys that the master keys open; those are in no backup. While \
-    it is taken there must be room beside FILE for the database twice."
+    after_help = "The file is a tar archive: abide-backup.json says what it is, abide.db is the database, blobs/ has \
+    what is too large for it, and SHA256SUMS has the sum of each. It holds personal data, sealed under keys that the master keys open; those are in no backup. While \
+    it is taken there must be room beside FILE for the database twice, and for the blobs."
 )]
 pub(crate) struct Options {
     /// The file to write, readable by you alone
@@ -62,8 +62,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     format.answer(
         &json,
         format_args!(
-            "{path}: {bytes} bytes, organizations {}, decisions {}, events {}, deliveries {}",
-            counts.organizations, counts.decisions, counts.events, counts.deliveries
+            "{path}: {bytes} bytes, organizations {}, decisions {}, events {}, deliveries {}, blobs {}",
+            counts.organizations, counts.decisions, counts.events, counts.deliveries, counts.blobs
         ),
     )?;
     format.advise(format_args!(

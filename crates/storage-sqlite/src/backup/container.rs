@@ -1,10 +1,12 @@
 //! The file of a backup: a tar archive, so that it can be looked into with what every system has.
 //!
-//! First `abide-backup.json`, which says what it is; then its parts, the database alone so far; and last `SHA256SUMS`, which
-//! `sha256sum -c` reads, over all before it. So it is written and read in one go, and one that was cut off has no end.
+//! First `abide-backup.json`, which says what it is; then its parts, the database and the file of each blob that it names; and
+//! last `SHA256SUMS`, which `sha256sum -c` reads, over all before it. So it is written and read in one go, and one that was cut
+//! off has no end. However many blobs there are, none of this is held in memory.
 
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use abide_core::Timestamp;
@@ -12,11 +14,14 @@ use abide_core::consent::hash::{RunningSha256, hex, sha256};
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
-use super::Progress;
+use super::{BackupError, Progress, failed};
+use crate::chunks::{each_whole, is_blob_file};
 use crate::open::DATABASE;
 
-/// The form of the file that this version writes and reads.
+/// The form of a file without blobs.
 const FORMAT: u32 = 1;
+/// The form of one with blobs, which versions without them do not know. It is the newest that this version reads.
+const WITH_BLOBS: u32 = 2;
 
 const HEAD: &str = "abide-backup.json";
 const SUMS: &str = "SHA256SUMS";
@@ -67,6 +72,9 @@ pub struct Counts {
     pub deliveries: u64,
     /// Erasures of people that are on record.
     pub erasures: u64,
+    /// Blobs that are whole.
+    #[serde(default)]
+    pub blobs: u64,
 }
 
 /// What is read from the copy.
@@ -116,7 +124,14 @@ impl Counts {
             let rows: i64 = connection.query_row(statement, [], |row| row.get(0))?;
             Ok(rows.unsigned_abs())
         };
+        // An older store has none.
+        let blobs = if connection.table_exists(None, "blobs")? {
+            count("SELECT count(*) FROM blobs WHERE state = 'whole'")?
+        } else {
+            0
+        };
         Ok(Self {
+            blobs,
             organizations: count("SELECT count(*) FROM organizations")?,
             decisions: count("SELECT count(*) FROM decisions")?,
             events: count("SELECT count(*) FROM events")?,
@@ -129,7 +144,7 @@ impl Counts {
 impl Head {
     pub(super) fn new(facts: Facts, made_by: &str, now: Timestamp) -> Self {
         Self {
-            format: FORMAT,
+            format: if facts.counts.blobs == 0 { FORMAT } else { WITH_BLOBS },
             made_by: made_by.to_owned(),
             taken_at: now.to_millis_text(),
             schema: facts.schema,
@@ -141,28 +156,69 @@ impl Head {
     }
 }
 
+/// What a backup is made of, and where its sums are noted until they are written.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) database: &'a Path,
+    pub(super) sums: &'a Path,
+    /// The data folder, where blobs lie.
+    pub(super) data: &'a Path,
+}
+
 /// Writes the whole file; answers its length.
 pub(super) fn write(
     file: &File,
+    path: &Path,
     head: &Head,
-    database: &Path,
+    parts: Parts<'_>,
     now: Timestamp,
     told: &mut dyn FnMut(Progress),
-) -> io::Result<u64> {
+) -> Result<u64, BackupError> {
+    let Parts { database, sums: noted, data } = parts;
+    let written = |source| failed("write", path)(source);
     let mut archive = tar::Builder::new(BufWriter::with_capacity(BUFFER, file));
-    let mut text = serde_json::to_vec_pretty(head)?;
+    let mut options = OpenOptions::new();
+    let sums = options.read(true).write(true).create_new(true).mode(0o600).open(noted);
+    let mut sums = BufWriter::new(sums.map_err(failed("create", noted))?);
+    let mut text = serde_json::to_vec_pretty(head).map_err(|error| written(error.into()))?;
     text.push(b'\n');
-    let mut sums = String::new();
-    append(&mut archive, HEAD, text.len() as u64, now, &mut &text[..])?;
-    note(&mut sums, HEAD, &sha256(&text));
-    let from = File::open(database)?;
-    let total = from.metadata()?.len();
+    append(&mut archive, HEAD, text.len() as u64, now, &mut &text[..]).map_err(written)?;
+    note(&mut sums, HEAD, &sha256(&text)).map_err(failed("write", noted))?;
+    let from = File::open(database).map_err(failed("open", database))?;
+    let total = from.metadata().map_err(failed("open", database))?.len();
     let mut hashed = Hashed::new(BufReader::with_capacity(BUFFER, from), "writing", total, told);
-    append(&mut archive, DATABASE, total, now, &mut hashed)?;
-    note(&mut sums, DATABASE, &hashed.hash.finish());
-    append(&mut archive, SUMS, sums.len() as u64, now, &mut sums.as_bytes())?;
-    archive.into_inner()?.flush()?;
-    Ok(file.metadata()?.len())
+    append(&mut archive, DATABASE, total, now, &mut hashed).map_err(written)?;
+    note(&mut sums, DATABASE, &hashed.hash.finish()).map_err(failed("write", noted))?;
+    if head.counts.blobs > 0 {
+        each_whole(database, |name, bytes| {
+            let blob = data.join(name);
+            let from = match File::open(&blob) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(damaged(name, "is not there"));
+                }
+                opened => opened.map_err(failed("open", &blob))?,
+            };
+            if from.metadata().map_err(failed("open", &blob))?.len() != bytes {
+                return Err(damaged(name, "has another length than its blob"));
+            }
+            let name = name.to_string_lossy();
+            let from = BufReader::with_capacity(BUFFER, from);
+            let mut hashed = Hashed::new(from, "writing blobs", bytes, told);
+            append(&mut archive, &name, bytes, now, &mut hashed).map_err(written)?;
+            note(&mut sums, &name, &hashed.hash.finish()).map_err(failed("write", noted))
+        })?;
+    }
+    let mut sums = sums.into_inner().map_err(|error| failed("write", noted)(error.into_error()))?;
+    let length = sums.stream_position().map_err(failed("write", noted))?;
+    sums.rewind().map_err(failed("read", noted))?;
+    append(&mut archive, SUMS, length, now, &mut BufReader::new(sums)).map_err(written)?;
+    let mut out = archive.into_inner().map_err(written)?;
+    out.flush().map_err(written)?;
+    Ok(file.metadata().map_err(written)?.len())
+}
+
+fn damaged(blob: &Path, problem: &str) -> BackupError {
+    BackupError::Damaged(vec![format!("the file {} {problem}", blob.display())])
 }
 
 fn append(
@@ -181,11 +237,23 @@ fn append(
     archive.append(&header, data)
 }
 
-fn note(sums: &mut String, name: &str, hash: &[u8]) {
-    sums.push_str(&hex(hash));
-    sums.push_str("  ");
-    sums.push_str(name);
-    sums.push('\n');
+fn note(sums: &mut impl Write, name: &str, hash: &[u8]) -> io::Result<()> {
+    writeln!(sums, "{}  {name}", hex(hash))
+}
+
+/// Sums that are compared with others: only what they come to is kept.
+#[derive(Default)]
+struct SumsOfSums(RunningSha256);
+
+impl Write for SumsOfSums {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.update(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What is wrong with a file that should be a backup.
@@ -221,43 +289,50 @@ pub(super) fn head_of(path: &Path) -> Result<Head, Misfit> {
     Ok(head)
 }
 
-/// Reads the whole file, writes the database, and checks that each part is what was written.
+/// Reads the whole file, writes the database and the files of blobs into a folder, each durably, and checks that each part is
+/// what was written.
 pub(super) fn read(
     path: &Path,
-    database: &mut File,
+    folder: &Path,
     told: &mut dyn FnMut(Progress),
 ) -> Result<Head, Misfit> {
     let file = File::open(path).map_err(Misfit::Unreadable)?;
     let mut archive = tar::Archive::new(BufReader::with_capacity(BUFFER, file));
     let mut parts = archive.entries().map_err(Misfit::Unreadable)?;
-    let mut found = String::new();
+    let mut found = SumsOfSums::default();
+    let mut noted = |name: &str, hash: &[u8]| {
+        // Nothing is written anywhere.
+        note(&mut found, name, hash).map_err(Misfit::Unwritable)
+    };
     let mut head = None;
-    let mut is_over = false;
+    let (mut has_database, mut sums) = (false, None);
     for part in &mut parts {
         let mut part = part.map_err(cut_off_or_damaged)?;
-        if is_over {
+        if sums.is_some() {
             return Err(Misfit::Damaged("something follows its end".to_owned()));
         }
         let name = part.path().ok().and_then(|name| name.to_str().map(str::to_owned));
         match (name.as_deref(), &head) {
             (_, None) => {
                 let (read, hash) = read_head(&mut part)?;
-                note(&mut found, HEAD, &hash);
+                noted(HEAD, &hash)?;
                 head = Some(read);
             }
             (Some(DATABASE), Some(_)) => {
-                let total = part.size();
-                let mut hashed = Hashed::new(&mut part, "unpacking", total, told);
-                copy(&mut hashed, database, total)?;
-                note(&mut found, DATABASE, &hashed.hash.finish());
+                noted(DATABASE, &unpack_file(&mut part, "unpacking", folder, DATABASE, told)?)?;
+                has_database = true;
             }
             (Some(SUMS), Some(_)) => {
-                let sums = read_text(&mut part)?;
-                if sums != found.as_bytes() {
-                    let problem = "its parts are not what their SHA-256 sums say";
-                    return Err(Misfit::Damaged(problem.to_owned()));
+                let mut read = SumsOfSums::default();
+                let bytes = part.size();
+                let copied = io::copy(&mut part, &mut read).map_err(cut_off_or_damaged)?;
+                if copied < bytes {
+                    return Err(Misfit::CutOff);
                 }
-                is_over = true;
+                sums = Some(read.0.finish());
+            }
+            (Some(name), Some(_)) if is_blob_file(Path::new(name)) => {
+                noted(name, &unpack_file(&mut part, "unpacking blobs", folder, name, told)?)?;
             }
             (name, Some(_)) => {
                 let name = name.unwrap_or("without a name");
@@ -267,13 +342,37 @@ pub(super) fn read(
         }
     }
     let head = head.ok_or(Misfit::Foreign)?;
-    if !is_over {
-        return Err(Misfit::CutOff);
+    let Some(sums) = sums else { return Err(Misfit::CutOff) };
+    if sums != found.0.finish() {
+        let problem = "its parts are not what their SHA-256 sums say";
+        return Err(Misfit::Damaged(problem.to_owned()));
     }
-    if !found.contains(DATABASE) {
+    if !has_database {
         return Err(Misfit::Damaged("it holds no database".to_owned()));
     }
     Ok(head)
+}
+
+/// Writes a part into its file, durably; answers its hash.
+fn unpack_file(
+    part: &mut tar::Entry<'_, impl Read>,
+    step: &'static str,
+    folder: &Path,
+    name: &str,
+    told: &mut dyn FnMut(Progress),
+) -> Result<[u8; 32], Misfit> {
+    let total = part.size();
+    let path = folder.join(name);
+    let parent = path.parent().unwrap_or(folder);
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(parent).map_err(Misfit::Unwritable)?;
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(&path);
+    let mut file = file.map_err(Misfit::Unwritable)?;
+    let mut hashed = Hashed::new(part, step, total, told);
+    copy(&mut hashed, &mut file, total)?;
+    file.sync_all().map_err(Misfit::Unwritable)?;
+    Ok(hashed.hash.finish())
 }
 
 fn read_head(part: &mut tar::Entry<'_, impl Read>) -> Result<(Head, [u8; 32]), Misfit> {
@@ -284,7 +383,7 @@ fn read_head(part: &mut tar::Entry<'_, impl Read>) -> Result<(Head, [u8; 32]), M
     let damaged = |_| Misfit::Damaged(format!("{HEAD} is not what was written"));
     let form: serde_json::Value = serde_json::from_slice(&text).map_err(damaged)?;
     match form["format"].as_u64() {
-        Some(form) if form == u64::from(FORMAT) => {}
+        Some(form) if (u64::from(FORMAT)..=u64::from(WITH_BLOBS)).contains(&form) => {}
         Some(form) => return Err(Misfit::TooNew(u32::try_from(form).unwrap_or(u32::MAX))),
         None => return Err(Misfit::Foreign),
     }

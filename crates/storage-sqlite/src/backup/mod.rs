@@ -7,6 +7,9 @@
 //! SQLite copies its pages into a draft beside the file, because a page must not be read past SQLite: closing the file would
 //! drop the locks of this process on it. From there the file is written in one go, synced, and given its name. Whatever ends
 //! the process before that leaves drafts alone, which the next backup to the same place removes.
+//!
+//! The files of blobs go from where they lie into the backup. None is removed while a second mark is held, from before the
+//! database is copied; what is whole is never written again.
 
 mod container;
 mod restore;
@@ -106,6 +109,8 @@ const PAGES: i32 = 2_000;
 const PATIENCE: Duration = Duration::from_hours(24 * 30);
 /// Held by whoever copies: see [`is_under_way`].
 const MARK: &str = "copying";
+/// Held by whoever copies blobs: see [`blobs_mark`].
+const BLOBS_MARK: &str = "copying-blobs";
 
 /// Takes a backup; says now and then how far it is.
 pub fn back_up(what: BackUp<'_>, told: &mut dyn FnMut(Progress)) -> Result<BackedUp, BackupError> {
@@ -126,17 +131,27 @@ pub fn back_up(what: BackUp<'_>, told: &mut dyn FnMut(Progress)) -> Result<Backe
         Err(error) => return Err(error.into()),
     }
     let draft = Draft::begin(out)?;
+    // From before the database is copied until every file is that it names.
+    let mark = what.data.join(BLOBS_MARK);
+    let blobs = blobs_mark(what.data).map_err(failed("open", &mark))?;
+    blobs.lock_shared().map_err(failed("lock", &mark))?;
     let facts = copy(what.data, &draft.database, told)?;
     let facts = finish_copy(&draft.database, facts, told)?;
     let head = Head::new(facts, what.made_by, what.now);
-    let bytes = container::write(&draft.file, &head, &draft.database, what.now, told)
-        .map_err(failed("write", &draft.path))?;
+    let parts = container::Parts { database: &draft.database, sums: &draft.sums, data: what.data };
+    let bytes = container::write(&draft.file, &draft.path, &head, parts, what.now, told)?;
+    drop(blobs);
     draft.publish(out, what.existing)?;
     Ok(BackedUp { head, bytes })
 }
 
-/// Whether somebody is copying the store whose log this is: what would wait for readers should wait until they are done,
-/// and no file that the store names should go.
+/// The file that whoever copies blobs holds, shared with others who do, and that whoever removes some holds alone.
+pub(crate) fn blobs_mark(data: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600).open(data.join(BLOBS_MARK))
+}
+
+/// Whether somebody is copying the store whose log this is: what would wait for readers should wait until they are done.
 pub(crate) fn is_under_way(data: &Path) -> bool {
     let Ok(mark) = File::open(data.join(MARK)) else { return false };
     matches!(mark.try_lock(), Err(TryLockError::WouldBlock))
@@ -220,6 +235,7 @@ struct Draft {
     file: File,
     path: PathBuf,
     database: PathBuf,
+    sums: PathBuf,
 }
 
 impl Draft {
@@ -237,15 +253,21 @@ impl Draft {
             }
         }
         file.set_len(0).map_err(failed("write", &path))?;
-        let draft = Self { file, database: with_ending(&path, ".db"), path };
-        draft.remove_database();
+        let draft = Self {
+            file,
+            database: with_ending(&path, ".db"),
+            sums: with_ending(&path, ".sums"),
+            path,
+        };
+        draft.remove_parts();
         let made =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.database);
         made.map_err(failed("create", &draft.database))?;
         Ok(draft)
     }
 
-    fn remove_database(&self) {
+    fn remove_parts(&self) {
+        drop(fs::remove_file(&self.sums));
         for ending in ["", "-journal", "-wal", "-shm"] {
             // Most are not there.
             drop(fs::remove_file(with_ending(&self.database, ending)));
@@ -274,7 +296,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        self.remove_database();
+        self.remove_parts();
         drop(fs::remove_file(&self.path));
     }
 }

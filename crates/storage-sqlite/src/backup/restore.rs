@@ -1,8 +1,8 @@
 //! A backup, unpacked, checked and put in its place.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use abide_core::Timestamp;
@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::container::{self, Counts, Head, Misfit};
 use super::set_aside::{self, UNFINISHED};
 use super::{PATIENCE, Progress};
+use crate::chunks::{FOLDER as BLOBS, each_whole};
 use crate::driver::View;
 use crate::examine::{Integrity, look_through};
 use crate::migrations;
@@ -131,15 +132,7 @@ pub fn unpack(
     unpacked.remove().map_err(failed("remove", &draft))?;
     DirBuilder::new().mode(0o700).create(&draft).map_err(failed("create", &draft))?;
     let path = draft.join(DATABASE);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed("create", &path))?;
-    let head = container::read(from.backup, &mut file, told).map_err(unfit)?;
-    file.sync_all().map_err(failed("write", &path))?;
-    drop(file);
+    let head = container::read(from.backup, &draft, told).map_err(unfit)?;
     told(Progress { step: "checking", done: 0, total: 0 });
     check(from.backup, &path, &head, from.keys)?;
     Ok(unpacked)
@@ -192,6 +185,19 @@ fn check(
         return Err(OpenError::Altered(name).into());
     }
     let counts = Counts::of(&connection).map_err(broken)?;
+    if counts.blobs > 0 {
+        let folder = file.parent().unwrap_or(file);
+        each_whole(file, |name, bytes| {
+            let found = fs::metadata(folder.join(name)).map_or(0, |facts| facts.len());
+            if found == bytes {
+                return Ok(());
+            }
+            let problem =
+                format!("it names the blob {} and does not hold it whole", name.display());
+            Err(damaged(problem))
+        })?;
+        sync_folders(&folder.join(BLOBS)).map_err(failed("sync", folder))?;
+    }
     if standing.applied != head.schema || counts != head.counts {
         return Err(damaged("it does not hold what it says that it holds".to_owned()));
     }
@@ -204,6 +210,17 @@ fn check(
         Err(StorageError::Unavailable(problem)) => Err(RestoreError::Keys(problem)),
         Err(error) => Err(OpenError::Storage(error).into()),
     }
+}
+
+/// The names of files in a folder and in the folders in it are on disk.
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for name in set_aside::names(folder)? {
+        let within = folder.join(name);
+        if within.is_dir() {
+            File::open(within)?.sync_all()?;
+        }
+    }
+    File::open(folder)?.sync_all()
 }
 
 /// The highest key of a store that is about to be replaced, as far as it can be read.

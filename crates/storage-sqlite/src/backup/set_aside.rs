@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::chunks::FOLDER as BLOBS;
 use crate::open::DATABASE;
 
 /// Where a restoration prepares its store.
@@ -19,7 +20,7 @@ const ASIDE: &str = "before-restore-";
 
 /// Whether a file of a data folder is about the folder and not about the store in it.
 pub(super) fn is_of_the_folder(name: &str) -> bool {
-    ["lock", "control.sock", "copying", UNFINISHED].contains(&name)
+    ["lock", "control.sock", "copying", "copying-blobs", UNFINISHED].contains(&name)
         || name.starts_with(COMMITTED)
         || name.starts_with(ASIDE)
 }
@@ -50,6 +51,11 @@ pub(crate) fn settle(data: &Path) -> io::Result<()> {
         if restored.join(DATABASE).exists() {
             set_aside(data, stamp)?;
             fs::rename(restored.join(DATABASE), data.join(DATABASE))?;
+            sync(data)?;
+        }
+        // After the database, and before anybody opens it: what was there before is aside by then.
+        if restored.join(BLOBS).exists() {
+            fs::rename(restored.join(BLOBS), data.join(BLOBS))?;
             sync(data)?;
         }
         fs::remove_dir_all(&restored)?;
