@@ -132,10 +132,7 @@ pub fn list_within(
                     &wanted,
                     &mut gathered,
                 )?,
-                None => {
-                    let apart = shared.out_of_order() << SEQUENCE_BITS;
-                    gather(connection, organization, &wanted, apart, bounds, &mut gathered)?
-                }
+                None => gather(connection, organization, &wanted, bounds, &mut gathered)?,
             }
         }
     };
@@ -146,28 +143,26 @@ pub fn list_within(
     Ok(ConsentPage { page: Page { items, total: gathered.seen }, rest })
 }
 
-/// Through the organization's feed, from its end. Keys grow with its numbers, but for such as are less than `apart` from
-/// each other.
+/// Through the organization's feed, from its end.
 fn gather(
     connection: &dyn Sql,
     organization: OrganizationId,
     wanted: &Wanted,
-    apart: i64,
     bounds: Bounds,
     gathered: &mut Gathered,
 ) -> StorageResult<Rest> {
     let head = head(connection, organization)?;
-    let first = first_from(connection, organization, head, wanted.from - apart)?;
+    let first = first_from(connection, organization, head, wanted.from)?;
     let last = match wanted.to {
         i64::MAX => head,
-        to => first_from(connection, organization, head, to.saturating_add(apart))? - 1,
+        to => first_from(connection, organization, head, to)? - 1,
     };
     let lowest = first.max(last - bounds.decisions + 1);
     let statement = connection.sql(
             "SELECT consents.* FROM numbered_decisions AS decisions CROSS JOIN consents ON consents.consent = decisions.consent \
              AND consents.latest = decisions.decision CROSS JOIN subjects ON subjects.subject = consents.subject \
              WHERE decisions.organization = ?1 AND decisions.log_index >= ?2 AND decisions.log_index <= ?3 \
-             AND +decisions.decision >= ?8 AND +decisions.decision < ?9 AND subjects.wrapped_key IS NOT NULL AND (consents.purpose = ?4 OR ?4 IS NULL) \
+             AND subjects.wrapped_key IS NOT NULL AND (consents.purpose = ?4 OR ?4 IS NULL) \
              AND ((consents.state IS NOT DISTINCT FROM 'GRANTED') = ?5 OR ?5 IS NULL) \
              AND ((SELECT policy FROM decisions AS shown \
              WHERE shown.decision = coalesce(consents.in_force, consents.latest)) = ?6 OR ?6 IS NULL) \
@@ -182,8 +177,6 @@ fn gather(
         wanted.granted,
         wanted.policy.map(PolicyId::key),
         bounds.decisions,
-        wanted.from,
-        wanted.to,
     ];
     statement.each(bounds, |row| {
         if gathered.is_full() {
@@ -288,8 +281,8 @@ fn at_index(
         .maybe([organization.key(), log_index], |row| id(row, 0))
 }
 
-/// The number of the first decision with that key or a later one; the one after `head` where there is none. Where the feed's
-/// numbers and its keys do not quite grow together, one that has such a key and an earlier neighbour.
+/// The number of the first decision with that key or a later one; the one after `head` where there is none. The feed's
+/// numbers and its keys grow together.
 fn first_from(
     connection: &dyn Sql,
     organization: OrganizationId,

@@ -8,9 +8,7 @@ use abide_core::Timestamp;
 use abide_core::delivery::{DeliveryState, Run};
 use abide_core::endpoint::Source;
 use abide_core::event::EventKind;
-use abide_core::ids::{
-    DeliveryId, EndpointId, EventId, Id, OrganizationId, SEQUENCE_BITS, SubjectId,
-};
+use abide_core::ids::{DeliveryId, EndpointId, EventId, Id, OrganizationId, SubjectId};
 use abide_core::job::{
     JobKind, Missed, Plan, Skip, Verdict, judge_discard, judge_missed, judge_retry,
 };
@@ -22,7 +20,6 @@ use crate::endpoints::{EndpointFacts, facts};
 use crate::lanes;
 use crate::people;
 use crate::rows::{id, maybe_id, named};
-use crate::shared::Shared;
 
 /// Where a job is. For retries: endpoint, place of the state in the plan, delivery. For what waits: place of the state,
 /// due time, delivery. For missed events: number in the feed.
@@ -71,8 +68,6 @@ pub(crate) struct Walk<'a> {
     plan: &'a Plan,
     /// Nothing with this key or a higher one was there when the job was created.
     frozen: i64,
-    /// Keys of events that are so far from each other grow with their numbers.
-    apart: i64,
     endpoints: HashMap<EndpointId, EndpointFacts>,
 }
 
@@ -82,17 +77,15 @@ impl<'a> Walk<'a> {
         organization: OrganizationId,
         plan: &'a Plan,
         frozen: i64,
-        shared: &Shared,
     ) -> Self {
-        let apart = shared.out_of_order() << SEQUENCE_BITS;
-        Self { connection, organization, plan, frozen, apart, endpoints: HashMap::new() }
+        Self { connection, organization, plan, frozen, endpoints: HashMap::new() }
     }
 
     /// Where it begins.
     pub(crate) fn beginning(&self) -> StorageResult<Place> {
         Ok(match self.plan.kind {
             JobKind::RetryFailed | JobKind::Discard => Place::default(),
-            JobKind::ReplayMissing => Place([self.feed_before(self.lowest() - self.apart)?, 0, 0]),
+            JobKind::ReplayMissing => Place([self.feed_before(self.lowest())?, 0, 0]),
         })
     }
 
@@ -218,9 +211,9 @@ impl<'a> Walk<'a> {
                     };
                     Ok(Step { place: Place([row.get("log_index")?, 0, 0]), met: Met::Event(met) })
                 })?;
-        // Behind the first that is so much too late, all are.
-        let end = self.below().saturating_add(self.apart);
-        let is_out = |step: &Step| matches!(&step.met, Met::Event(met) if met.id.key() >= end);
+        // An organization's events have keys that grow with their numbers.
+        let is_out =
+            |step: &Step| matches!(&step.met, Met::Event(met) if met.id.key() >= self.below());
         steps.truncate(steps.iter().position(is_out).unwrap_or(steps.len()));
         Ok(steps)
     }
@@ -291,7 +284,7 @@ impl<'a> Walk<'a> {
     fn judge_event(&mut self, met: &MetEvent) -> StorageResult<Verdict> {
         let endpoint = self.facts(met.endpoint)?;
         let is_meant = self.plan.event_kind.is_none_or(|wanted| wanted == met.kind)
-            && (self.lowest()..self.below()).contains(&met.id.key())
+            && met.id.key() >= self.lowest()
             && endpoint.events.wants(met.kind);
         let missed = if !is_meant || self.has_delivery(met)? {
             Missed::NotMissed

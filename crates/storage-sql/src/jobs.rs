@@ -29,7 +29,6 @@ use crate::lanes;
 use crate::organizations;
 use crate::publish::{DeliveryOf, Start, insert_delivery};
 use crate::rows::{actor_text, at, damaged, id, maybe_at, named, newest};
-use crate::shared::Shared;
 use crate::store::SqlStore;
 use crate::tx::Tx;
 
@@ -94,9 +93,9 @@ impl<D: Database> Jobs for SqlStore<D> {
     ) -> StorageResult<Estimate> {
         self.database().number_feeds(organization).await?;
         let plan = plan.clone();
-        self.search(move |connection, shared| {
+        self.search(move |connection, _| {
             check_endpoint(connection, organization, &plan)?;
-            let mut walk = Walk::new(connection, organization, &plan, i64::MAX, shared);
+            let mut walk = Walk::new(connection, organization, &plan, i64::MAX);
             let mut place = walk.beginning()?;
             let mut estimate = Estimate::default();
             loop {
@@ -189,7 +188,7 @@ impl<D: Database> Jobs for SqlStore<D> {
         if row.view.plan.kind == JobKind::ReplayMissing {
             self.database().number_feeds(organization).await?;
         }
-        match self.read(move |connection, shared| look(connection, shared, job, now)).await? {
+        match self.read(move |connection, _| look(connection, job, now)).await? {
             Looked::Nothing(page) => Ok(page),
             Looked::Page(looked) => {
                 let bytes = 64 + 128 * looked.found.len();
@@ -249,8 +248,7 @@ fn create(tx: &mut Tx<'_>, by: &Caller, plan: &Plan, now: Timestamp) -> StorageR
         return refused(Refusal::Conflict(problem));
     }
     let job = after_all(tx, now)?;
-    let Place(place) =
-        Walk::new(tx.connection(), by.organization, plan, job.key(), tx.shared()).beginning()?;
+    let Place(place) = Walk::new(tx.connection(), by.organization, plan, job.key()).beginning()?;
     let states: Vec<_> = plan.states.iter().map(|state| state.as_str()).collect();
     tx.sql(
         "INSERT INTO jobs (job, organization, kind, endpoint, event_kind, states, from_at, until_at, run, rate, state, \
@@ -312,12 +310,7 @@ struct LookedAt {
 }
 
 /// Looks for the next page of a job: through many rows, for few to write.
-fn look(
-    connection: &dyn Sql,
-    shared: &Shared,
-    job: JobId,
-    now: Timestamp,
-) -> StorageResult<Looked> {
+fn look(connection: &dyn Sql, job: JobId, now: Timestamp) -> StorageResult<Looked> {
     let found = load(connection, job)?;
     let Some(row) = found.filter(|row| row.view.state == JobState::Running) else {
         return Ok(Looked::Nothing(Page::Ended));
@@ -331,7 +324,7 @@ fn look(
     if allowed == 0 {
         return Ok(Looked::Nothing(Page::Paced));
     }
-    let mut walk = Walk::new(connection, row.organization, plan, job.key(), shared);
+    let mut walk = Walk::new(connection, row.organization, plan, job.key());
     let steps = walk.next(row.place, PAGE_LOOKED)?;
     let is_last = (steps.len() as u32) < PAGE_LOOKED;
     let (from, passed, found) = (row.place, Vec::new(), Vec::new());
@@ -388,7 +381,7 @@ fn work(
         };
     }
     let plan = &view.plan;
-    let mut walk = Walk::new(tx.connection(), organization, plan, job.key(), tx.shared());
+    let mut walk = Walk::new(tx.connection(), organization, plan, job.key());
     let asked = tx.id::<Delivery>(now);
     let ask = Ask { id: asked, actor: &view.created_by, job: Some(job) };
     let mut progress = view.progress;

@@ -52,21 +52,6 @@ pub struct Shared {
     pub(crate) passed_by: parking_lot::Mutex<Option<PassedBy>>,
 }
 
-/// Until then what was written under a key is committed, or never will be; in milliseconds.
-const COMMITTED_BY: i64 = 15_000;
-
-impl Shared {
-    /// How long before its neighbours in a feed an id can have been drawn, and how long after its key something can be
-    /// committed, in milliseconds. Several nodes' clocks differ a little, and the commit that came first may be of the call
-    /// that began last; where there is one node, its writer draws and commits in order.
-    pub(crate) fn out_of_order(&self) -> i64 {
-        match self.nodes {
-            Nodes::One => 0,
-            Nodes::Several => COMMITTED_BY,
-        }
-    }
-}
-
 /// How many processes work on the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nodes {

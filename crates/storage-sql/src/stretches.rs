@@ -59,12 +59,15 @@ struct Batch {
     found: Vec<(i64, Stretch)>,
 }
 
+/// Until then what was written under a key is committed, or never will be; in milliseconds.
+const COMMITTED_BY: i64 = 15_000;
+
 /// What comes after the mark.
 fn next_batch(connection: &dyn Sql, shared: &Shared) -> StorageResult<Batch> {
     // Where others write, too, a lower key can be committed after a higher one was seen: the newest are noted later.
     let below = match shared.nodes {
         Nodes::One => i64::MAX,
-        Nodes::Several => shared.ids.last() - (shared.out_of_order() << SEQUENCE_BITS),
+        Nodes::Several => shared.ids.last() - (COMMITTED_BY << SEQUENCE_BITS),
     };
     let noted = noted_through(connection)?;
     let mut batch = Batch { read: 0, through: noted, found: Vec::new() };
