@@ -63,9 +63,10 @@ fn judged(error: OpenError) -> anyhow::Error {
         OpenError::Connect { .. } | OpenError::Storage(StorageError::Unavailable(_)) => {
             Unavailable(error.to_string()).into()
         }
-        OpenError::TooNew(_) | OpenError::Altered(_) | OpenError::Encoding(_) => {
-            Refused(error.to_string()).into()
-        }
+        OpenError::TooNew(_)
+        | OpenError::Altered(_)
+        | OpenError::Encoding(_)
+        | OpenError::HalfCopied { .. } => Refused(error.to_string()).into(),
         OpenError::Storage(_) => error.into(),
     }
 }
