@@ -1,15 +1,21 @@
 //! Stores with ten million rows.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
+use abide_core::ids::SEQUENCE_BITS;
 use anyhow::ensure;
 use rusqlite::Connection;
 
 use super::Stage;
-use super::steady::{KNOWN, Keeper, folder as empty, meet, quiet, sink, wait_for};
+use super::steady::{DRAIN, KNOWN, Keeper, folder as empty, meet, pause, sink, wait_for};
+use crate::figures::now_nanos;
 use crate::history;
 use crate::server::{Folder, Server};
 use crate::sink::Seen;
+
+/// What has happened within so long, in milliseconds, was not made up.
+const RECENT: i64 = 20 * 60_000;
 
 /// A copy of the store that the run has made for that database.
 pub(super) fn folder(stage: &Stage, keeper: Keeper) -> anyhow::Result<Folder> {
@@ -43,8 +49,23 @@ fn settle(stage: &Stage, folder: &Folder) -> anyhow::Result<()> {
     meet(&server, folder)?;
     let Seen { count, .. } = wait_for(&mut sink, KNOWN)?;
     ensure!(count >= KNOWN, "{count} of {KNOWN} events arrived");
-    quiet(server.id())?;
+    settled(folder)?;
     server.kill()
+}
+
+/// Waits until nothing of the last minutes is on its way: what is killed before its end is recorded is sent again.
+pub(super) fn settled(folder: &Folder) -> anyhow::Result<()> {
+    let now = (now_nanos() / 1_000_000).cast_signed();
+    let first = (now - RECENT) << SEQUENCE_BITS;
+    let open = format!(
+        "SELECT count(*) FROM deliveries WHERE delivery > {first} AND state IN ('hot', 'claimed', 'pending')"
+    );
+    let began = Instant::now();
+    while number(folder, &open)? != Some(0) {
+        ensure!(began.elapsed() < DRAIN, "something does not arrive");
+        pause(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// Tells the endpoints of a store that nobody serves where the sink is now.

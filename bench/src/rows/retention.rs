@@ -2,10 +2,13 @@
 //! with one by which most of ten million rows are to go.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
 
 use super::steady::{Keeper, abide_on};
 use super::{Figure, Sample, Stage, full, medians};
+use crate::server::Folder;
 
 /// After a start: caches are filled, and housekeeping has begun.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -20,18 +23,26 @@ pub(super) fn measure(stage: &Stage, keeper: Keeper) -> anyhow::Result<Sample> {
     let mut pairs = Vec::new();
     for _ in 0..stage.window.as_secs() {
         full::run(&folder, FOR_EVER)?;
-        let without = abide_on(stage, &folder, WARM_UP)?.slice()?;
+        let without = turn(stage, &folder)?;
         full::run(&folder, MONTHS)?;
         let removed = full::number(&folder, REMOVED)?;
-        let began = std::time::Instant::now();
-        let mut with = abide_on(stage, &folder, WARM_UP)?.slice()?;
+        let began = Instant::now();
+        let mut with = turn(stage, &folder)?;
         let seconds = began.elapsed().as_secs_f64();
         let removed = full::number(&folder, REMOVED)?.unwrap_or(0) - removed.unwrap_or(0);
-        anyhow::ensure!(removed > 0, "nothing was removed");
+        ensure!(removed > 0, "nothing was removed");
         with.insert(Figure::Removed, removed as f64 / seconds);
         with.insert(Figure::Share, with[&Figure::Rate] / without[&Figure::Rate]);
         with.insert(Figure::P99Without, without[&Figure::P99]);
         pairs.push(with);
     }
     Ok(medians(&pairs))
+}
+
+/// A server, from its start until everything has arrived.
+fn turn(stage: &Stage, folder: &Rc<Folder>) -> anyhow::Result<Sample> {
+    let mut stand = abide_on(stage, folder, WARM_UP)?;
+    let sample = stand.slice()?;
+    full::settled(folder)?;
+    Ok(sample)
 }

@@ -31,7 +31,7 @@ const WARM_UP: Duration = Duration::from_millis(1_500);
 /// The same before each slice of a rate, whose other processes are warm.
 const REJOIN: Duration = Duration::from_millis(500);
 /// How long everything may take to arrive.
-const DRAIN: Duration = Duration::from_mins(2);
+pub(super) const DRAIN: Duration = Duration::from_mins(2);
 /// One slice of a rate.
 const SLICE: Duration = Duration::from_secs(1);
 

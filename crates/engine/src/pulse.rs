@@ -45,8 +45,10 @@ pub(crate) struct Pulse {
     ticks: [AtomicU64; Loop::ALL.len()],
     /// When any worker last took a job, ended an attempt or left.
     moved: AtomicU64,
-    /// No attempt takes so long.
+    /// No attempt takes so long, but for one with a large body.
     longest_attempt: Duration,
+    /// Until when a send of a large body may take.
+    patient_until: AtomicU64,
     heartbeat_valid: Duration,
     look_valid: Duration,
 }
@@ -60,6 +62,7 @@ impl Pulse {
             looked: AtomicU64::new(0),
             ticks: Default::default(),
             moved: AtomicU64::new(0),
+            patient_until: AtomicU64::new(0),
             longest_attempt: longest_deadline + options.opened_valid + options.worker_slack,
             heartbeat_valid: options.heartbeat_valid,
             look_valid: options.look_valid,
@@ -86,9 +89,16 @@ impl Pulse {
         self.moved.store(self.millis(at), Ordering::Relaxed);
     }
 
+    /// An attempt begins at `at` that may take so much longer than its endpoint's own deadline, for its body is large.
+    pub(crate) fn longer_send(&self, at: Instant, longer: Duration) {
+        let until = self.millis(at + self.longest_attempt + longer);
+        self.patient_until.fetch_max(until, Ordering::Relaxed);
+    }
+
     /// Where no worker has moved for longer than any attempt takes: what waits since before then stands still.
     pub(crate) fn workers_still_since(&self) -> Option<Instant> {
-        let still = self.age(&self.moved) >= self.longest_attempt;
+        let patient = self.patient_until.load(Ordering::Relaxed) > self.millis(Instant::now());
+        let still = !patient && self.age(&self.moved) >= self.longest_attempt;
         still.then(|| Instant::now().checked_sub(self.longest_attempt)).flatten()
     }
 
@@ -166,6 +176,12 @@ mod tests {
         };
         let pulse = Pulse::new(ago(200), Duration::from_secs(50), &options);
         assert!(pulse.workers_still_since().is_some_and(|since| since >= ago(100)));
+        // One is under way with a large body, which began a while ago and may take another two minutes.
+        pulse.longer_send(ago(110), Duration::from_secs(70));
+        assert_eq!(pulse.workers_still_since(), None);
+        let pulse = Pulse::new(ago(200), Duration::from_secs(50), &options);
+        pulse.longer_send(ago(180), Duration::from_secs(70));
+        assert!(pulse.workers_still_since().is_some(), "its time is over");
         pulse.worker_moved(ago(80));
         assert_eq!(pulse.workers_still_since(), None);
         pulse.worker_moved(ago(100));

@@ -211,6 +211,9 @@ impl<'a> Attempt<'a> {
         let Self { hub, facts, dialect } = *self;
         let started_at = hub.clock.now();
         let deadline = blob::deadline(facts.deadline, rendered.body.len() as u64);
+        if deadline > facts.deadline {
+            hub.pulse.longer_send(Instant::now(), deadline.saturating_sub(facts.deadline));
+        }
         // Before the signature, which is made at the time of sending (I6): a token may have to be fetched.
         let proving = match &facts.credentials {
             None => None,

@@ -89,7 +89,7 @@ pub(crate) fn look_back(connection: &Connection, now: Timestamp) {
             match drop_empty(connection, table, &partition) {
                 Ok(Left::Something) => {}
                 Ok(Left::Nothing) => {
-                    tracing::info!(partition, "dropped a partition: nothing was left in it")
+                    tracing::info!(partition, "dropped a partition: nothing was left in it");
                 }
                 Err(why) => {
                     tracing::debug!(%why, partition, "a partition was left for another time");

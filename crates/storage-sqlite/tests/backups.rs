@@ -171,20 +171,22 @@ async fn come_and_go(
 ) -> u32 {
     let blobs = store.blobs();
     let person = store.consents().record(&by, grant(&format!("speaker-{number}")), at(2)).await;
-    let owners = [BlobOwner::Subject(person.unwrap().subject), BlobOwner::Organization];
+    let owners =
+        [BlobOwner::Subject(person.expect("it goes well").subject), BlobOwner::Organization];
     let mut gone = 0;
     for round in 0.. {
         let text = content(CHUNK / 4 + 977 * round);
         for (row, owner) in (0..).zip(owners) {
             let holder = Holder { table: "tests", row: 10 * number + row };
-            let blob = write(&*store, (&by, owner), &text, CHUNK, at(2)).await.unwrap().id;
-            blobs.hold(by.organization, blob, holder, at(2)).await.unwrap();
+            let blob =
+                write(&*store, (&by, owner), &text, CHUNK, at(2)).await.expect("it goes well").id;
+            blobs.hold(by.organization, blob, holder, at(2)).await.expect("it goes well");
             if stop.load(Ordering::Relaxed) {
                 return gone;
             }
-            blobs.release(by.organization, blob, holder, at(2)).await.unwrap();
+            blobs.release(by.organization, blob, holder, at(2)).await.expect("it goes well");
         }
-        gone += blobs.sweep(100, at(2)).await.unwrap();
+        gone += blobs.sweep(100, at(2)).await.expect("it goes well");
     }
     gone
 }
@@ -192,12 +194,14 @@ async fn come_and_go(
 /// What the store's own rows say is there.
 fn whole_blobs(database: &Path) -> Vec<BlobId> {
     let mut blobs = Vec::new();
-    let name = |file: &Path| file.file_name().unwrap().to_str().unwrap().to_owned();
+    let name = |file: &Path| {
+        file.file_name().expect("it goes well").to_str().expect("it goes well").to_owned()
+    };
     blob_files(database, |file| {
-        blobs.push(BlobId::parse(&name(file)).unwrap());
+        blobs.push(BlobId::parse(&name(file)).expect("it goes well"));
         Ok::<(), OpenError>(())
     })
-    .unwrap();
+    .expect("it goes well");
     blobs
 }
 

@@ -33,11 +33,13 @@ pub enum ErrorClass {
     OauthToken,
     /// This node opened the attempt and did not begin to send.
     NotStarted,
+    /// What was to be sent broke off on this side: its blob was deleted meanwhile, or cannot be read.
+    BodyBroken,
 }
 
 impl ErrorClass {
     /// Every class.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Dns,
         Self::DnsBusy,
         Self::ForbiddenAddress,
@@ -52,6 +54,7 @@ impl ErrorClass {
         Self::AuthUnusable,
         Self::OauthToken,
         Self::NotStarted,
+        Self::BodyBroken,
     ];
 
     /// The stored name.
@@ -71,6 +74,7 @@ impl ErrorClass {
             Self::AuthUnusable => "auth_unusable",
             Self::OauthToken => "oauth_token",
             Self::NotStarted => "not_started",
+            Self::BodyBroken => "body_broken",
         }
     }
 
@@ -83,7 +87,7 @@ impl ErrorClass {
     /// nothing about it.
     pub fn is_abides_own(self) -> bool {
         match self {
-            Self::DnsBusy | Self::NoRootCertificates | Self::NotStarted => true,
+            Self::DnsBusy | Self::NoRootCertificates | Self::NotStarted | Self::BodyBroken => true,
             Self::Dns
             | Self::ForbiddenAddress
             | Self::ForbiddenUrl
@@ -130,6 +134,9 @@ impl ErrorClass {
                 "No access token could be fetched from the endpoint's token server, and nothing is sent without one."
             }
             Self::NotStarted => "Abide was too busy or was stopping, and did not begin to send.",
+            Self::BodyBroken => {
+                "What was to be sent broke off half-way: it was deleted meanwhile, or could not be read from Abide's disk."
+            }
         }
     }
 
@@ -166,6 +173,10 @@ impl ErrorClass {
                 "Check that the URL leads to an HTTP server and not to another service."
             }
             Self::AuthUnusable => "Set the endpoint's headers, credentials and certificates again.",
+            Self::BodyBroken => {
+                "Nothing where it was deleted. Otherwise the operator should look at Abide's log, which names the blob, and \
+                 at this machine's disk."
+            }
             Self::OauthToken => {
                 "Check the token URL, client id, client secret and scope, and that the token server is running; \
                  Abide's log has the token server's answer."

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use abide_core::delivery::ErrorClass;
+use abide_storage::StorageError;
 
 use super::{Forbidden, tls};
 
@@ -33,6 +34,8 @@ pub enum SendError {
     Reset(Arrival),
     /// What came back is not HTTP/1, or its head is too large.
     InvalidHttp,
+    /// The body broke off on this side: its blob could not be read to its end.
+    BodyBroken,
 }
 
 /// Can the receiver have seen the request?
@@ -59,6 +62,7 @@ impl SendError {
             SendError::Timeout(_) => ErrorClass::Timeout,
             SendError::Reset(_) => ErrorClass::Reset,
             SendError::InvalidHttp => ErrorClass::InvalidHttp,
+            SendError::BodyBroken => ErrorClass::BodyBroken,
         }
     }
 
@@ -75,7 +79,8 @@ impl SendError {
             SendError::Tls(_, arrival)
             | SendError::Timeout(arrival)
             | SendError::Reset(arrival) => *arrival,
-            SendError::InvalidHttp => Arrival::Unknown,
+            // Of a broken body the receiver has seen the beginning.
+            SendError::InvalidHttp | SendError::BodyBroken => Arrival::Unknown,
         }
     }
 
@@ -113,6 +118,9 @@ impl SendError {
         if let Some(cause) = tls_cause(error) {
             return SendError::Tls(tls::fault(cause), Arrival::Unknown);
         }
+        if causes(error).any(<dyn Error>::is::<StorageError>) {
+            return SendError::BodyBroken;
+        }
         let malformed = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(
             // hyper's words for a bad chunk
             |io| matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData),
@@ -141,6 +149,7 @@ impl fmt::Display for SendError {
             SendError::Timeout(_) => "the deadline passed before the whole answer was there",
             SendError::Reset(_) => "the connection closed before the whole answer was there",
             SendError::InvalidHttp => "the answer is not valid HTTP/1",
+            SendError::BodyBroken => "what was to be sent could not be read to its end",
         })
     }
 }

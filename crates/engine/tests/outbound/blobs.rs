@@ -138,6 +138,6 @@ async fn i11_a_body_ends_where_its_person_was_erased() {
     let target = http_target(&receiver, "/");
     let sent = courier(BUDGET).send(&mut None, &target, request(&content), PATIENT).await;
     let why = sent.result.unwrap_err();
-    assert_eq!((why, why.arrival()), (SendError::Reset(Arrival::Unknown), Arrival::Unknown));
+    assert_eq!((why, why.arrival()), (SendError::BodyBroken, Arrival::Unknown));
     assert_eq!(receiver.requests().len(), 0, "no whole request came");
 }

@@ -68,7 +68,8 @@ async fn every_table_is_copied_or_says_why_not() {
         known.len() as i64,
         "a list names what is not there"
     );
-    let forgotten = database.ask(&format!("{tables} AND relname NOT IN ({})", known.join(", ")));
+    let others = format!("{tables} AND relname NOT IN ({})", known.join(", "));
+    let forgotten = database.ask(&others);
     assert_eq!(forgotten.await, 0, "a copy forgets a table: see `copying.rs` of abide-storage-sql");
 }
 
