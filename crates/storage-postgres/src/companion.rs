@@ -161,6 +161,7 @@ impl Beside {
         };
         self.clock.measure(connection)?;
         if !node::beat(connection, self.shared.holder)? {
+            self.clock.replaced();
             tracing::error!(
                 "another node has this one's number, which was not heard of for long; start it again"
             );

@@ -27,7 +27,7 @@ use abide_core::shell::Clock;
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::SqlStore;
 use abide_storage_sql::chunks::Chunks;
-use abide_storage_sql::database::{Call, Database};
+use abide_storage_sql::database::{Call, Database, Haste};
 use abide_storage_sql::shared::Shared;
 use abide_storage_sql::sql::Sql;
 use abide_storage_sql::tx::Tx;
@@ -55,6 +55,8 @@ pub struct Postgres {
     shared: Arc<Shared>,
     writers: Arc<Pool>,
     readers: Arc<Pool>,
+    /// For what says that this node is alive.
+    beats: Arc<Pool>,
     batches: Arc<Batches>,
     clock: Arc<DatabaseClock>,
     /// Ends with the store.
@@ -70,15 +72,14 @@ impl std::fmt::Debug for Postgres {
 impl Postgres {
     fn new(
         shared: Arc<Shared>,
-        writers: Pool,
-        readers: Pool,
+        (writers, readers, beats): (Pool, Pool, Pool),
         clock: Arc<DatabaseClock>,
         companion: Companion,
     ) -> Self {
         let companion = Mutex::new(Some(companion));
-        let (writers, readers) = (Arc::new(writers), Arc::new(readers));
+        let (writers, readers, beats) = (Arc::new(writers), Arc::new(readers), Arc::new(beats));
         let batches = Batches::new(Arc::clone(&writers), Arc::clone(&shared));
-        Self { shared, writers, readers, batches, clock, companion }
+        Self { shared, writers, readers, beats, batches, clock, companion }
     }
 
     /// The time that all nodes go by.
@@ -96,8 +97,11 @@ impl Database for Postgres {
         if call.ahead.is_some() {
             return self.batches.call(call, work).await;
         }
-        let turn = self.writers.turn().await?;
-        let (writers, shared) = (Arc::clone(&self.writers), Arc::clone(&self.shared));
+        let writers = match call.haste {
+            Haste::Usual => Arc::clone(&self.writers),
+            Haste::Vital => Arc::clone(&self.beats),
+        };
+        let (turn, shared) = (writers.turn().await?, Arc::clone(&self.shared));
         // The call goes on also where its caller has gone away: what follows the commit must happen.
         let done = tokio::task::spawn_blocking(move || {
             let done =
@@ -154,5 +158,6 @@ impl Database for Postgres {
         drop(self.companion.lock().take());
         self.writers.close();
         self.readers.close();
+        self.beats.close();
     }
 }

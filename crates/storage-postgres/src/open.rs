@@ -22,6 +22,8 @@ use crate::{Postgres, PostgresStore, copying};
 
 /// Connections for calls that write.
 pub(crate) const WRITERS: usize = 8;
+/// Connections for what says that a node is alive.
+pub(crate) const BEATS: usize = 2;
 /// Connections for reads.
 pub(crate) const READERS: usize = 6;
 
@@ -127,8 +129,9 @@ pub fn open_with_leases_of(
         .map_err(|error| StorageError::Unavailable(format!("no thread: {error}")))?;
     let writers = Pool::new(address.clone(), WRITERS);
     writers.give_back(connection);
-    let readers = Pool::new(address, READERS);
-    let database = Postgres::new(Arc::clone(&shared), writers, readers, clock, companion);
+    let readers = Pool::new(address.clone(), READERS);
+    let pools = (writers, readers, Pool::new(address, BEATS));
+    let database = Postgres::new(Arc::clone(&shared), pools, clock, companion);
     Ok(Arc::new(PostgresStore::new(shared, database)))
 }
 

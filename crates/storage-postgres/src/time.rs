@@ -1,5 +1,6 @@
 //! The time that all nodes go by: the database's, measured at each beat of a node (I15).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use abide_core::Timestamp;
@@ -10,7 +11,11 @@ use parking_lot::Mutex;
 
 /// A clock that runs on this machine's steady one from the last time the database told.
 #[derive(Debug)]
-pub(crate) struct DatabaseClock(Mutex<Measured>);
+pub(crate) struct DatabaseClock {
+    measured: Mutex<Measured>,
+    /// Set when another node draws keys under this one's number.
+    is_replaced: AtomicBool,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Measured {
@@ -35,20 +40,30 @@ impl DatabaseClock {
     /// As a database tells it now.
     pub(crate) fn measured(sql: &dyn Sql) -> StorageResult<Self> {
         let first = measure(sql)?;
-        Ok(Self(Mutex::new(Measured { told: first.time, ..first })))
+        let measured = Mutex::new(Measured { told: first.time, ..first });
+        Ok(Self { measured, is_replaced: AtomicBool::new(false) })
+    }
+
+    /// This node's number is another's: nothing is claimed, signed or beaten any more until it starts again.
+    pub(crate) fn replaced(&self) {
+        self.is_replaced.store(true, Ordering::Relaxed);
     }
 
     /// Asks the database again.
     pub(crate) fn measure(&self, sql: &dyn Sql) -> StorageResult<()> {
         let new = measure(sql)?;
-        let mut known = self.0.lock();
+        let mut known = self.measured.lock();
         *known = Measured { told: known.told, ..new };
         Ok(())
     }
 
     /// Whether the time is known well enough to claim and to sign.
     pub(crate) fn check(&self) -> StorageResult<()> {
-        let known = *self.0.lock();
+        if self.is_replaced.load(Ordering::Relaxed) {
+            let why = "another node has this one's number, which was not heard of for long; start it again";
+            return Err(StorageError::Unavailable(why.to_owned()));
+        }
+        let known = *self.measured.lock();
         let age = known.at.elapsed();
         let bound = known.bound + age / DRIFT;
         if age <= OLDEST && bound <= WIDEST_BOUND {
@@ -65,7 +80,7 @@ impl DatabaseClock {
 
 impl Clock for DatabaseClock {
     fn now(&self) -> Timestamp {
-        let mut known = self.0.lock();
+        let mut known = self.measured.lock();
         let now = known.time + known.at.elapsed().as_millis() as i64;
         known.told = known.told.max(now);
         Timestamp::from_millis(known.told)

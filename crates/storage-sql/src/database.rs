@@ -58,12 +58,23 @@ pub struct Call {
     pub alone: Alone,
     /// What it will ask about, where many such calls may share a transaction.
     pub ahead: Option<Ahead>,
+    /// Whether it may wait behind others.
+    pub haste: Haste,
+}
+
+/// Whether a call may wait behind others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// As all do.
+    Usual,
+    /// It says that this node is alive: whatever others wait for, it is not to wait with them.
+    Vital,
 }
 
 impl Call {
     /// A call of that size that locks the rows it changes by itself.
     pub fn of(bytes: usize) -> Self {
-        Self { bytes, alone: Alone::Rows, ahead: None }
+        Self { bytes, alone: Alone::Rows, ahead: None, haste: Haste::Usual }
     }
 }
 

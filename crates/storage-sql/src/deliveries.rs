@@ -476,7 +476,8 @@ fn stop_parked(tx: &Tx<'_>, limit: u32) -> StorageResult<u32> {
     Ok(moved)
 }
 
-fn still_leased(
+/// Rows under a lease that are claimed or hot, from a key on.
+pub(crate) fn still_leased(
     connection: &dyn Sql,
     lease: LeaseId,
     after: DeliveryId,

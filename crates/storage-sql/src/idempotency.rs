@@ -74,7 +74,7 @@ impl<D: Database> SqlStore<D> {
         let bytes = decisions.iter().map(size_of).sum();
         let ahead = Ahead { organization: by.organization, decisions: Arc::clone(&decisions) };
         let alone = Alone::People(by.organization);
-        let call = Call { bytes, alone, ahead: Some(ahead) };
+        let call = Call { alone, ahead: Some(ahead), ..Call::of(bytes) };
         self.act_as(by, call, now, move |tx, by| work(tx, by, &decisions)).await
     }
 

@@ -4,13 +4,14 @@
 
 use std::collections::hash_map::Entry;
 
-use abide_core::ids::{Id, Lease, LeaseId};
+use abide_core::ids::{DeliveryId, Id, Lease, LeaseId};
 use abide_core::{Refusal, Timestamp};
 use abide_storage::leases::{Chores, StartedLease};
 use abide_storage::{Leases, StorageResult};
 use async_trait::async_trait;
 
 use crate::database::Database;
+use crate::deliveries::still_leased;
 use crate::params;
 use crate::rows::{damaged, id};
 use crate::shared::Nodes;
@@ -24,7 +25,7 @@ use crate::tx::Tx;
 impl<D: Database> Leases for SqlStore<D> {
     async fn start(&self, now: Timestamp) -> StorageResult<StartedLease> {
         self.database().synchronise().await?;
-        self.write(64, move |tx| {
+        self.write_vital(move |tx| {
             let taken_over = match tx.shared().nodes {
                 Nodes::One => tx
                     .sql(
@@ -40,12 +41,12 @@ impl<D: Database> Leases for SqlStore<D> {
     }
 
     async fn open(&self, now: Timestamp) -> StorageResult<LeaseId> {
-        self.write(64, move |tx| open(tx, now)).await
+        self.write_vital(move |tx| open(tx, now)).await
     }
 
     async fn heartbeat(&self, now: Timestamp) -> StorageResult<Vec<LeaseId>> {
         self.database().synchronise().await?;
-        self.write(64, move |tx| {
+        self.write_vital(move |tx| {
             tx.sql("UPDATE leases SET heartbeat_at = database_time(?) WHERE holder = ? RETURNING lease")
                 .all([now.as_millis(), tx.shared().holder], |row| id(row, "lease"))
         })
@@ -64,7 +65,7 @@ impl<D: Database> Leases for SqlStore<D> {
         if !someone.await? {
             return Ok(Vec::new());
         }
-        self.write(64, move |tx| take_over(tx, now)).await
+        self.write_vital(move |tx| take_over(tx, now)).await
     }
 
     async fn chores(&self, now: Timestamp) -> StorageResult<Chores> {
@@ -85,13 +86,21 @@ impl<D: Database> Leases for SqlStore<D> {
         match looked.await? {
             Some((true, false)) => Ok(Chores::Ours),
             Some((false, false)) => Ok(Chores::Anothers),
-            Some((_, true)) => self.write(64, move |tx| take_chores(tx, now)).await,
+            Some((_, true)) => self.write_vital(move |tx| take_chores(tx, now)).await,
             None => Err(damaged("the lease of the chores is missing")),
         }
     }
 
     async fn close(&self, lease: LeaseId) -> StorageResult<()> {
-        self.write(64, move |tx| {
+        self.write_vital(move |tx| {
+            if tx.shared().nodes == Nodes::Several {
+                // A transaction whose answer was lost may have held it until now: what it wrote shows only afterwards.
+                tx.sql("SELECT 1 FROM leases WHERE lease = ? FOR UPDATE").exists([lease.key()])?;
+                if is_relied_on(tx, lease)? {
+                    let why = "deliveries are still under this lease".to_owned();
+                    return Err(Refusal::Conflict(why).into());
+                }
+            }
             tx.sql("DELETE FROM leases WHERE lease = ? AND holder = ?")
                 .execute([lease.key(), tx.shared().holder])?;
             Ok(())
@@ -106,6 +115,12 @@ fn take_over(tx: &Tx<'_>, now: Timestamp) -> StorageResult<Vec<LeaseId>> {
          WHERE holder != ?1 AND lease > 0 AND heartbeat_at < database_time(?2) - ?3 RETURNING lease",
     )
     .all([tx.shared().holder, now.as_millis(), tx.shared().lease_millis], |row| id(row, "lease"))
+}
+
+/// Whether a row that no end was recorded of stands under a lease.
+fn is_relied_on(tx: &Tx<'_>, lease: LeaseId) -> StorageResult<bool> {
+    let first = DeliveryId::from_key(0);
+    Ok(!still_leased(tx.connection(), lease, first, 1)?.is_empty())
 }
 
 /// Of several that ask at once one gets them: the others find a heartbeat of just now.

@@ -11,7 +11,7 @@ use abide_storage::{
     Subjects, Users,
 };
 
-use crate::database::{Alone, Call, Database};
+use crate::database::{Alone, Call, Database, Haste};
 use crate::nodes::OneNode;
 use crate::shared::Shared;
 use crate::sql::Sql;
@@ -58,6 +58,15 @@ impl<D: Database> SqlStore<D> {
         F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
     {
         self.database.write(Call::of(bytes), work).await
+    }
+
+    /// One transaction that says that this node is alive.
+    pub(crate) async fn write_vital<T, F>(&self, work: F) -> StorageResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
+    {
+        self.database.write(Call { haste: Haste::Vital, ..Call::of(64) }, work).await
     }
 
     /// One transaction for which no other of its organization runs.
