@@ -47,8 +47,12 @@ pub(crate) async fn open_ground(
 /// Opens the data of a place that was served before.
 pub(crate) async fn open_stopped(place: &Place) -> anyhow::Result<Ground> {
     let keys = folder::open(place)?;
-    let node = NodeName { name: format!("process {}", std::process::id()), role: "command" };
-    open(place, keys, None, node).await
+    open(place, keys, None, command()).await
+}
+
+/// How a process is shown that carries out one command.
+fn command() -> NodeName {
+    NodeName { name: format!("process {}", std::process::id()), role: "command" }
 }
 
 /// Looks at the data of a place, whether or not a server has it open.
@@ -83,7 +87,10 @@ async fn open(
 ) -> anyhow::Result<Ground> {
     let chance: Arc<dyn Chance> = Arc::new(OsChance);
     let (storage, clock) = match &place.database_url {
-        Some(url) => postgres::open(url.clone(), keys, Arc::clone(&chance), node).await?,
+        Some(url) => {
+            postgres::open(url.clone(), keys, Arc::clone(&chance), node, place.journal.clone())
+                .await?
+        }
         None => open_sqlite(place, keys, Arc::clone(&chance), commit_delay, node).await?,
     };
     Ok(Ground { storage, key_file: place.key_file.clone(), clock, chance, dashboard: None })

@@ -3,6 +3,7 @@
 //! A page is looked for beside the writer, and what was found is removed in one short transaction with what hangs on it.
 //! Which page comes next hangs on nothing but the rows that are left, so that whoever goes on after a crash goes on there.
 
+use crate::erasures::next_entry;
 use crate::leases::must_do_chores;
 use crate::params;
 use crate::sql::Sql;
@@ -220,7 +221,7 @@ impl<D: Database> Deletions for SqlStore<D> {
                         must_do_chores(tx)?;
                         // What was seen beside the writer may have been restored since.
                         if organization(tx, of)?.state.is_due(now) {
-                            let entry = tx.id(now);
+                            let entry = next_entry(tx, now)?;
                             destroy(tx, of, entry, now, now)?;
                         }
                         Ok(CarriedOut::Destroyed)

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 
 use crate::after::After;
 use crate::database::Database;
-use crate::rows::{at, id, maybe_id};
-use crate::sql::{Row, Sql};
+use crate::rows::{at, id, maybe_id, newest};
+use crate::sql::{Row, Sql, Turn};
 use crate::store::SqlStore;
 use crate::tx::Tx;
 use crate::{deletions, organizations, params, subjects};
@@ -104,6 +104,16 @@ impl<D: Database> SqlStore<D> {
             );
         }
     }
+}
+
+/// The key of a new entry of the journal. Whoever looks for erasures goes by their order, so that none of several nodes
+/// commits a lower one later: who draws one keeps the others waiting.
+pub(crate) fn next_entry(tx: &Tx<'_>, now: Timestamp) -> StorageResult<AuditEntryId> {
+    tx.connection().alone(Turn::Erasing)?;
+    let erased = newest(tx.connection(), "SELECT max(erasure) FROM erasures")?;
+    let destroyed = newest(tx.connection(), "SELECT max(entry) FROM destroyed")?;
+    let drawn: AuditEntryId = tx.id(now);
+    Ok(Id::from_key(drawn.key().max(erased.max(destroyed) + 1)))
 }
 
 fn erasures_after(connection: &dyn Sql, after: i64, limit: u32) -> StorageResult<Vec<Erasure>> {

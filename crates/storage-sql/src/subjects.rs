@@ -1,5 +1,6 @@
 //! Erasing people.
 
+use crate::erasures::next_entry;
 use crate::params;
 use abide_core::access::Caller;
 use abide_core::delivery::Reason;
@@ -17,7 +18,6 @@ use crate::idempotency;
 use crate::people::{self, REFERENCE};
 use crate::rows::{at, id, newest, news};
 use crate::shared::Shared;
-use crate::sql::Turn;
 use crate::store::SqlStore;
 use crate::tx::Tx;
 
@@ -58,11 +58,7 @@ fn erase(tx: &mut Tx<'_>, by: &Caller, reference: &str, now: Timestamp) -> Stora
         return Err(StorageError::Refused(Refusal::NotFound("the person")));
     };
     let deliveries = wipe(tx, by.organization, subject, now)?;
-    // As with changes of endpoints: whoever looks for erasures goes by their order.
-    tx.connection().alone(Turn::Erasing)?;
-    let newest = newest(tx.connection(), "SELECT max(erasure) FROM erasures")?;
-    let drawn: Id<AuditEntry> = tx.id(now);
-    let erasure: Id<AuditEntry> = Id::from_key(drawn.key().max(newest + 1));
+    let erasure = next_entry(tx, now)?;
     tx.sql("INSERT INTO erasures (erasure, organization, subject, erased_at) VALUES (?, ?, ?, ?)")
         .execute([erasure.key(), by.organization.key(), subject.key(), now.as_millis()])?;
     suppress(tx, by.organization, reference, erasure, now)?;

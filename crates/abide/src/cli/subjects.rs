@@ -2,20 +2,26 @@
 
 use std::io::Read as _;
 
+use abide_core::Timestamp;
+use abide_storage::erasures::{ErasureJournal, Repeated};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::another_answer;
 use super::format::Format;
-use crate::config::DataSettings;
+use crate::config::{DataSettings, Usage};
 use crate::control::carry_out;
+use crate::exit::Refused;
 use crate::operations::{DEFAULT_ORGANIZATION, Done, Operation};
+use crate::wiring::postgres::erase_again as erase_again_in;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Erase a person: what is known of them becomes unreadable, and what waits for them is not sent
     Erase(Erase),
+    /// After a PostgreSQL database was restored: erase again everybody who was erased since, by the erasure journal
+    EraseAgain(EraseAgain),
 }
 
 #[derive(Args)]
@@ -33,8 +39,64 @@ pub(crate) struct Erase {
     data: DataSettings,
 }
 
+#[derive(Args)]
+#[command(
+    after_help = "To be run once, after the restoration and before the first node starts. Everybody signs in anew, and readers \
+    of feeds are told that theirs began anew. A backup of the embedded database is restored by `abide restore`, which does the \
+    same by itself."
+)]
+pub(crate) struct EraseAgain {
+    /// The moment that the database was restored to: when its backup was taken
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    restored_to: Timestamp,
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
+    data: DataSettings,
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let wanted = "must be an RFC 3339 time, such as 2026-11-22T20:25:24Z";
+    Timestamp::parse(text).map_err(|_| wanted.to_owned())
+}
+
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
-    let Command::Erase(options) = command;
+    match command {
+        Command::Erase(options) => erase(options).await,
+        Command::EraseAgain(options) => erase_again(options).await,
+    }
+}
+
+async fn erase_again(options: EraseAgain) -> anyhow::Result<()> {
+    let EraseAgain { restored_to, format, data } = options;
+    let place = data.settle()?;
+    let Some(url) = place.database_url.clone() else {
+        let text = "say with --database-url which PostgreSQL database was restored; `abide restore` restores a data folder, and \
+                    erases again by itself";
+        return Err(Usage(text.to_owned()).into());
+    };
+    let Some(journal) = ErasureJournal::read(&place.journal)? else {
+        return Err(Refused(format!(
+            "there is no erasure journal {}: whoever was erased after the backup would be back. Say with --erasure-journal \
+             where it is; every node has one, beside its master key file",
+            place.journal.display()
+        ))
+        .into());
+    };
+    let Repeated { people, organizations, deliveries } =
+        erase_again_in(&place, url, journal, restored_to).await?;
+    format.answer(
+        &json!({"people": people, "organizations": organizations, "deliveries": deliveries}),
+        format_args!("erased again: people {people}, organizations {organizations}"),
+    )?;
+    format.advise(
+        "What was changed after that moment is not in the database: keys that were revoked and users who were disabled since \
+         are good again. Look through them before you start a node.",
+    );
+    Ok(())
+}
+
+async fn erase(options: Erase) -> anyhow::Result<()> {
     let place = options.data.settle()?;
     let reference = match options.reference.as_str() {
         "-" => from_standard_input()?,

@@ -7,7 +7,7 @@ use abide_core::Timestamp;
 use abide_core::ids::AuditEntryId;
 use abide_storage::erasures::{Erasure, Repeated};
 use abide_storage::sealing::MasterKeys;
-use abide_storage::{Erasures as _, Storage, StorageResult};
+use abide_storage::{Erasures, Storage, StorageResult};
 use abide_storage_sqlite::{
     BackUp, BackupError, OpenError, RestoreError, RestoreFrom, SqliteOptions, SqliteStore,
     Unpacked, back_up, pending_migrations, unpack,
@@ -137,7 +137,7 @@ async fn bring_up_to_date(
 }
 
 /// How many erasures of the store the journal does not have.
-async fn missing(store: &SqliteStore, journal: &[Erasure]) -> StorageResult<u64> {
+pub(super) async fn missing(store: &dyn Erasures, journal: &[Erasure]) -> StorageResult<u64> {
     const PAGE: u32 = 1_000;
     let mut there: Vec<i64> = journal.iter().map(|erasure| erasure.entry.key()).collect();
     there.sort_unstable();

@@ -139,3 +139,68 @@ fn a_command_works_where_its_url_says() {
     beside.stop();
     server.stop();
 }
+
+/// I11: who was erased after a backup stays erased where the backup is restored, by the journal of a node.
+#[test]
+fn i11_who_was_erased_stays_erased_in_a_restored_database() {
+    let (site, place) = (Site::new(), Place::new());
+    let url = place.url();
+    let start = |url: &str| {
+        let serving = ["serve", "--listen", "127.0.0.1:0", "--dev", "--database-url", url];
+        site.start(&mut abide(site.path(), &serving))
+    };
+    let server = start(&url);
+    let api = server.api(&site.admin_key());
+    for person in ["ada", "eve"] {
+        api.consent(person);
+    }
+    server.stop();
+    // A copy of this moment, as a restored backup is one.
+    let name = url.rsplit('/').next().unwrap().to_owned();
+    let (restored, again) =
+        (format!("{name}_restored"), url.replace(&name, &format!("{name}_restored")));
+    place.run(&format!("CREATE DATABASE {restored} TEMPLATE {name}"));
+    let server = start(&url);
+    let read = |server: &crate::program::Server, person: &str| {
+        server.api(&site.admin_key()).get(&format!("/v1/consent?subject_id={person}")).1["data"]
+            .clone()
+    };
+    site.ask(&["subjects", "erase", "--reference", "ada", "--database-url", &url]);
+    assert_eq!(read(&server, "ada").as_array().unwrap().len(), 0);
+    assert_eq!(read(&server, "eve").as_array().unwrap().len(), 1);
+    let erase_again = |url: &str| {
+        site.run(&[
+            "subjects",
+            "erase-again",
+            "--restored-to",
+            "2026-01-01T00:00:00Z",
+            "--database-url",
+            url,
+        ])
+    };
+    let (code, why) = complaint(&erase_again(&url));
+    assert!(code == Some(3) && why.contains("stop every node first"), "{code:?} {why}");
+    server.stop();
+
+    let journal = site.path().join("abide-data.key.erasures");
+    let away = site.path().join("away");
+    fs::rename(&journal, &away).unwrap();
+    let (code, why) = complaint(&erase_again(&again));
+    assert!(code == Some(3) && why.contains("no erasure journal"), "{code:?} {why}");
+    fs::rename(&away, &journal).unwrap();
+    let done = erase_again(&again);
+    let text = String::from_utf8(done.stdout.clone()).unwrap();
+    assert!(
+        text.contains("erased again: people 1, organizations 0"),
+        "{text} {:?}",
+        complaint(&done)
+    );
+    let server = start(&again);
+    assert_eq!(read(&server, "ada").as_array().unwrap().len(), 0);
+    assert_eq!(read(&server, "eve").as_array().unwrap().len(), 1);
+    server.stop();
+    place.run(&format!("DROP DATABASE {restored} WITH (FORCE)"));
+    let (code, why) =
+        complaint(&site.run(&["subjects", "erase-again", "--restored-to", "2026-01-01T00:00:00Z"]));
+    assert!(code == Some(2) && why.contains("abide restore"), "{code:?} {why}");
+}

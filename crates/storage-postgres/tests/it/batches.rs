@@ -65,7 +65,7 @@ async fn among<T: Send + 'static>(
 ) -> StorageResult<T> {
     let decisions = Arc::new([grant("among")]);
     let ahead = Some(Ahead { organization: by.organization, decisions });
-    let call = Call { bytes: 1, alone: Alone::People(by.organization), ahead };
+    let call = Call { alone: Alone::People(by.organization), ahead, ..Call::of(1) };
     store.database().write(call, work).await
 }
 
