@@ -21,7 +21,9 @@ const AT_WORK: i64 = 60_000;
 const BEGINNING: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const END: &[u8] = &[0xff, 0xff];
 /// Tables that an empty database has rows in, too, and with which a copy begins anew.
-const DRAWN: [&str; 3] = ["master_keys", "feed_epoch", "noted_stretches"];
+const DRAWN: [&str; 4] = ["master_keys", "feed_epoch", "noted_stretches", "leases"];
+/// The lease of the chores, which no folder has: as the migrations leave it.
+const CHORES: &str = "INSERT INTO leases (lease, holder, epoch, heartbeat_at) VALUES (0, 0, 0, 0)";
 
 /// Why a database cannot be copied to.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +190,7 @@ impl Target {
             }
             let tables: Vec<&str> = COPIED.iter().map(|copied| copied.table).collect();
             connection.simple(&format!(
-                "TRUNCATE copies, {}; INSERT INTO noted_stretches (only_row, through) VALUES (1, 0)",
+                "TRUNCATE copies, {}; INSERT INTO noted_stretches (only_row, through) VALUES (1, 0); {CHORES}",
                 tables.join(", ")
             ))?;
             Ok(Ok(()))
@@ -319,7 +321,11 @@ impl Target {
             let ended = sql
                 .sql("UPDATE copies SET finished_at = database_time(0) WHERE epoch = ? AND finished_at IS NULL")
                 .execute([epoch])?;
-            if ended == 1 { Ok(()) } else { Err(damaged("copies")) }
+            if ended != 1 {
+                return Err(damaged("copies"));
+            }
+            // Not compared: it was put aside while the others came.
+            sql.sql(CHORES).execute(()).map(drop)
         })
     }
 }

@@ -158,6 +158,8 @@ async fn requests(
     node.read_exact(&mut first).await?;
     read_rest(&mut node, &mut first, 0).await?;
     server.write_all(&first).await?;
+    // A driver hands a statement with its values to the system in one piece, up to its Sync: it is held whole, or not at all.
+    let mut is_within = false;
     loop {
         let message = read(&mut node).await?;
         if is_commit(&message) {
@@ -174,7 +176,10 @@ async fn requests(
                 None => {}
             }
         }
-        passes(line).await;
+        if !is_within {
+            passes(line).await;
+        }
+        is_within = matches!(message[0], b'P' | b'B' | b'D' | b'E' | b'C' | b'H');
         server.write_all(&message).await?;
     }
 }

@@ -50,6 +50,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("tasks/install.md", "abide completions", "writes into the reader's own folders"),
     ("tasks/copy.md", "psql", "changes the reader's own server; `copying.rs` runs the same"),
     ("tasks/copy.md", "abide copy", "empties the reader's own server; `copying.rs` runs the same"),
+    (
+        "tasks/postgresql.md",
+        "abide subjects erase-again",
+        "wants a restored database; `database_url.rs` runs the same",
+    ),
     ("tasks/postgresql.md", "psql", "changes the reader's own server"),
     ("tasks/postgresql.md", "export ABIDE_DATABASE_URL", "needs the reader's own server"),
     ("tasks/postgresql.md", "abide serve", "needs the reader's own server, just restored"),
