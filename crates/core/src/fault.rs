@@ -96,15 +96,8 @@ impl Fault {
     ];
 
     /// Those that several nodes on one database must be found to have.
-    pub const OF_NODES: &[Self] = &[
-        Self::LeaseNotFenced,
-        Self::LaneNotExclusive,
-        Self::LeaseNotChecked,
-        Self::SlowNodeSends,
-        Self::DoubtCalledFailure,
-        Self::DoubtRunAgain,
-        Self::FeedNumberedEarly,
-    ];
+    pub const OF_NODES: &[Self] =
+        &[Self::LeaseNotFenced, Self::LaneNotExclusive, Self::LeaseNotChecked];
 }
 
 /// Plants a fault in what this process runs, or none.
