@@ -163,17 +163,11 @@ async fn i3_a_backup_taken_under_writing_is_whole() {
 }
 
 /// One who writes blobs of a person and of nobody, names and lets go of them, and sweeps: many come and go at any time.
-async fn come_and_go(
-    store: Arc<SqliteStore>,
-    by: Caller,
-    number: i64,
-    stop: Arc<AtomicBool>,
-) -> u32 {
+async fn come_and_go(store: Arc<SqliteStore>, by: Caller, number: i64, stop: Arc<AtomicBool>) {
     let blobs = store.blobs();
     let person = store.consents().record(&by, grant(&format!("speaker-{number}")), at(2)).await;
     let owners =
         [BlobOwner::Subject(person.expect("it goes well").subject), BlobOwner::Organization];
-    let mut gone = 0;
     for round in 0.. {
         let text = content(CHUNK / 4 + 977 * round);
         for (row, owner) in (0..).zip(owners) {
@@ -182,13 +176,12 @@ async fn come_and_go(
                 write(&*store, (&by, owner), &text, CHUNK, at(2)).await.expect("it goes well").id;
             blobs.hold(by.organization, blob, holder, at(2)).await.expect("it goes well");
             if stop.load(Ordering::Relaxed) {
-                return gone;
+                return;
             }
             blobs.release(by.organization, blob, holder, at(2)).await.expect("it goes well");
         }
-        gone += blobs.sweep(100, at(2)).await.expect("it goes well");
+        blobs.sweep(100, at(2)).await.expect("it goes well");
     }
-    gone
 }
 
 /// What the store's own rows say is there.
@@ -237,7 +230,7 @@ async fn i3_i11_a_backup_under_load_holds_the_blobs_that_it_names() {
         let counts = taken.await.unwrap().unwrap().head.counts;
         named = counts.blobs;
         assert!(named >= 2, "{counts:?}");
-        // What has waited for the copy goes now.
+        // What has waited for the copy goes now; something does between any two of them.
         while store.blobs().sweep(1, at(2)).await.unwrap() == 0 {
             tokio::task::yield_now().await;
         }
@@ -245,11 +238,9 @@ async fn i3_i11_a_backup_under_load_holds_the_blobs_that_it_names() {
     store.subjects().erase(&by, "erased-later", at(4)).await.unwrap();
     let journal = store.erasures_after(None, 10).await.unwrap();
     stop.store(true, Ordering::Relaxed);
-    let mut gone = 0;
     for one in load {
-        gone += one.await.unwrap();
+        one.await.unwrap();
     }
-    assert!(gone > 0, "nothing was removed meanwhile");
     while store.blobs().sweep(100, at(2)).await.unwrap() > 0 {}
     drop(store);
 

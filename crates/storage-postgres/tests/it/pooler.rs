@@ -130,8 +130,12 @@ fn a_doctor_sees_whether_nodes_hear_each_other() {
     let masters = suite::masters();
     let ears = |url: &str| examine(url, &masters, &Standing).map(|seen| seen.ears);
     assert_eq!(ears(&url).expect("a database"), Ears::NoDirect);
-    let server: tokio_postgres::Config = database.url().parse().expect("whole");
-    let direct = format!("{url}&direct=127.0.0.1:{}", server.get_ports()[0]);
+    let (server, whole): (tokio_postgres::Config, _) =
+        (database.url().parse().expect("whole"), database.url());
+    let port = server.get_ports()[0];
+    // The server itself wants the password that the pooler has.
+    let past = whole.replace(&format!(":{port}/"), &format!(":{}/", pooler.port));
+    let direct = format!("{past}?pooler=transaction&direct=127.0.0.1:{port}");
     let heard = ears(&direct).expect("a database");
     assert!(matches!(heard, Ears::Hear(_)), "{heard:?}");
     let unsaid = url.replace("?pooler=transaction", "");
