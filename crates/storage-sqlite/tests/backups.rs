@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use abide_core::access::{Actor, Caller};
 use abide_core::blob::CHUNK;
-use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
 use abide_core::ids::{BlobId, OrganizationId};
 use abide_storage::blobs::{BlobOwner, Holder};
 use abide_storage::feeds::FeedWanted;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::suite::blobs::{content, read, write};
-use abide_storage::suite::{Dice, at, key_file, masters};
+use abide_storage::suite::{Dice, at, grant, key_file, masters};
 use abide_storage::{Erasures as _, Storage as _};
 use abide_storage_sqlite::{
     BackUp, BackedUp, BackupError, Existing, Occupied, OpenError, RestoreError, RestoreFrom,
@@ -80,20 +79,6 @@ impl Site {
     }
 }
 
-fn grant(reference: &str) -> NewDecision {
-    NewDecision {
-        subject: SubjectInput { reference: reference.to_owned(), email: None },
-        purpose: "news".to_owned(),
-        basis: LawfulBasis::Consent,
-        state: PermissionState::Granted,
-        policy: None,
-        metadata: None,
-        ip_address: None,
-        obtained_at: None,
-        validity: Validity::default(),
-    }
-}
-
 async fn organization(store: &SqliteStore) -> Caller {
     let made =
         store.accounts().create_organization("default", at(0)).await.expect("an organization");
@@ -113,7 +98,11 @@ async fn i3_a_backup_taken_under_writing_is_whole() {
     let store = site.open("data");
     let by = organization(&store).await;
     for number in 0..300 {
-        store.consents().record(&by, grant(&format!("before-{number}")), at(1)).await.unwrap();
+        store
+            .consents()
+            .record(&by, grant(&format!("before-{number}"), "news"), at(1))
+            .await
+            .unwrap();
     }
     let stop = Arc::new(AtomicBool::new(false));
     let writing = {
@@ -123,7 +112,7 @@ async fn i3_a_backup_taken_under_writing_is_whole() {
             while !stop.load(Ordering::Relaxed) {
                 store
                     .consents()
-                    .record(&by, grant(&format!("during-{number}")), at(2))
+                    .record(&by, grant(&format!("during-{number}"), "news"), at(2))
                     .await
                     .unwrap();
                 number += 1;
@@ -158,14 +147,15 @@ async fn i3_a_backup_taken_under_writing_is_whole() {
     let wanted = FeedWanted { after: 0, limit: 100 };
     let feed = restored.feeds().events_after(by.organization, None, wanted).await.unwrap();
     assert_eq!(feed.next, 100, "numbered without gaps");
-    let again = restored.consents().record(&by, grant("before-0"), at(4)).await.unwrap();
+    let again = restored.consents().record(&by, grant("before-0", "news"), at(4)).await.unwrap();
     assert_eq!(again.version, 2, "people are found as before");
 }
 
 /// One who writes blobs of a person and of nobody, names and lets go of them, and sweeps: many come and go at any time.
 async fn come_and_go(store: Arc<SqliteStore>, by: Caller, number: i64, stop: Arc<AtomicBool>) {
     let blobs = store.blobs();
-    let person = store.consents().record(&by, grant(&format!("speaker-{number}")), at(2)).await;
+    let person =
+        store.consents().record(&by, grant(&format!("speaker-{number}"), "news"), at(2)).await;
     let owners =
         [BlobOwner::Subject(person.expect("it goes well").subject), BlobOwner::Organization];
     for round in 0.. {
@@ -207,7 +197,8 @@ async fn i3_i11_a_backup_under_load_holds_the_blobs_that_it_names() {
     let by = organization(&store).await;
     let mut kept = Vec::new();
     for person in ["ada", "erased-later"] {
-        let subject = store.consents().record(&by, grant(person), at(1)).await.unwrap().subject;
+        let subject =
+            store.consents().record(&by, grant(person, "news"), at(1)).await.unwrap().subject;
         let owner = BlobOwner::Subject(subject);
         let blob = write(&*store, (&by, owner), &content(3 * CHUNK), CHUNK, at(1)).await.unwrap();
         kept.push(blob.id);
@@ -334,9 +325,9 @@ async fn ids_after_a_restoration_are_new_whatever_the_clock_says() {
     let site = Site::new();
     let store = site.open("data");
     let by = organization(&store).await;
-    let first = store.consents().record(&by, grant("ada"), at(1_000)).await.unwrap();
+    let first = store.consents().record(&by, grant("ada", "news"), at(1_000)).await.unwrap();
     site.back_up("backup.tar", Existing::Keep).unwrap();
-    let lost = store.consents().record(&by, grant("bob"), at(9_000_000)).await.unwrap();
+    let lost = store.consents().record(&by, grant("bob", "news"), at(9_000_000)).await.unwrap();
     let epoch = store.feeds().epoch().await.unwrap();
     drop(store);
     let (backup, data, keys) = (&site.path("backup.tar"), &site.path("data"), &masters());
@@ -356,7 +347,7 @@ async fn ids_after_a_restoration_are_new_whatever_the_clock_says() {
     assert!(before.join("abide.db").exists());
     let store = site.open("data");
     assert_ne!(store.feeds().epoch().await.unwrap(), epoch);
-    let new = store.consents().record(&by, grant("eve"), at(0)).await.unwrap();
+    let new = store.consents().record(&by, grant("eve", "news"), at(0)).await.unwrap();
     assert!(new.decision.key() > lost.decision.key() && new.decision > first.decision);
     let audit = store.history().audit(by.organization, 10).await.unwrap();
     assert!(audit.iter().any(|entry| entry.action == "organization.restore_backup"));
@@ -372,7 +363,7 @@ async fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
     let site = Site::new();
     let store = site.open("data");
     let by = organization(&store).await;
-    store.consents().record(&by, grant("ada"), at(1)).await.unwrap();
+    store.consents().record(&by, grant("ada", "news"), at(1)).await.unwrap();
     site.back_up("backup.tar", Existing::Keep).unwrap();
     let whole = fs::read(site.path("backup.tar")).unwrap();
     let unpack_here = |bytes: &[u8]| {
@@ -461,7 +452,7 @@ async fn nothing_that_is_there_is_overwritten_unless_told() {
     let first = fs::read(site.path("backup.tar")).unwrap();
     assert!(matches!(site.back_up("backup.tar", Existing::Keep), Err(BackupError::Exists(_))));
     assert_eq!(fs::read(site.path("backup.tar")).unwrap(), first);
-    store.consents().record(&by, grant("ada"), at(1)).await.unwrap();
+    store.consents().record(&by, grant("ada", "news"), at(1)).await.unwrap();
     site.back_up("backup.tar", Existing::Replace).unwrap();
 
     let in_use = site.restore("backup.tar", "data", Occupied::SetAside);
@@ -488,9 +479,9 @@ async fn i3_a_restoration_cut_off_is_none_or_is_finished_by_the_next_start() {
     let site = Site::new();
     let store = site.open("data");
     let by = organization(&store).await;
-    store.consents().record(&by, grant("ada"), at(1)).await.unwrap();
+    store.consents().record(&by, grant("ada", "news"), at(1)).await.unwrap();
     site.back_up("backup.tar", Existing::Keep).unwrap();
-    store.consents().record(&by, grant("bob"), at(2)).await.unwrap();
+    store.consents().record(&by, grant("bob", "news"), at(2)).await.unwrap();
     drop(store);
     // Before it was committed: what is half stays under its own name and is removed by the next restoration.
     let half = site.path("data/restoring");
@@ -522,7 +513,7 @@ async fn i3_a_restoration_cut_off_is_none_or_is_finished_by_the_next_start() {
         assert_eq!(decisions(&store, by.organization).await, 1, "step {step}");
         assert!(site.path(&aside).join("abide.db").exists());
         assert!(!site.path(&committed).exists());
-        store.consents().record(&by, grant(&format!("after-{step}")), at(3)).await.unwrap();
+        store.consents().record(&by, grant(&format!("after-{step}"), "news"), at(3)).await.unwrap();
         drop(store);
     }
     let left = site.names("data");
@@ -556,7 +547,7 @@ async fn i11_the_log_waits_for_a_copy_and_is_cut_after_it() {
     let site = Site::new();
     let store = site.open("data");
     let by = organization(&store).await;
-    let made = store.consents().record(&by, grant("ada"), at(1)).await.unwrap();
+    let made = store.consents().record(&by, grant("ada", "news"), at(1)).await.unwrap();
     let beside = rusqlite::Connection::open(site.path("data/abide.db")).unwrap();
     let wrapped: Vec<u8> = beside
         .query_row(
@@ -572,10 +563,10 @@ async fn i11_the_log_waits_for_a_copy_and_is_cut_after_it() {
     site.back_up("backup.tar", Existing::Keep).unwrap();
     // The look at the start is over.
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-    store.consents().record(&by, grant("bob"), at(2)).await.unwrap();
+    store.consents().record(&by, grant("bob", "news"), at(2)).await.unwrap();
     let copier = fs::File::open(site.path("data/copying")).unwrap();
     copier.lock_shared().unwrap();
-    store.consents().record(&by, grant("cy"), at(2)).await.unwrap();
+    store.consents().record(&by, grant("cy", "news"), at(2)).await.unwrap();
     let before = fs::metadata(site.path("data/abide.db-wal")).unwrap().len();
     store.subjects().erase(&by, "ada", at(3)).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;

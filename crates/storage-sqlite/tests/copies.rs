@@ -5,9 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use abide_core::access::{Actor, Caller};
-use abide_core::consent::{
-    ConsentView, LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity,
-};
+use abide_core::consent::ConsentView;
 use abide_core::endpoint::{DeliveryRules, EndpointAuth, EventFilter, Overrides, Source};
 use abide_core::ids::{DeliveryId, SEQUENCE_BITS};
 use abide_core::once::{Kept, Once};
@@ -15,7 +13,7 @@ use abide_storage::consents::RecordedBatch;
 use abide_storage::delivery_log::DeliveryFilter;
 use abide_storage::endpoints::NewEndpoint;
 use abide_storage::sealing::Secret;
-use abide_storage::suite::{Dice, at, masters};
+use abide_storage::suite::{Dice, at, grant, masters};
 use abide_storage::{Storage, StorageError, StorageResult};
 use abide_storage_sqlite::{SqliteOptions, SqliteStore};
 use rusqlite::{Connection, params};
@@ -33,20 +31,6 @@ fn beside(data: &Path) -> Connection {
 async fn organization(store: &SqliteStore, uri: &str) -> Caller {
     let made = store.accounts().create_organization(uri, at(0)).await.expect("an organization");
     Caller::new(made.id, Actor::Operator)
-}
-
-fn grant(reference: &str) -> NewDecision {
-    NewDecision {
-        subject: SubjectInput { reference: reference.to_owned(), email: None },
-        purpose: "news".to_owned(),
-        basis: LawfulBasis::Consent,
-        state: PermissionState::Granted,
-        policy: None,
-        metadata: None,
-        ip_address: None,
-        obtained_at: None,
-        validity: Validity::default(),
-    }
 }
 
 fn answer(result: &dyn Any) -> Option<Kept> {
@@ -83,11 +67,11 @@ async fn i11_a_copy_of_an_answer_does_not_open_after_an_erasure() {
     let data = folder.path().join("data");
     let store = open(&data);
     let by = organization(&store, "default").await;
-    let batch = vec![grant("ada"), grant("bea")];
+    let batch = vec![grant("ada", "news"), grant("bea", "news")];
     let consents = store.consents();
-    consents.record(&once(&by, 1), grant("ada"), at(1)).await.unwrap();
+    consents.record(&once(&by, 1), grant("ada", "news"), at(1)).await.unwrap();
     consents.record_batch(&once(&by, 2), batch.clone(), at(1)).await.unwrap();
-    consents.record(&once(&by, 3), grant("bea"), at(1)).await.unwrap();
+    consents.record(&once(&by, 3), grant("bea", "news"), at(1)).await.unwrap();
     let again = consents.record_batch(&once(&by, 2), batch.clone(), at(2)).await;
     assert_eq!(replayed(again).as_deref(), Some(&b"adabea"[..]), "it opens with all shares");
     let copy = beside(&data);
@@ -111,9 +95,9 @@ async fn i11_a_copy_of_an_answer_does_not_open_after_an_erasure() {
             )
         });
     assert_eq!(put_back, Ok(4), "ada's, theirs together, bea's");
-    assert_eq!(replayed(consents.record(&once(&by, 1), grant("ada"), at(4)).await), None);
+    assert_eq!(replayed(consents.record(&once(&by, 1), grant("ada", "news"), at(4)).await), None);
     assert_eq!(replayed(consents.record_batch(&once(&by, 2), batch, at(4)).await), None);
-    let other = replayed(consents.record(&once(&by, 3), grant("bea"), at(4)).await);
+    let other = replayed(consents.record(&once(&by, 3), grant("bea", "news"), at(4)).await);
     assert_eq!(other.as_deref(), Some(&b"bea"[..]));
 }
 
@@ -127,11 +111,11 @@ async fn an_answer_about_nobody_or_from_before_opens() {
     let nobody = |result: &dyn Any| answer(result).map(|kept| Kept { about: Vec::new(), ..kept });
     let before = Once { key: [1; 32], request: [1; 32], answer: nobody };
     let by = Caller { once: Some(before), ..by };
-    let made = store.consents().record(&by, grant("ada"), at(1)).await.unwrap();
+    let made = store.consents().record(&by, grant("ada", "news"), at(1)).await.unwrap();
     let subject = made.subject.key();
     let change = "INSERT INTO idempotency_about (call, subject) SELECT call, ? FROM idempotency";
     for step in ["about nobody", "from before"] {
-        let again = replayed(store.consents().record(&by, grant("ada"), at(2)).await);
+        let again = replayed(store.consents().record(&by, grant("ada", "news"), at(2)).await);
         assert_eq!(again.as_deref(), Some(&b"ada"[..]), "{step}");
         assert_eq!(beside(&data).execute(change, [subject]).is_ok(), step == "about nobody");
     }
@@ -163,7 +147,7 @@ async fn i13_a_list_goes_on_from_no_id_of_anothers() {
     let store = open(&data);
     let (ours, theirs) = (organization(&store, "ours").await, organization(&store, "theirs").await);
     store.endpoints().create(&ours, endpoint(), at(0)).await.unwrap();
-    store.consents().record(&ours, grant("ada"), at(1)).await.unwrap();
+    store.consents().record(&ours, grant("ada", "news"), at(1)).await.unwrap();
     let (many, per_instant) = (45_000_i64, 100);
     let first = (at(1_000).as_millis() << SEQUENCE_BITS) + 5;
     beside(&data)
@@ -176,7 +160,7 @@ async fn i13_a_list_goes_on_from_no_id_of_anothers() {
         .unwrap();
     drop(store);
     let store = open(&data);
-    store.consents().record(&ours, grant("bea"), at(10_000)).await.unwrap();
+    store.consents().record(&ours, grant("bea", "news"), at(10_000)).await.unwrap();
     let filter = DeliveryFilter::default();
     let list = async |before| {
         store.delivery_log().list(ours.organization, &filter, before, 10).await.unwrap()

@@ -12,11 +12,10 @@ use std::time::Duration;
 
 use abide_core::access::{Actor, Caller};
 use abide_core::blob::{BROKEN_OFF_MILLIS, CHUNK};
-use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
 use abide_storage::blobs::{BlobOwner, BlobWriter};
 use abide_storage::feeds::FeedStart;
 use abide_storage::suite::blobs::{content, read, write};
-use abide_storage::suite::{Dice, at, masters};
+use abide_storage::suite::{Dice, at, grant, masters};
 use abide_storage::{Storage, StorageError};
 use abide_storage_sqlite::{Integrity, SqliteOptions, SqliteStore, examine};
 
@@ -30,20 +29,6 @@ fn open(data: &Path, seed: u64) -> Arc<SqliteStore> {
     let chance = Arc::new(Dice::seeded(seed));
     let options = SqliteOptions { data, keys: masters(), chance, commit_delay: None };
     abide_storage_sqlite::open(options).expect("a store")
-}
-
-fn grant(number: u32) -> NewDecision {
-    NewDecision {
-        subject: SubjectInput { reference: format!("person-{number}"), email: None },
-        purpose: "news".to_owned(),
-        basis: LawfulBasis::Consent,
-        state: PermissionState::Granted,
-        policy: None,
-        metadata: None,
-        ip_address: None,
-        obtained_at: None,
-        validity: Validity::default(),
-    }
 }
 
 async fn decisions(store: &SqliteStore, by: &Caller) -> u64 {
@@ -105,7 +90,7 @@ async fn on_a_small_disk(place: &Path) {
     let (blobs, owner) = (store.blobs(), BlobOwner::Organization);
     let text = content(CHUNK + 100);
     let kept = write(&*store, (&by, owner), &text, CHUNK, at(1)).await.unwrap().id;
-    store.consents().record(&by, grant(0), at(1)).await.unwrap();
+    store.consents().record(&by, grant("person-0", "news"), at(1)).await.unwrap();
     let mut begun = BlobWriter::begin(blobs, &by, owner, at(1)).await.unwrap();
     begun.write(blobs, &content(CHUNK + 1), at(1)).await.unwrap();
 
@@ -116,7 +101,8 @@ async fn on_a_small_disk(place: &Path) {
     let mut answered = 1;
     let mut refused = None;
     for number in 1..MANY {
-        match store.consents().record(&by, grant(number), at(3)).await {
+        match store.consents().record(&by, grant(&format!("person-{number}"), "news"), at(3)).await
+        {
             Ok(_) => answered += 1,
             Err(error) => {
                 refused = Some(error);
@@ -137,7 +123,7 @@ async fn on_a_small_disk(place: &Path) {
     assert!((answered..=most).contains(&now), "{answered} {now} {most}");
 
     fs::remove_file(&filler).unwrap();
-    store.consents().record(&by, grant(MANY), at(4)).await.unwrap();
+    store.consents().record(&by, grant(&format!("person-{MANY}"), "news"), at(4)).await.unwrap();
     assert_eq!(decisions(&store, &by).await, now + 1);
     let again = write(&*store, (&by, owner), &text, CHUNK, at(4)).await.unwrap().id;
     assert_eq!(store.blobs().sweep(9, at(5 + BROKEN_OFF_MILLIS)).await, Ok(1), "what broke off");

@@ -5,27 +5,12 @@ use std::sync::Arc;
 
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller};
-use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
 use abide_storage::consent_search::{ConsentFilter, ConsentPage, Rest};
-use abide_storage::suite::{Dice, at, masters};
+use abide_storage::suite::{Dice, at, grant, masters};
 use abide_storage::{Accounts as _, Consents as _, PageWanted};
 use abide_storage_sql::copying::{COPIED, LEFT};
 use abide_storage_sql::database::{Call, Database as _};
 use abide_storage_sql::inside::{Bounds, CONSENT_COLUMNS, emptied_tables, list_within, look};
-
-fn grant(reference: &str) -> NewDecision {
-    NewDecision {
-        subject: SubjectInput { reference: reference.to_owned(), email: None },
-        purpose: "news".to_owned(),
-        basis: LawfulBasis::Consent,
-        state: PermissionState::Granted,
-        policy: None,
-        metadata: None,
-        ip_address: None,
-        obtained_at: None,
-        validity: Validity::default(),
-    }
-}
 
 /// A column's place is where the table has it.
 #[tokio::test]
@@ -126,7 +111,7 @@ async fn i9_p34_a_list_reads_so_much_and_no_more() {
     let by = Caller::new(organization, Actor::Operator);
     for number in 0..30 {
         let name = format!("person{}", number % 20);
-        store.record(&by, grant(&name), at(number)).await.unwrap();
+        store.record(&by, grant(&name, "news"), at(number)).await.unwrap();
     }
     let ask = async |to: Option<Timestamp>, page, decisions, beyond| {
         let filter = ConsentFilter { to, ..ConsentFilter::default() };

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use abide_core::access::{Actor, Caller};
-use abide_core::consent::{
-    LawfulBasis, MAX_CANDIDATES, NewDecision, PermissionState, SubjectInput, Validity,
-};
+use abide_core::consent::{MAX_CANDIDATES, NewDecision, Validity};
 use abide_core::ids::OrganizationId;
-use abide_storage::suite::{Dice, at, masters};
+use abide_storage::suite::{Dice, at, grant, masters};
 use abide_storage::{Accounts as _, Consents as _, StorageResult};
 use abide_storage_sql::SqlStore;
 use abide_storage_sql::chunks::Chunks;
@@ -79,17 +77,9 @@ impl Database for Watched {
 
 /// Somebody grants news until an instant.
 fn until(email: Option<&str>, millis: i64) -> NewDecision {
-    NewDecision {
-        subject: SubjectInput { reference: "ada".to_owned(), email: email.map(str::to_owned) },
-        purpose: "news".to_owned(),
-        basis: LawfulBasis::Consent,
-        state: PermissionState::Granted,
-        policy: None,
-        metadata: None,
-        ip_address: None,
-        obtained_at: None,
-        validity: Validity { from: None, until: Some(at(millis)) },
-    }
+    let mut new = grant("ada", "news");
+    new.subject.email = email.map(str::to_owned);
+    NewDecision { validity: Validity { from: None, until: Some(at(millis)) }, ..new }
 }
 
 /// P37: a record without room for one more decision given for a time refuses it before anything is written, so that the

@@ -9,7 +9,7 @@ use abide_core::ids::OrganizationId;
 use abide_storage::deliveries::{GiveBack, GivenBack, OpenAttempt, Opened, Report, Sent};
 use abide_storage::endpoints::NewEndpoint;
 use abide_storage::sealing::Secret;
-use abide_storage::suite::at;
+use abide_storage::suite::{at, grant};
 use abide_storage::{Storage, StorageError, StorageResult};
 use abide_storage_postgres::PostgresStore;
 use abide_storage_sql::database::{Ahead, Alone, Call, Database as _};
@@ -17,7 +17,6 @@ use abide_storage_sql::tx::Tx;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
-use crate::outages::grant;
 use crate::server::Database;
 
 /// Somebody else's open transaction, in which a statement was carried out.
@@ -51,7 +50,7 @@ async fn organization(store: &PostgresStore, uri: &str) -> Caller {
 fn record_many(store: &Arc<PostgresStore>, by: Caller, who: &str) -> JoinSet<StorageResult<()>> {
     (0..20)
         .map(|number| {
-            let (store, new) = (Arc::clone(store), grant(&format!("{who}-{number}")));
+            let (store, new) = (Arc::clone(store), grant(&format!("{who}-{number}"), "news"));
             async move { store.consents().record(&by, new, at(1)).await.map(drop) }
         })
         .collect()
@@ -63,7 +62,7 @@ async fn among<T: Send + 'static>(
     by: Caller,
     work: impl FnMut(&mut Tx<'_>) -> StorageResult<T> + Send + 'static,
 ) -> StorageResult<T> {
-    let decisions = Arc::new([grant("among")]);
+    let decisions = Arc::new([grant("among", "news")]);
     let ahead = Some(Ahead { organization: by.organization, decisions });
     let call = Call { alone: Alone::People(by.organization), ahead, ..Call::of(1) };
     store.database().write(call, work).await
@@ -163,7 +162,7 @@ async fn i1_a_large_batch_is_written_in_pieces() {
     let us = organization(&store, "us").await;
     let text = format!(r#"{{"note":"{}"}}"#, "n".repeat(9_000));
     let large = |number: usize| {
-        let mut new = grant(&format!("large-{number}"));
+        let mut new = grant(&format!("large-{number}"), "news");
         new.metadata = abide_core::json::JsonObject::parse(&text);
         new
     };
@@ -202,7 +201,7 @@ async fn i7_nobody_meets_in_a_lane_from_two_sides() {
         tasks.spawn(async move {
             for round in 0..25 {
                 let many = (0..10).map(|person| {
-                    let (store, new) = (Arc::clone(&deciding), grant(&format!("{person}")));
+                    let (store, new) = (Arc::clone(&deciding), grant(&format!("{person}"), "news"));
                     async move { store.consents().record(&us, new, at(round)).await.map(drop) }
                 });
                 let done = many.collect::<JoinSet<_>>().join_all().await;

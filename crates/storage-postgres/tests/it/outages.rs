@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use abide_core::Refusal;
 use abide_core::access::{Actor, Caller};
-use abide_core::consent::{LawfulBasis, NewDecision, PermissionState, SubjectInput, Validity};
-use abide_storage::suite::at;
+use abide_storage::suite::{at, grant};
 use abide_storage::{Storage, StorageError, StorageResult};
 use abide_storage_postgres::PostgresStore;
 use abide_storage_sql::database::{Call, Database as _};
@@ -16,20 +15,6 @@ use abide_storage_sql::tx::Tx;
 
 use crate::cluster::Cluster;
 use crate::server::Database;
-
-pub(crate) fn grant(reference: &str) -> NewDecision {
-    NewDecision {
-        subject: SubjectInput { reference: reference.to_owned(), email: None },
-        purpose: "news".to_owned(),
-        basis: LawfulBasis::Consent,
-        state: PermissionState::Granted,
-        policy: None,
-        metadata: None,
-        ip_address: None,
-        obtained_at: None,
-        validity: Validity::default(),
-    }
-}
 
 async fn write<T: Send + 'static>(
     store: &PostgresStore,
@@ -58,7 +43,7 @@ async fn i1_a_caller_that_leaves_loses_nothing() {
     let store = crate::store(&database).await;
     let organization = store.accounts().create_organization("us", at(0)).await.unwrap().id;
     let by = Caller::new(organization, Actor::Operator);
-    let mut leaving = store.consents().record(&by, grant("ada"), at(1));
+    let mut leaving = store.consents().record(&by, grant("ada", "news"), at(1));
     let polled = Pin::new(&mut leaving).poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(polled, Poll::Pending));
     drop(leaving);
@@ -117,7 +102,7 @@ async fn calls_outlive_their_connections() {
                 let store = Arc::clone(&store);
                 tokio::spawn(async move {
                     let by = Caller::new(organization, Actor::Operator);
-                    let new = grant(&format!("person-{round}-{number}"));
+                    let new = grant(&format!("person-{round}-{number}"), "news");
                     store.consents().record(&by, new, at(number)).await.unwrap();
                     store.accounts().keys(organization).await.unwrap();
                 })
@@ -130,7 +115,11 @@ async fn calls_outlive_their_connections() {
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         assert!(database.ask(cut).await > 1);
         let by = Caller::new(organization, Actor::Operator);
-        store.consents().record(&by, grant(&format!("after-{round}")), at(100)).await.unwrap();
+        store
+            .consents()
+            .record(&by, grant(&format!("after-{round}"), "news"), at(100))
+            .await
+            .unwrap();
         store.accounts().keys(organization).await.unwrap();
     }
     assert_eq!(store.history().decisions(organization, 0, 1_000).await.unwrap().len(), 123);
@@ -153,7 +142,7 @@ async fn i1_a_store_outlives_its_servers_restart() {
             let (mut good, mut unknown, mut bad) = (0, 0, 0);
             let mut recovered = 0;
             for number in 0.. {
-                let new = grant(&format!("person-{number}"));
+                let new = grant(&format!("person-{number}"), "news");
                 match store.consents().record(&by, new, at(number)).await {
                     Ok(_) => {
                         good += 1;

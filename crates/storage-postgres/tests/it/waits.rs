@@ -10,12 +10,11 @@ use abide_storage::Storage as _;
 use abide_storage::deliveries::{OpenAttempt, Opened};
 use abide_storage::endpoints::NewEndpoint;
 use abide_storage::sealing::Secret;
-use abide_storage::suite::{Dice, at, masters};
+use abide_storage::suite::{Dice, at, grant, masters};
 use abide_storage_postgres::{PostgresOptions, open_with_leases_of};
 use abide_storage_sql::database::{Call, Database as _};
 use tokio_postgres::{Client, NoTls};
 
-use crate::outages::grant;
 use crate::server::Database;
 
 async fn beside(database: &Database) -> Client {
@@ -48,7 +47,7 @@ async fn i6_what_waited_for_its_record_reads_it_afterwards() {
         overrides: Overrides::default(),
     };
     store.endpoints().create(&by, new, at(0)).await.unwrap();
-    store.consents().record(&by, grant("ada"), at(1)).await.unwrap();
+    store.consents().record(&by, grant("ada", "news"), at(1)).await.unwrap();
     let lease = store.leases().start(at(1)).await.unwrap().lease;
     let page = store.deliveries().claim_due(lease, &[], 10, at(2)).await.unwrap();
     let [claimed] = page.claimed[..] else { panic!("{page:?}") };

@@ -36,4 +36,4 @@ pub mod users;
 pub mod walks;
 mod world;
 
-pub use world::{Dice, at, key_file, masters};
+pub use world::{Dice, at, grant, key_file, masters};

@@ -100,7 +100,7 @@ pub(crate) fn refusal<T>(result: StorageResult<T>) -> String {
 }
 
 /// A grant of `reference` for `purpose`.
-pub(crate) fn grant(reference: &str, purpose: &str) -> NewDecision {
+pub fn grant(reference: &str, purpose: &str) -> NewDecision {
     NewDecision {
         subject: SubjectInput { reference: reference.to_owned(), email: None },
         purpose: purpose.to_owned(),
