@@ -5,6 +5,8 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
 /// A line of the answer, to standard output.
 pub(crate) fn say(line: impl Display) {
     let mut out = io::stdout().lock();
@@ -28,6 +30,17 @@ pub(crate) fn columns() -> Option<usize> {
     }
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// How far something is, on standard error where that is a terminal, and nowhere else. `form` is a template of indicatif's;
+/// without an expectation the bar has no length.
+pub(crate) fn bar(expected: Option<u64>, form: &str) -> ProgressBar {
+    let bar = expected.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template(form) {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// Asks on the terminal, and answers whether it was agreed to; `None` where nobody can be asked.

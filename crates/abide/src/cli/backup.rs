@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use abide_core::shell::Clock as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::format::Format;
@@ -15,6 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::DataSettings;
 use crate::exit::Refused;
 use crate::folder;
+use crate::terminal::bar;
 use crate::wiring::backups::{self, Existing, Progress, Told};
 
 #[derive(Args)]
@@ -87,12 +88,7 @@ fn is_within(file: &Path, data: &Path) -> bool {
 
 /// A bar on a terminal, and nowhere else.
 pub(super) fn progress() -> (ProgressBar, Told) {
-    let bar = ProgressBar::new(0);
-    bar.set_draw_target(ProgressDrawTarget::stderr());
-    let form = "{bar:40} {bytes}/{total_bytes}  {elapsed}  {msg}";
-    if let Ok(style) = ProgressStyle::with_template(form) {
-        bar.set_style(style);
-    }
+    let bar = bar(Some(0), "{bar:40} {bytes}/{total_bytes}  {elapsed}  {msg}");
     let shown = bar.clone();
     let told = Box::new(move |progress: Progress| {
         shown.set_message(progress.step);

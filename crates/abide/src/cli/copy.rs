@@ -2,12 +2,13 @@
 
 use abide_core::consent::hash::hex;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::format::Format;
 use crate::config::CopySettings;
 use crate::folder;
+use crate::terminal::bar;
 use crate::wiring::copies::{self, Began, Copy, Outcome, Progress, Told};
 
 #[derive(Args)]
@@ -90,12 +91,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
 
 /// A bar on a terminal, and nowhere else.
 fn progress() -> (ProgressBar, Told) {
-    let bar = ProgressBar::new(0);
-    bar.set_draw_target(ProgressDrawTarget::stderr());
-    let form = "{bar:40} {pos}/{len} rows  {elapsed}  {msg}";
-    if let Ok(style) = ProgressStyle::with_template(form) {
-        bar.set_style(style);
-    }
+    let bar = bar(Some(0), "{bar:40} {pos}/{len} rows  {elapsed}  {msg}");
     let shown = bar.clone();
     let told = Box::new(move |progress: Progress| {
         let Progress { step, table, done, total } = progress;

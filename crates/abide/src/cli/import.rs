@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,6 +20,7 @@ use super::format::Format;
 use super::shown::field;
 use crate::api_client::{ApiSettings, FieldProblem, Judged};
 use crate::exit::Refused;
+use crate::terminal::bar;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -69,7 +69,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         ),
         ("dry_run", dry_run.to_string()),
     ];
-    let bar = bar(bytes);
+    let form = match bytes {
+        Some(_) => "{bar:40} {percent:>3}%  {elapsed}  {msg}",
+        None => "{elapsed}  {msg}",
+    };
+    let bar = bar(bytes, form);
     let mut told = Told { dry_run, ..Told::default() };
     let mut misfits: Vec<Misfit> = Vec::new();
     let ended = loop {
@@ -114,19 +118,6 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
     let facts = file.metadata().with_context(cannot)?;
     let bytes = facts.is_file().then_some(facts.len());
     Ok((Box::new(BufReader::new(file)), bytes))
-}
-
-/// Shown on a terminal, and nowhere else.
-fn bar(bytes: Option<u64>) -> ProgressBar {
-    let (bar, form) = match bytes {
-        Some(bytes) => (ProgressBar::new(bytes), "{bar:40} {percent:>3}%  {elapsed}  {msg}"),
-        None => (ProgressBar::no_length(), "{elapsed}  {msg}"),
-    };
-    bar.set_draw_target(ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template(form) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// What became of the lines so far.

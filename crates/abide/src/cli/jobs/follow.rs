@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::{PATH, count};
@@ -11,7 +11,7 @@ use crate::cli::format::Format;
 use crate::cli::shown::{field, record};
 use crate::exit::{AnsweredNo, Unavailable};
 use crate::signals::Signals;
-use crate::terminal::complain;
+use crate::terminal::{bar, complain};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -25,7 +25,7 @@ pub(in crate::cli) async fn follow(
 ) -> anyhow::Result<()> {
     let id = field(&job, &["id"]);
     let mut signals = Signals::catch()?;
-    let bar = bar(expected);
+    let bar = bar(expected, "{bar:40} {pos}/{len}  {elapsed}  {msg}");
     let ended = tokio::select! {
         ended = until_it_ends(api, &id, job, &bar) => Some(ended?),
         () = signals.next() => None,
@@ -64,18 +64,4 @@ async fn until_it_ends(
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Shown on a terminal, and nowhere else.
-fn bar(expected: Option<u64>) -> ProgressBar {
-    let bar = match expected {
-        Some(expected) => ProgressBar::new(expected),
-        None => ProgressBar::no_length(),
-    };
-    bar.set_draw_target(ProgressDrawTarget::stderr());
-    let form = "{bar:40} {pos}/{len}  {elapsed}  {msg}";
-    if let Ok(style) = ProgressStyle::with_template(form) {
-        bar.set_style(style);
-    }
-    bar
 }
