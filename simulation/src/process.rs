@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use abide_core::shell::Clock;
 use abide_engine::outbound::{Guard, SystemResolver, TlsRoots};
 use abide_engine::{Engine, EngineParts, Options};
 use abide_storage::Storage;
@@ -60,16 +61,8 @@ impl Ground {
         let store: Arc<dyn Storage> = store;
         let post = Post::new(Arc::clone(&store), Arc::clone(stage), Arc::clone(&life));
         let storage: Arc<dyn Storage> = Arc::new(post);
-        let parts = EngineParts {
-            storage,
-            clock: Arc::<crate::clock::SimulatedClock>::clone(&stage.clock),
-            chance: Arc::new(SharedDice::new(stage.seed, 10_000 + self.starts)),
-            dialects: DIALECTS,
-            guard: Guard::default(),
-            resolver: Arc::new(SystemResolver::default()),
-            roots: TlsRoots::PlatformIfAny,
-            options: options(),
-        };
+        let clock = Arc::<crate::clock::SimulatedClock>::clone(&stage.clock);
+        let parts = parts(storage, clock, (stage.seed, self.starts), options());
         let network = Network { stage: Arc::clone(stage), life: Arc::clone(&life) };
         let starting = Engine::start_simulated(parts, Arc::new(network));
         let engine = tokio::select! {
@@ -81,21 +74,47 @@ impl Ground {
     }
 }
 
-/// Rhythms as usual where anything depends on them, and slower where they only cost time.
-fn options() -> Options {
+/// What the `start`th engine of a seed's run consists of.
+pub(crate) fn parts(
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    (seed, start): (u64, u64),
+    options: Options,
+) -> EngineParts {
+    EngineParts {
+        storage,
+        clock,
+        chance: Arc::new(SharedDice::new(seed, 10_000 + start)),
+        dialects: DIALECTS,
+        guard: Guard::default(),
+        resolver: Arc::new(SystemResolver::default()),
+        roots: TlsRoots::PlatformIfAny,
+        options,
+    }
+}
+
+/// So little room that a short run fills it.
+pub(crate) fn little_room() -> Options {
     Options {
         queue_deliveries: 64,
         endpoint_queue_unproven: 8,
         endpoint_queue_suspect: 2,
         page: 8,
         lose_page: 4,
+        ..Options::default()
+    }
+}
+
+/// Rhythms as usual where anything depends on them, and slower where they only cost time.
+fn options() -> Options {
+    Options {
         look_every: Duration::from_secs(1),
         due_every: Duration::from_secs(2),
         lease_every: Duration::from_secs(7),
         housekeeping_every: Duration::from_secs(5),
         jobs_every: Duration::from_secs(10),
         backlog_every: Duration::from_secs(30),
-        ..Options::default()
+        ..little_room()
     }
 }
 

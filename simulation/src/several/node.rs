@@ -6,8 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use abide_core::shell::Clock;
-use abide_engine::outbound::{Guard, SystemResolver, TlsRoots};
-use abide_engine::{Engine, EngineParts, Options};
+use abide_engine::{Engine, Options};
 use abide_storage::Storage;
 use abide_storage::sealing::MasterKeys;
 use abide_storage_postgres::{NodeName, PostgresOptions, PostgresStore, open_with_leases_of};
@@ -19,7 +18,7 @@ use super::database::Database;
 use super::wire::Wire;
 use crate::chance::{Dice, SharedDice};
 use crate::network::Network;
-use crate::speech::DIALECTS;
+use crate::process::{little_room, parts};
 use crate::stage::{Life, Stage};
 
 /// How long a lease lasts here, in milliseconds.
@@ -163,16 +162,8 @@ async fn works(
     ready: oneshot::Sender<anyhow::Result<Door>>,
     ends: oneshot::Receiver<End>,
 ) {
-    let parts = EngineParts {
-        storage: Arc::clone(&door.store),
-        clock: Arc::clone(&door.clock),
-        chance: Arc::new(SharedDice::new(stage.seed, 10_000 + start)),
-        dialects: DIALECTS,
-        guard: Guard::default(),
-        resolver: Arc::new(SystemResolver::default()),
-        roots: TlsRoots::PlatformIfAny,
-        options: options(),
-    };
+    let (storage, clock) = (Arc::clone(&door.store), Arc::clone(&door.clock));
+    let parts = parts(storage, clock, (stage.seed, start), options());
     let network = Network { stage, life: Arc::clone(&door.life) };
     let engine = match Engine::start_simulated(parts, Arc::new(network)).await {
         Ok(engine) => engine,
@@ -189,11 +180,6 @@ async fn works(
 /// As usual, with the rhythms of a short lease.
 fn options() -> Options {
     Options {
-        queue_deliveries: 64,
-        endpoint_queue_unproven: 8,
-        endpoint_queue_suspect: 2,
-        page: 8,
-        lose_page: 4,
         heartbeat_every: Duration::from_millis(250),
         heartbeat_valid: Duration::from_secs(1),
         take_over_every: Duration::from_millis(200),
@@ -202,6 +188,6 @@ fn options() -> Options {
         look_every: Duration::from_millis(250),
         due_every: Duration::from_millis(500),
         housekeeping_every: Duration::from_millis(500),
-        ..Options::default()
+        ..little_room()
     }
 }
