@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::connection::{Connection, Failure};
 use crate::pool::Pool;
-use crate::transaction::{Failed, keeping, tried, within};
+use crate::transaction::{Failed, keeping, of_calls, tried, within};
 
 /// Calls that may wait.
 const MOST_CALLS: usize = 8_192;
@@ -34,6 +34,7 @@ const BATCH_DECISIONS: usize = 2_000;
 const AT_ONCE: usize = 2;
 /// Transactions that wait for what another one holds; calls beyond those are told that the store is busy.
 const ASIDE: usize = 2;
+
 /// Calls that wait for others, and go to the database with them.
 pub(crate) struct Batches {
     calls: Mutex<VecDeque<Box<dyn Queued>>>,
@@ -241,7 +242,7 @@ fn transaction(
     let keeping = keeping(&ahead.iter().map(|one| one.organization).collect());
     let begin = format!("{}; {keeping}", patience.words());
     let (mut caches, mut after) = (Caches::default(), Vec::new());
-    within(connection, &begin, || {
+    within(connection, &of_calls(&begin), || {
         let mut tx = Tx::new(connection, shared, &mut caches, &mut after);
         if ahead.iter().map(|one| one.decisions.len()).sum::<usize>() > 1 {
             look_ahead(&mut tx, &ahead)?;

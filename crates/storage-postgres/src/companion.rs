@@ -1,7 +1,6 @@
 //! What runs beside all calls, on a thread of its own: the node's beat and the time, the doorbell of other nodes, numbers
 //! for feeds that nobody reads, and partitions ahead of their time and after it.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
@@ -15,12 +14,12 @@ use abide_storage_sql::sql::Sql;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::Client;
 
 use crate::address::Address;
 use crate::connection::Connection;
-use crate::time::DatabaseClock;
-use crate::{feeds, node, partitions};
+use crate::time::{DatabaseClock, REPLACED};
+use crate::{doorbell, feeds, node, partitions};
 
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// Least time between two rings for other nodes.
@@ -162,9 +161,7 @@ impl Beside {
         self.clock.measure(connection)?;
         if !node::beat(connection, self.shared.holder)? {
             self.clock.replaced();
-            tracing::error!(
-                "another node has this one's number, which was not heard of for long; start it again"
-            );
+            tracing::error!("{REPLACED}");
         }
         self.shared.forget_ended(connection)?;
         number_feeds(connection)?;
@@ -194,18 +191,7 @@ fn number_feeds(connection: &Connection) -> StorageResult<()> {
 
 /// Listens for other nodes; `None` where that cannot be done now.
 async fn listen(address: &Address) -> Option<Ears> {
-    let (client, mut connection) = address.connect_to_listen().await?.ok()?;
-    let (heard, rings) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notification(ring) = message
-                && heard.send(ring.process_id()).is_err()
-            {
-                break;
-            }
-        }
-    });
-    client.batch_execute("LISTEN abide").await.ok()?;
+    let (client, rings) = doorbell::listen(address, "abide").await?.ok()?;
     let own = client.query_one("SELECT pg_backend_pid()", &[]).await.ok()?.get(0);
     Some(Ears { client, rings, own })
 }

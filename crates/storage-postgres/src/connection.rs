@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::damaged;
-use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value, ValueKind};
+use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::runtime::{Builder, Runtime};
@@ -26,6 +26,7 @@ use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow, Statement};
 use crate::address::{Address, Pooler};
 use crate::later::Later;
 use crate::lists::Lists;
+use crate::transaction::within;
 use crate::words::{Places, for_all, in_postgres};
 
 /// How long a server may take to greet us, sign-in and all: one that takes connections and says nothing is none.
@@ -190,15 +191,7 @@ impl Connection {
         &self,
         work: impl FnOnce(&dyn Sql) -> StorageResult<T>,
     ) -> StorageResult<T> {
-        self.simple("BEGIN")?;
-        let done = work(self).and_then(|done| self.write_all().map(|()| done));
-        match done {
-            Ok(done) => self.simple("COMMIT").map(|()| done),
-            Err(error) => {
-                self.roll_back();
-                Err(error)
-            }
-        }
+        within(self, "BEGIN", || work(self)).map_err(|(error, _)| error)
     }
 
     /// Ends the transaction with nothing done; answers how it had failed. A connection on which that fails is of no more use,
@@ -216,7 +209,7 @@ impl Connection {
     pub(crate) fn write_all(&self) -> StorageResult<()> {
         let all = self.later.borrow_mut().take();
         for waiting in all {
-            let known = self.known_for_all(waiting.statement, &waiting.kinds, Places::NotAsked);
+            let known = self.known_for_all(waiting.statement, &waiting.lists, Places::NotAsked);
             let values = waiting.lists.values();
             self.noted(known.and_then(|known| self.execute_with(&known, &values)))?;
         }
@@ -274,11 +267,30 @@ impl Connection {
     fn known_for_all(
         &self,
         text: &'static str,
-        kinds: &[ValueKind],
+        lists: &Lists,
         places: Places,
     ) -> Result<Known, tokio_postgres::Error> {
         let place = (text.as_ptr().addr(), text.len(), Some(places));
-        self.known_as(place, || for_all(text, kinds, places).into())
+        self.known_as(place, || for_all(text, &lists.kinds(), places).into())
+    }
+
+    /// The rows that a statement answers for all sets of values.
+    fn query_all(
+        &self,
+        statement: &'static str,
+        sets: &[&[&dyn Bind]],
+        places: Places,
+    ) -> StorageResult<Vec<tokio_postgres::Row>> {
+        if sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write_what_concerns(statement)?;
+        let mut lists = Lists::of(sets);
+        let known = self.known_for_all(statement, &lists, places);
+        if places == Places::Answered {
+            lists.number();
+        }
+        self.noted(known.and_then(|known| self.query_with(&known, &lists.values())))
     }
 
     fn known_as(
@@ -346,14 +358,7 @@ impl Sql for Connection {
         statement: &'static str,
         sets: &[&[&dyn Bind]],
     ) -> StorageResult<Vec<usize>> {
-        let Some(first) = sets.first() else { return Ok(Vec::new()) };
-        self.write_what_concerns(statement)?;
-        let kinds: Vec<ValueKind> = first.iter().map(Bind::kind).collect();
-        let mut lists = Lists::of(sets);
-        lists.number();
-        let known = self.known_for_all(statement, &kinds, Places::Answered);
-        let changed = known.and_then(|known| self.query_with(&known, &lists.values()));
-        let changed = self.noted(changed)?;
+        let changed = self.query_all(statement, sets, Places::Answered)?;
         self.changes.set(self.changes.get() + changed.len() as u64);
         let places = changed.iter().map(|row| Found(row).get_place());
         places.collect()
@@ -365,16 +370,8 @@ impl Sql for Connection {
         sets: &[&[&dyn Bind]],
         look: &mut dyn FnMut(&dyn Row) -> StorageResult<()>,
     ) -> StorageResult<()> {
-        let Some(first) = sets.first() else { return Ok(()) };
-        self.write_what_concerns(statement)?;
-        let kinds: Vec<ValueKind> = first.iter().map(Bind::kind).collect();
-        let lists = Lists::of(sets);
-        let known = self.known_for_all(statement, &kinds, Places::NotAsked);
-        let found = known.and_then(|known| self.query_with(&known, &lists.values()));
-        for row in &self.noted(found)? {
-            look(&Found(row))?;
-        }
-        Ok(())
+        let found = self.query_all(statement, sets, Places::NotAsked)?;
+        found.iter().try_for_each(|row| look(&Found(row)))
     }
 
     fn later(&self, statement: &'static str, key: i64, values: &[&dyn Bind]) -> StorageResult<()> {

@@ -7,7 +7,7 @@ use abide_core::Timestamp;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::copying::{COPIED, Copied, Key, KeyValue, Origin, Rows, Sum, Summing};
-use abide_storage_sql::sql::{Sql, Turn};
+use abide_storage_sql::sql::{Sql, Turn, ValueKind};
 use abide_storage_sql::{damaged, keys, params};
 
 use crate::address::{Address, BadAddress};
@@ -108,14 +108,7 @@ pub enum Began {
 pub struct Column {
     /// Its name.
     pub name: String,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Integer,
-    Text,
-    Bytes,
+    kind: ValueKind,
 }
 
 /// A database that is being copied to.
@@ -216,9 +209,9 @@ impl Target {
             .into_iter()
             .map(|(name, kind): (String, String)| {
                 let kind = match kind.as_str() {
-                    "bigint" => Kind::Integer,
-                    "text" => Kind::Text,
-                    "bytea" => Kind::Bytes,
+                    "bigint" => ValueKind::Integer,
+                    "text" => ValueKind::Text,
+                    "bytea" => ValueKind::Bytes,
                     _ => return Err(damaged(&format!("{table}.{name} has the type {kind}"))),
                 };
                 Ok(Column { name, kind })
@@ -246,9 +239,9 @@ impl Target {
         let values = copied.key.iter().zip(row).map(|(name, text)| {
             let column = columns.iter().find(|column| column.name == *name);
             let value = column.zip(text).and_then(|(column, text)| match column.kind {
-                Kind::Integer => text.parse().ok().map(KeyValue::Integer),
-                Kind::Text => Some(KeyValue::Text(text)),
-                Kind::Bytes => bytes(&text).map(KeyValue::Bytes),
+                ValueKind::Integer => text.parse().ok().map(KeyValue::Integer),
+                ValueKind::Text => Some(KeyValue::Text(text)),
+                ValueKind::Bytes => bytes(&text).map(KeyValue::Bytes),
             });
             value.ok_or_else(|| damaged(copied.table))
         });

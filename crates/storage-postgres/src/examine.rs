@@ -1,23 +1,22 @@
 //! A look at a database, for an operator who asks whether it is sound. It changes nothing and migrates nothing, so it may be
 //! taken beside any number of nodes, of any version.
 
-use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use abide_core::Timestamp;
 use abide_core::shell::Clock;
 use abide_storage::StorageResult;
+use abide_storage::deliveries::Backlog;
 use abide_storage::nodes::Node;
 use abide_storage::sealing::MasterKeys;
 use abide_storage_sql::sql::Sql;
 use abide_storage_sql::{keys, nodes};
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_postgres::AsyncMessage;
 
 use crate::address::{Address, Pooler};
 use crate::connection::{Connection, why};
+use crate::doorbell;
 use crate::migrations::{self, EACH, Unfit};
 use crate::open::{BEATS, OpenError, READERS, WRITERS, connect};
 use crate::partitions;
@@ -239,20 +238,14 @@ fn store(sql: &dyn Sql, masters: &MasterKeys, now: Timestamp) -> StorageResult<S
 }
 
 fn waiting(sql: &dyn Sql, now: Timestamp) -> StorageResult<Waiting> {
-    let count = |state: &str| -> StorageResult<u32> {
-        sql.sql("SELECT count(*) AS waiting FROM (SELECT 1 AS one FROM deliveries WHERE state = ? LIMIT ?) AS counted")
-            .one(abide_storage_sql::params![state, COUNTED], |row| row.get("waiting"))
-    };
-    let oldest: Option<i64> = sql
-        .sql("SELECT min(due_at) AS oldest FROM deliveries WHERE state = 'pending'")
-        .one((), |row| row.get("oldest"))?;
-    let [pending, parked, held] = [count("pending")?, count("parked")?, count("held")?];
+    let Backlog { pending, parked, held, oldest_due_at } =
+        abide_storage_sql::waiting(sql, COUNTED)?;
     Ok(Waiting {
         pending,
         parked,
         held,
         at_least: [pending, parked, held].contains(&COUNTED),
-        overdue_millis: oldest.map_or(0, |at| (now.as_millis() - at).max(0)),
+        overdue_millis: oldest_due_at.map_or(0, |at| now.millis_since(at).max(0)),
     })
 }
 
@@ -262,28 +255,14 @@ fn ears(address: &Address, connection: &Connection) -> Ears {
         Ok(runtime) => runtime,
         Err(why) => return Ears::Refused(why.to_string()),
     };
-    let (heard, mut rings) = mpsc::unbounded_channel();
     let listening = runtime.block_on(async {
-        let (client, mut driven) = match timeout(HEARD_WITHIN, address.connect_to_listen()).await {
-            Ok(None) => return Err(Ears::NoDirect),
-            Ok(Some(made)) => made.map_err(|error| Ears::Refused(why(&error)))?,
-            Err(_) => return Err(Ears::Refused("no answer".to_owned())),
-        };
-        tokio::spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|context| driven.poll_message(context)).await {
-                if matches!(message, AsyncMessage::Notification(_)) && heard.send(()).is_err() {
-                    break;
-                }
-            }
-        });
-        match timeout(HEARD_WITHIN, client.batch_execute("LISTEN abide_doctor")).await {
-            Ok(done) => done.map(|()| client).map_err(|error| Ears::Refused(why(&error))),
-            Err(_) => Err(Ears::Refused("no answer".to_owned())),
-        }
+        timeout(2 * HEARD_WITHIN, doorbell::listen(address, "abide_doctor")).await
     });
-    let _client = match listening {
-        Ok(client) => client,
-        Err(ears) => return ears,
+    let (_client, mut rings) = match listening {
+        Ok(Some(Ok(listening))) => listening,
+        Ok(Some(Err(error))) => return Ears::Refused(why(&error)),
+        Ok(None) => return Ears::NoDirect,
+        Err(_) => return Ears::Refused("no answer".to_owned()),
     };
     let rung = Instant::now();
     if let Err(why) = connection.simple("NOTIFY abide_doctor") {
@@ -291,7 +270,7 @@ fn ears(address: &Address, connection: &Connection) -> Ears {
     }
     let heard = runtime.block_on(async { timeout(HEARD_WITHIN, rings.recv()).await });
     match heard {
-        Ok(Some(())) => Ears::Hear(rung.elapsed()),
+        Ok(Some(_)) => Ears::Hear(rung.elapsed()),
         Ok(None) | Err(_) => Ears::Deaf,
     }
 }

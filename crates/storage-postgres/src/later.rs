@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use abide_storage_sql::sql::{Bind, ValueKind};
+use abide_storage_sql::sql::Bind;
 
 use crate::lists::Lists;
 use crate::words::table_of;
@@ -21,7 +21,6 @@ pub(crate) struct Later {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) statement: &'static str,
-    pub(crate) kinds: Vec<ValueKind>,
     pub(crate) lists: Lists,
     table: &'static str,
     /// Where the update of a row waits.
@@ -37,7 +36,6 @@ impl Later {
             None => {
                 self.statements.push(Waiting {
                     statement,
-                    kinds: values.iter().map(Bind::kind).collect(),
                     lists: Lists::default(),
                     table: table_of(statement),
                     updates: HashMap::new(),

@@ -7,6 +7,7 @@ mod chunks;
 mod companion;
 mod connection;
 mod copying;
+mod doorbell;
 mod examine;
 mod feeds;
 mod later;

@@ -27,6 +27,11 @@ impl Lists {
         lists
     }
 
+    /// What each column holds.
+    pub(crate) fn kinds(&self) -> Vec<ValueKind> {
+        self.columns.iter().map(List::kind).collect()
+    }
+
     /// A list more: the place of each set, from 0.
     pub(crate) fn number(&mut self) {
         self.columns.push(List::Integers((0..self.rows as i64).map(Some).collect()));
@@ -71,6 +76,14 @@ impl List {
             ValueKind::Integer => Self::Integers(Vec::new()),
             ValueKind::Text => Self::Texts(Vec::new()),
             ValueKind::Bytes => Self::Bytes(Vec::new()),
+        }
+    }
+
+    fn kind(&self) -> ValueKind {
+        match self {
+            Self::Integers(_) => ValueKind::Integer,
+            Self::Texts(_) => ValueKind::Text,
+            Self::Bytes(_) => ValueKind::Bytes,
         }
     }
 

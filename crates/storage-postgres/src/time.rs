@@ -36,6 +36,10 @@ const OLDEST: Duration = Duration::from_secs(6);
 /// What two clocks may drift apart by in a measurement's time, at most: far more than quartz does.
 const DRIFT: u32 = 1_000;
 
+/// Why a node does no more.
+pub(crate) const REPLACED: &str =
+    "another node has this one's number, which was not heard of for long; start it again";
+
 impl DatabaseClock {
     /// As a database tells it now.
     pub(crate) fn measured(sql: &dyn Sql) -> StorageResult<Self> {
@@ -60,8 +64,7 @@ impl DatabaseClock {
     /// Whether the time is known well enough to claim and to sign.
     pub(crate) fn check(&self) -> StorageResult<()> {
         if self.is_replaced.load(Ordering::Relaxed) {
-            let why = "another node has this one's number, which was not heard of for long; start it again";
-            return Err(StorageError::Unavailable(why.to_owned()));
+            return Err(StorageError::Unavailable(REPLACED.to_owned()));
         }
         let known = *self.measured.lock();
         let age = known.at.elapsed();

@@ -25,15 +25,10 @@ pub(crate) type Failed = (StorageError, Option<Failure>);
 /// Carries a call out on a connection, again while others are in its way or where its connection had been lost.
 pub(crate) fn again<T>(
     pool: &Pool,
-    mut carry_out: impl FnMut(&Connection) -> Result<T, Failed>,
+    carry_out: impl FnMut(&Connection) -> Result<T, Failed>,
 ) -> StorageResult<T> {
-    for _ in 1..TRIES {
-        match once(pool, &mut carry_out) {
-            Err((_, Some(Failure::InTheWay | Failure::Blocked | Failure::Lost))) => {}
-            done => return done.map_err(|(error, _)| error),
-        }
-    }
-    once(pool, carry_out).map_err(|(error, _)| error)
+    let passing = [Failure::InTheWay, Failure::Blocked, Failure::Lost];
+    repeated(pool, TRIES, &passing, carry_out).map_err(|(error, _)| error)
 }
 
 /// Carries `calls` calls out on a connection; again where something came in between that may be over. Many are tried twice:
@@ -41,11 +36,21 @@ pub(crate) fn again<T>(
 pub(crate) fn tried<T>(
     pool: &Pool,
     calls: usize,
+    carry_out: impl FnMut(&Connection) -> Result<T, Failed>,
+) -> Result<T, Failed> {
+    let tries = if calls == 1 { TRIES } else { 2 };
+    repeated(pool, tries, &[Failure::InTheWay, Failure::Lost], carry_out)
+}
+
+fn repeated<T>(
+    pool: &Pool,
+    tries: u32,
+    passing: &[Failure],
     mut carry_out: impl FnMut(&Connection) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
-    for _ in 1..if calls == 1 { TRIES } else { 2 } {
+    for _ in 1..tries {
         match once(pool, &mut carry_out) {
-            Err((_, Some(Failure::InTheWay | Failure::Lost))) => {}
+            Err((_, Some(failure))) if passing.contains(&failure) => {}
             done => return done,
         }
     }
@@ -87,7 +92,7 @@ pub(crate) fn one_call<T>(
     };
     let (mut caches, mut after) = (Caches::default(), Vec::new());
     let mut tx = Tx::new(connection, shared, &mut caches, &mut after);
-    let done = within(connection, &begin, || work(&mut tx))?;
+    let done = within(connection, &of_calls(&begin), || work(&mut tx))?;
     follow(shared, after);
     Ok(done)
 }
@@ -113,15 +118,21 @@ fn turn_of(organization: OrganizationId) -> i64 {
     -organization.key()
 }
 
+/// How a transaction of calls begins, with more words of its own. A plan is kept for long: one that was made while a table was
+/// small must not read all of it when it has grown.
+pub(crate) fn of_calls(words: &str) -> String {
+    format!("BEGIN; SET LOCAL enable_seqscan = off; {words}")
+}
+
 /// One transaction that begins with those words: what `work` does stands if that went well.
 pub(crate) fn within<T>(
     connection: &Connection,
     begin: &str,
     work: impl FnOnce() -> StorageResult<T>,
 ) -> Result<T, Failed> {
-    // A plan is kept for long: one that was made while a table was small must not read all of it when it has grown.
-    let begin = format!("BEGIN; SET LOCAL enable_seqscan = off; {begin}");
-    let result = connection.simple(&begin).and_then(|()| {
+    // What failed before is not this transaction's.
+    connection.failure();
+    let result = connection.simple(begin).and_then(|()| {
         catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())))
     });

@@ -448,12 +448,12 @@ fn finish_plainly(
     }
     let sets: Vec<[&dyn Bind; 2]> =
         keys.iter().map(|[delivery, lease]| [delivery as _, lease as _]).collect();
-    let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; 2]>::as_slice).collect();
-    let moved = tx.connection().change_all(
-        "UPDATE deliveries SET state = 'delivered', lease = NULL, attempts = 1, attempts_in_run = 1 \
-         WHERE delivery = ? AND lease = ? AND attempts <= 1 AND state IN ('hot', 'claimed') AND run != 'test'",
-        &sets,
-    )?;
+    let moved = tx
+        .sql(
+            "UPDATE deliveries SET state = 'delivered', lease = NULL, attempts = 1, attempts_in_run = 1 \
+             WHERE delivery = ? AND lease = ? AND attempts <= 1 AND state IN ('hot', 'claimed') AND run != 'test'",
+        )
+        .change_all(&sets)?;
     for place in moved.into_iter().map(|moved| places[moved]) {
         let finished = &all[place];
         tx.count(Counted::Delivered);

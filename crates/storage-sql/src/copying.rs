@@ -133,6 +133,15 @@ pub enum KeyValue {
 }
 
 impl KeyValue {
+    /// As a column holds it.
+    pub fn value(&self) -> Value<'_> {
+        match self {
+            Self::Integer(number) => Value::Integer(*number),
+            Self::Text(text) => Value::Text(text),
+            Self::Bytes(bytes) => Value::Bytes(bytes),
+        }
+    }
+
     /// Out of a column.
     pub fn of(value: Value<'_>) -> StorageResult<Self> {
         match value {

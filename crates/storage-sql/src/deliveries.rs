@@ -502,18 +502,12 @@ pub(crate) fn still_leased(
     Ok(lost)
 }
 
-fn backlog(connection: &dyn Sql, at_most: u32) -> StorageResult<Backlog> {
+/// How many deliveries wait in which way, each counted up to `at_most`, and when the oldest pending one fell due.
+pub fn waiting(connection: &dyn Sql, at_most: u32) -> StorageResult<Backlog> {
     let count = |statement| connection.sql(statement).one([at_most], |row| row.get(0));
     let oldest_pending: Option<i64> = connection
         .sql("SELECT min(due_at) FROM deliveries WHERE state = 'pending'")
         .one((), |row| row.get(0))?;
-    let mut oldest = oldest_pending;
-    for endpoint in distinct_endpoints(connection, PARKED_ENDPOINTS)? {
-        let first: Option<i64> = connection
-            .sql("SELECT min(due_at) FROM deliveries WHERE state = 'parked' AND endpoint = ?")
-            .one([endpoint.key()], |row| row.get(0))?;
-        oldest = oldest.into_iter().chain(first).min();
-    }
     Ok(Backlog {
         pending: count(
             "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'pending' LIMIT ?) AS few",
@@ -524,8 +518,21 @@ fn backlog(connection: &dyn Sql, at_most: u32) -> StorageResult<Backlog> {
         held: count(
             "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'held' LIMIT ?) AS few",
         )?,
-        oldest_due_at: oldest.map(Timestamp::from_millis),
+        oldest_due_at: oldest_pending.map(Timestamp::from_millis),
     })
+}
+
+/// The same, with the oldest of the parked ones, too.
+fn backlog(connection: &dyn Sql, at_most: u32) -> StorageResult<Backlog> {
+    let waiting = waiting(connection, at_most)?;
+    let mut oldest = waiting.oldest_due_at;
+    for endpoint in distinct_endpoints(connection, PARKED_ENDPOINTS)? {
+        let first: Option<i64> = connection
+            .sql("SELECT min(due_at) FROM deliveries WHERE state = 'parked' AND endpoint = ?")
+            .one([endpoint.key()], |row| row.get(0))?;
+        oldest = oldest.into_iter().chain(first.map(Timestamp::from_millis)).min();
+    }
+    Ok(Backlog { oldest_due_at: oldest, ..waiting })
 }
 
 #[cfg(test)]

@@ -66,6 +66,21 @@ impl<D: Database> Erasures for SqlStore<D> {
 }
 
 impl<D: Database> SqlStore<D> {
+    /// Makes a restored store one that goes on: what its journal has is erased again, then it begins anew after `highest` and
+    /// every entry of the journal. Answers what was erased.
+    pub async fn go_on(
+        &self,
+        journal: Vec<Erasure>,
+        taken_at: Timestamp,
+        highest: i64,
+        now: Timestamp,
+    ) -> StorageResult<Repeated> {
+        let last = journal.iter().map(|erasure| erasure.entry.key()).max().unwrap_or(0);
+        let erased = self.repeat(journal, now).await?;
+        self.begin_anew(taken_at, highest.max(last), now).await?;
+        Ok(erased)
+    }
+
     /// Makes a restored store one that goes on: its feeds have another epoch, everybody signs in anew, and no id is drawn
     /// again that the store of before drew, of which `highest` is the last one known. Audited in each organization.
     pub async fn begin_anew(

@@ -166,10 +166,9 @@ pub(crate) fn look_ahead(
     let keys: Vec<_> = of.iter().map(|(subject, purpose)| (subject.key(), purpose.key())).collect();
     let sets: Vec<[&dyn Bind; 2]> =
         keys.iter().map(|(subject, purpose)| [subject as _, purpose as _]).collect();
-    let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; 2]>::as_slice).collect();
     tx.caches.absent.records.extend(of);
-    let (sql, caches) = (tx.connection(), &mut *tx.caches);
-    sql.look_at_all(OF_PERSON, &sets, &mut |row| {
+    let (statement, caches) = (tx.sql(OF_PERSON), &mut *tx.caches);
+    statement.look_at_all(&sets, |row| {
         let row = ConsentRow::read(row)?;
         caches.absent.records.remove(&(row.subject, row.purpose));
         caches.records.insert((row.subject, row.purpose), row);

@@ -51,6 +51,7 @@ pub mod sql;
 pub mod store;
 pub mod tx;
 
+pub use deliveries::waiting;
 pub use people::look_ahead;
 pub use rows::damaged;
 pub use store::SqlStore;

@@ -129,9 +129,8 @@ pub fn look_ahead(tx: &mut Tx<'_>, calls: &[Ahead]) -> StorageResult<()> {
     }
     let names: Vec<_> = wanted.keys().map(|(of, blind)| (of.key(), *blind)).collect();
     let sets: Vec<[&dyn Bind; 2]> = names.iter().map(|(of, blind)| [of as _, blind as _]).collect();
-    let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; 2]>::as_slice).collect();
     let mut found = Vec::new();
-    tx.connection().look_at_all(FIND, &sets, &mut |row| {
+    tx.sql(FIND).look_at_all(&sets, |row| {
         found.push(FoundRow::read(row)?);
         Ok(())
     })?;
@@ -168,10 +167,9 @@ pub fn look_ahead(tx: &mut Tx<'_>, calls: &[Ahead]) -> StorageResult<()> {
 fn know_emails(tx: &Tx<'_>, emails: &[(i64, [u8; 16], Arc<Person>)]) -> StorageResult<()> {
     let sets: Vec<[&dyn Bind; 2]> =
         emails.iter().map(|(subject, blind, _)| [subject as _, blind as _]).collect();
-    let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; 2]>::as_slice).collect();
     let people: HashMap<i64, &Arc<Person>> =
         emails.iter().map(|(subject, _, person)| (*subject, person)).collect();
-    tx.connection().look_at_all(KNOWS, &sets, &mut |row| {
+    tx.sql(KNOWS).look_at_all(&sets, |row| {
         if let Some(person) = people.get(&row.get(0)?) {
             *person.email.lock() = Some(row.get(1)?);
         }

@@ -125,6 +125,22 @@ impl Statement<'_, '_> {
         values.with(&mut |values| self.sql.later(self.text, key, values))
     }
 
+    /// Carries it out as [`Sql::change_all`] does.
+    pub fn change_all<const N: usize>(&self, sets: &[[&dyn Bind; N]]) -> StorageResult<Vec<usize>> {
+        let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; N]>::as_slice).collect();
+        self.sql.change_all(self.text, &sets)
+    }
+
+    /// Its rows for each set of values, as [`Sql::look_at_all`] gives them.
+    pub fn look_at_all<const N: usize>(
+        &self,
+        sets: &[[&dyn Bind; N]],
+        mut look: impl FnMut(&dyn Row) -> StorageResult<()>,
+    ) -> StorageResult<()> {
+        let sets: Vec<&[&dyn Bind]> = sets.iter().map(<[_; N]>::as_slice).collect();
+        self.sql.look_at_all(self.text, &sets, &mut look)
+    }
+
     /// Its first row.
     pub fn one<T>(
         &self,

@@ -15,11 +15,11 @@ use abide_storage::sealing::MasterKeys;
 use abide_storage_sql::copying::{Copied, Key, KeyValue, Origin, PARTS, Rows, Sum, Summing};
 use abide_storage_sql::sql::Value;
 use abide_storage_sql::{damaged, keys};
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 
 use crate::chunks::Folder;
-use crate::driver::{View, database};
+use crate::driver::{Bound, View, database, value_of};
 use crate::migrations::{self, Standing};
 use crate::open::{DATABASE, OpenError, connect, highest_key, lock_folder};
 
@@ -181,7 +181,7 @@ impl Source {
         }
         let mut statement = self.connection.prepare(&reading(copied, columns, after))?;
         for (place, value) in (1..).zip(after.into_iter().flatten()) {
-            statement.raw_bind_parameter(place, Bound(value))?;
+            statement.raw_bind_parameter(place, Bound(value.value()))?;
         }
         let places = key_places(copied, columns)?;
         let mut found = Rows::default();
@@ -190,7 +190,7 @@ impl Source {
             let Some(row) = rows.next()? else { break };
             found.begin(columns.len())?;
             for (place, column) in columns.iter().enumerate() {
-                let value = value_of(row.get_ref(place)?, copied, column)?;
+                let value = value_in(row.get_ref(place)?, copied, column)?;
                 if matches!(value, Value::Text(text) if text.contains('\0')) {
                     let key = key_of(row, &places, copied)?;
                     return Err(SourceError::Nul {
@@ -320,25 +320,18 @@ fn key_of(row: &rusqlite::Row<'_>, places: &[usize], copied: &Copied) -> Result<
     places
         .iter()
         .map(|place| {
-            let value = value_of(row.get_ref(*place)?, copied, "key")?;
+            let value = value_in(row.get_ref(*place)?, copied, "key")?;
             Ok(KeyValue::of(value)?)
         })
         .collect()
 }
 
-fn value_of<'v>(
+fn value_in<'v>(
     value: ValueRef<'v>,
     copied: &Copied,
     column: &str,
 ) -> Result<Value<'v>, SourceError> {
-    let wrong = || damaged(&format!("{}.{column}", copied.table));
-    Ok(match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Text(text) => Value::Text(std::str::from_utf8(text).map_err(|_| wrong())?),
-        ValueRef::Blob(bytes) => Value::Bytes(bytes),
-        ValueRef::Real(_) => return Err(wrong().into()),
-    })
+    Ok(value_of(value).ok_or_else(|| damaged(&format!("{}.{column}", copied.table)))?)
 }
 
 /// A key as an operator can look for it. No column of a key holds what a person is known by.
@@ -354,16 +347,4 @@ fn shown(key: &Key) -> String {
         };
     }
     text
-}
-
-struct Bound<'v>(&'v KeyValue);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            KeyValue::Integer(number) => ValueRef::Integer(*number),
-            KeyValue::Text(text) => ValueRef::Text(text.as_bytes()),
-            KeyValue::Bytes(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
 }

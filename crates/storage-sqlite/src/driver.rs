@@ -123,7 +123,8 @@ fn bind(statement: &mut Statement<'_>, values: &[&dyn Bind]) -> rusqlite::Result
     Ok(())
 }
 
-struct Bound<'v>(Value<'v>);
+/// A value for a statement.
+pub(crate) struct Bound<'v>(pub(crate) Value<'v>);
 
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -136,20 +137,23 @@ impl ToSql for Bound<'_> {
     }
 }
 
+/// What a column holds; `None` for what no column of Abide's holds.
+pub(crate) fn value_of(value: ValueRef<'_>) -> Option<Value<'_>> {
+    Some(match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Text(text) => Value::Text(std::str::from_utf8(text).ok()?),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes),
+        ValueRef::Real(_) => return None,
+    })
+}
+
 struct Found<'r, 's>(&'r rusqlite::Row<'s>);
 
 impl Row for Found<'_, '_> {
     fn value(&self, place: usize) -> StorageResult<Value<'_>> {
-        Ok(match self.0.get_ref(place).map_err(database)? {
-            ValueRef::Null => Value::Null,
-            ValueRef::Integer(number) => Value::Integer(number),
-            ValueRef::Text(text) => {
-                let text = std::str::from_utf8(text);
-                Value::Text(text.map_err(|_| damaged(self.name(place)))?)
-            }
-            ValueRef::Blob(bytes) => Value::Bytes(bytes),
-            ValueRef::Real(_) => return Err(damaged(self.name(place))),
-        })
+        let value = self.0.get_ref(place).map_err(database)?;
+        value_of(value).ok_or_else(|| damaged(self.name(place)))
     }
 
     fn place(&self, name: &str) -> Option<usize> {

@@ -130,10 +130,7 @@ async fn bring_up_to_date(
         );
         return Err(Refused(text).into());
     }
-    let last = journal.iter().map(|erasure| erasure.entry.key()).max().unwrap_or(0);
-    let erased = store.repeat(journal, now).await?;
-    store.begin_anew(unpacked.taken_at, unpacked.highest().max(last), now).await?;
-    Ok(erased)
+    Ok(store.go_on(journal, unpacked.taken_at, unpacked.highest(), now).await?)
 }
 
 /// How many erasures of the store the journal does not have.

@@ -10,6 +10,7 @@ use abide_storage_sql::copying::{COPIED, Copied, Origin, Sum};
 use abide_storage_sqlite::{OpenError, Source, SourceError};
 use anyhow::{Context as _, bail, ensure};
 
+use super::postgres;
 use crate::config::{DatabaseUrl, Place};
 use crate::exit::{Refused, Unavailable};
 
@@ -258,14 +259,11 @@ fn target_judged(error: TargetError) -> anyhow::Error {
     use abide_storage_postgres::OpenError as Open;
     match error {
         TargetError::Open(Open::Storage(error)) => storage_judged(error),
-        TargetError::Open(Open::Connect { .. }) => Unavailable(error.to_string()).into(),
         TargetError::Open(Open::Address(_)) => {
             crate::config::Usage(format!("--to: {error}")).into()
         }
-        TargetError::Open(
-            Open::TooNew(_) | Open::Altered(_) | Open::Encoding(_) | Open::HalfCopied { .. },
-        )
-        | TargetError::Pooler(_)
+        TargetError::Open(error) => postgres::judged(error),
+        TargetError::Pooler(_)
         | TargetError::Occupied(_)
         | TargetError::Another { .. }
         | TargetError::Changed(_)

@@ -8,7 +8,7 @@ use abide_core::shell::Chance;
 use abide_storage::erasures::{Erasure, ErasureJournal, Repeated};
 use abide_storage::nodes::Standing;
 use abide_storage::sealing::MasterKeys;
-use abide_storage::{Erasures as _, Nodes, Storage, StorageError};
+use abide_storage::{Nodes, Storage, StorageError};
 pub(crate) use abide_storage_postgres::{Connections, Ears, Examined, Link, Partitions, Waiting};
 use abide_storage_postgres::{NodeName, OpenError, PostgresOptions, PostgresStore};
 
@@ -70,10 +70,7 @@ async fn repeat(
         );
         return Err(Refused(text).into());
     }
-    let last = journal.iter().map(|erasure| erasure.entry.key()).max().unwrap_or(0);
-    let erased = store.repeat(journal, now).await?;
-    store.begin_anew(restored_to, last, now).await?;
-    Ok(erased)
+    Ok(store.go_on(journal, restored_to, 0, now).await?)
 }
 
 async fn open_store(
@@ -119,7 +116,7 @@ pub(crate) fn shown(url: &DatabaseUrl) -> Result<String, Usage> {
 }
 
 /// A wrong URL is wrong usage, a database that cannot be this version's is refused, one that nobody reaches may be there later.
-fn judged(error: OpenError) -> anyhow::Error {
+pub(super) fn judged(error: OpenError) -> anyhow::Error {
     match &error {
         OpenError::Address(_) => Usage(error.to_string()).into(),
         OpenError::Connect { .. } | OpenError::Storage(StorageError::Unavailable(_)) => {
