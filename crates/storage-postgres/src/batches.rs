@@ -31,7 +31,10 @@ const BATCH_CALLS: usize = 256;
 /// Decisions per transaction, about: the call that passes this is the last.
 const BATCH_DECISIONS: usize = 2_000;
 /// Transactions of many calls that run at once.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 4;
+/// So many calls are worth a transaction beside others that run; fewer wait for one of those to end. Each transaction costs
+/// some twenty round trips, whatever it carries.
+const WORTH_ANOTHER: usize = 64;
 /// Transactions that wait for what another one holds; calls beyond those are told that the store is busy.
 const ASIDE: usize = 2;
 
@@ -75,7 +78,7 @@ impl Batches {
         };
         if let Some(call) = refused {
             call.settle(Some(StorageError::Busy));
-        } else if self.turns.available_permits() > 0 {
+        } else if self.is_worth_it(0) {
             // The calls go on also where their callers have gone away: what follows the commit must happen.
             tokio::spawn(Arc::clone(self).carry_out());
         }
@@ -88,17 +91,28 @@ impl Batches {
     async fn carry_out(self: Arc<Self>) {
         loop {
             let Ok(turn) = self.turns.try_acquire() else { return };
-            while let Some(batch) = self.next() {
+            while self.is_worth_it(1)
+                && let Some(batch) = self.next()
+            {
                 for blocked in self.commit(batch, Patience::Brief).await {
                     Arc::clone(&self).wait_aside(blocked);
                 }
             }
             drop(turn);
             // Whoever came in between saw the turn taken.
-            if self.calls.lock().is_empty() {
+            if !self.is_worth_it(0) {
                 return;
             }
         }
+    }
+
+    /// Whether what waits is to be carried out now, `mine` turns being the asker's own: where nobody else carries anything
+    /// out, who would come to it next, or where enough has come together.
+    fn is_worth_it(&self, mine: usize) -> bool {
+        let waiting = self.calls.lock().len();
+        let taken = AT_ONCE - self.turns.available_permits();
+        let others = taken.saturating_sub(mine);
+        waiting >= WORTH_ANOTHER || (waiting > 0 && others == 0)
     }
 
     fn next(&self) -> Option<Part> {
