@@ -172,6 +172,8 @@ fn of_nodes(results: &Results) -> Vec<Verdict> {
     ] {
         verdicts.extend(at(Row::Takeover, figure).map(|own| at_most(what, own, most)));
     }
+    let lost = at(Row::Takeover, Figure::Missing);
+    verdicts.extend(lost.map(|lost| at_most("takeover: deliveries that never came", lost, 0.0)));
     verdicts
 }
 
@@ -212,13 +214,14 @@ mod tests {
     fn what_nodes_do_is_judged_by_counts_and_seconds() {
         let nodes =
             |twice, missing| Sample::from([(Figure::Twice, twice), (Figure::Missing, missing)]);
-        let takeover = Sample::from([(Figure::Owned, 0.4), (Figure::Sent, 2.5)]);
+        let takeover =
+            Sample::from([(Figure::Owned, 0.4), (Figure::Sent, 2.5), (Figure::Missing, 1.0)]);
         for (twice, missing, reached) in [(0.0, 0.0, true), (1.0, 0.0, false), (0.0, 1.0, false)] {
             let rows =
                 [(Row::PgTwoNodes, nodes(twice, missing)), (Row::Takeover, takeover.clone())];
             let found = verdicts(&Results::from(rows));
             let found: Vec<_> = found.iter().map(|verdict| verdict.reached).collect();
-            assert_eq!(found, [reached, true, false]);
+            assert_eq!(found, [reached, true, false, false]);
         }
     }
 

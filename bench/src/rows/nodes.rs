@@ -136,13 +136,16 @@ pub(super) fn takeover(stage: &Stage) -> anyhow::Result<Sample> {
     pause(WATCH.saturating_sub(Duration::from_secs_f64(owned.max(0.0))));
     let after: Seen = sink.ask("report")?;
     let arrived = after.count - before.count;
+    let wanted = before.count + HOT.cast_unsigned();
+    let again = wait_for(&mut sink, wanted)?.again;
+    let all = wait_for(&mut sink, wanted + again)?;
     drop(other);
     Ok(Sample::from([
         (Figure::Owned, owned),
         (Figure::Sent, after.first_at.map_or(f64::INFINITY, seconds)),
         (Figure::Rate, arrived as f64 / WATCH.as_secs_f64()),
-        (Figure::Missing, HOT.cast_unsigned().saturating_sub(arrived) as f64),
-        (Figure::Twice, after.again as f64),
+        (Figure::Missing, wanted.saturating_sub(all.count - all.again) as f64),
+        (Figure::Twice, all.again as f64),
     ]))
 }
 

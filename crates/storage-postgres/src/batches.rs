@@ -21,20 +21,21 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::connection::{Connection, Failure};
+use crate::feeds;
 use crate::pool::Pool;
 use crate::transaction::{Failed, keeping, of_calls, tried, within};
 
 /// Calls that may wait.
 const MOST_CALLS: usize = 8_192;
-/// Calls per transaction, at most.
-const BATCH_CALLS: usize = 256;
+/// Calls per transaction, at most. Where one took all that there are, no other could run beside it.
+const BATCH_CALLS: usize = 128;
 /// Decisions per transaction, about: the call that passes this is the last.
 const BATCH_DECISIONS: usize = 2_000;
 /// Transactions of many calls that run at once.
 const AT_ONCE: usize = 4;
 /// So many calls are worth a transaction beside others that run; fewer wait for one of those to end. Each transaction costs
 /// some twenty round trips, whatever it carries.
-const WORTH_ANOTHER: usize = 64;
+const WORTH_ANOTHER: usize = 48;
 /// Transactions that wait for what another one holds; calls beyond those are told that the store is busy.
 const ASIDE: usize = 2;
 
@@ -261,7 +262,8 @@ fn transaction(
         if ahead.iter().map(|one| one.decisions.len()).sum::<usize>() > 1 {
             look_ahead(&mut tx, &ahead)?;
         }
-        calls.iter_mut().try_for_each(|call| run(&mut tx, call.as_mut()))
+        calls.iter_mut().try_for_each(|call| run(&mut tx, call.as_mut()))?;
+        feeds::number_own(connection)
     })?;
     Ok(after)
 }

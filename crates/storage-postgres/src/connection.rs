@@ -16,6 +16,7 @@ use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::damaged;
 use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value};
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::join_all;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -208,12 +209,20 @@ impl Connection {
     /// Writes what was left for later.
     pub(crate) fn write_all(&self) -> StorageResult<()> {
         let all = self.later.borrow_mut().take();
-        for waiting in all {
-            let known = self.known_for_all(waiting.statement, &waiting.lists, Places::NotAsked);
-            let values = waiting.lists.values();
-            self.noted(known.and_then(|known| self.execute_with(&known, &values)))?;
-        }
-        Ok(())
+        let known = all
+            .iter()
+            .map(|waiting| self.known_for_all(waiting.statement, &waiting.lists, Places::NotAsked));
+        let known = self.noted(known.collect::<Result<Vec<_>, _>>())?;
+        let values: Vec<_> = all.iter().map(|waiting| waiting.lists.values()).collect();
+        // They are sent in their order, one behind the other, and the server need not wait for us between them.
+        let sent = known.iter().zip(&values).map(|(known, values)| self.executing(known, values));
+        let done = self.wait(join_all(sent));
+        done.into_iter().try_for_each(|done| self.noted(done).map(drop))
+    }
+
+    /// Takes the new rows of a table out of what is written later, each of which is two numbers.
+    pub(crate) fn take_pairs(&self, table: &str) -> Vec<(i64, i64)> {
+        self.later.borrow_mut().take_pairs(table)
     }
 
     fn write_what_concerns(&self, statement: &str) -> StorageResult<()> {
@@ -222,7 +231,8 @@ impl Connection {
         if concerned { self.write_all() } else { Ok(()) }
     }
 
-    fn execute_with(
+    /// A statement without answers: sent where this is polled first, done where the server has said so.
+    async fn executing(
         &self,
         known: &Known,
         values: &[(&(dyn ToSql + Sync), Type)],
@@ -230,9 +240,9 @@ impl Connection {
         match known {
             Known::Prepared(prepared) => {
                 let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
-                self.wait(self.client.execute(prepared, &values))
+                self.client.execute(prepared, &values).await
             }
-            Known::Unnamed(text) => self.wait(self.client.execute_typed(text, values)),
+            Known::Unnamed(text) => self.client.execute_typed(text, values).await,
         }
     }
 
@@ -325,7 +335,7 @@ impl Sql for Connection {
         self.write_what_concerns(statement)?;
         let bound: Vec<Bound<'_>> = values.iter().map(|value| Bound(value.value())).collect();
         let known = self.known(statement);
-        let done = known.and_then(|known| self.execute_with(&known, &typed(&bound)));
+        let done = known.and_then(|known| self.wait(self.executing(&known, &typed(&bound))));
         let changed = self.noted(done)?;
         self.changes.set(self.changes.get() + changed);
         Ok(changed as usize)

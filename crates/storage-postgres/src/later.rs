@@ -70,6 +70,16 @@ impl Later {
         self.bytes >= MOST_BYTES
     }
 
+    /// The new rows of a table that wait, each of which is two numbers; they wait no longer.
+    pub(crate) fn take_pairs(&mut self, table: &str) -> Vec<(i64, i64)> {
+        let place = self.statements.iter().position(|waiting| waiting.table == table);
+        let waiting = place.map(|place| self.statements.remove(place));
+        waiting.map_or_else(Vec::new, |waiting| {
+            self.bytes -= waiting.lists.bytes();
+            waiting.lists.pairs()
+        })
+    }
+
     /// All that waits, new rows before changes of rows.
     pub(crate) fn take(&mut self) -> Vec<Waiting> {
         let mut all = std::mem::take(self).statements;

@@ -65,6 +65,18 @@ impl Lists {
         self.bytes
     }
 
+    /// The sets, where each is two numbers.
+    pub(crate) fn pairs(&self) -> Vec<(i64, i64)> {
+        match self.columns.as_slice() {
+            [List::Integers(first), List::Integers(second)] => first
+                .iter()
+                .zip(second)
+                .filter_map(|(first, second)| Some(((*first)?, (*second)?)))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn values(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         self.columns.iter().map(List::value).collect()
     }

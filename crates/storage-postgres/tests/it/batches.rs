@@ -237,3 +237,40 @@ async fn i7_nobody_meets_in_a_lane_from_two_sides() {
     let met = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     assert_eq!(database.ask(met).await, 0);
 }
+
+/// Decisions number themselves in their own transaction where nobody holds the feed's head, wait for nobody who does, and
+/// are numbered after that: each once, without a gap.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_numbers_its_own_where_it_can() {
+    const UNNUMBERED: &str = "SELECT count(*) FROM unnumbered_decisions";
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let us = organization(&store, "us").await;
+    let record = async |who: &str| {
+        let all = record_many(&store, us, who).join_all().await;
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+    };
+    // The first ones find no head; whoever reads the feed makes it.
+    record("first").await;
+    assert_eq!(store.history().decisions(us.organization, 0, 100).await.unwrap().len(), 20);
+    let head =
+        format!("SELECT FROM feed_heads WHERE organization = {} FOR UPDATE", us.organization.key());
+    let other = Other::holding(&database, &head).await;
+    record("beside").await;
+    assert_eq!(database.ask(UNNUMBERED).await, 20, "who holds the head keeps nobody waiting");
+    other.lets_go().await;
+    let mut people = 40;
+    loop {
+        people += 20;
+        record(&format!("then-{people}")).await;
+        // The node's companion may have held the head for a moment.
+        if database.ask(UNNUMBERED).await == 0 {
+            break;
+        }
+        assert!(people < 400, "nothing is numbered by those who write it");
+    }
+    let numbered = "SELECT count(DISTINCT log_index) * 1000 + max(log_index) FROM decision_feed";
+    assert_eq!(database.ask(numbered).await, people * 1000 + people);
+    let read = store.history().decisions(us.organization, 0, 1_000).await.unwrap();
+    assert_eq!(read.len() as i64, people);
+}
