@@ -10,6 +10,7 @@ mod copying;
 mod doorbell;
 mod examine;
 mod feeds;
+mod jumps;
 mod later;
 mod lists;
 mod migrations;

@@ -9,10 +9,14 @@ use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::sql::Sql;
 use parking_lot::Mutex;
 
+use crate::jumps::{Jumps, SETTLED};
+
 /// A clock that runs on this machine's steady one from the last time the database told.
 #[derive(Debug)]
 pub(crate) struct DatabaseClock {
     measured: Mutex<Measured>,
+    /// Taken after `measured`.
+    jumps: Mutex<Jumps>,
     /// Set when another node draws keys under this one's number.
     is_replaced: AtomicBool,
 }
@@ -25,7 +29,7 @@ struct Measured {
     time: i64,
     /// How far off that can be.
     bound: Duration,
-    /// The last time that was told: it never goes back by what a new measurement corrects.
+    /// The last time that was told: it does not go back by what a new measurement corrects, but where the clock was set.
     told: i64,
 }
 
@@ -45,7 +49,7 @@ impl DatabaseClock {
     pub(crate) fn measured(sql: &dyn Sql) -> StorageResult<Self> {
         let first = measure(sql)?;
         let measured = Mutex::new(Measured { told: first.time, ..first });
-        Ok(Self { measured, is_replaced: AtomicBool::new(false) })
+        Ok(Self { measured, jumps: Mutex::default(), is_replaced: AtomicBool::new(false) })
     }
 
     /// This node's number is another's: nothing is claimed, signed or beaten any more until it starts again.
@@ -57,7 +61,12 @@ impl DatabaseClock {
     pub(crate) fn measure(&self, sql: &dyn Sql) -> StorageResult<()> {
         let new = measure(sql)?;
         let mut known = self.measured.lock();
-        *known = Measured { told: known.told, ..new };
+        let age = new.at.saturating_duration_since(known.at);
+        let off = new.time - (known.time + age.as_millis() as i64);
+        let leeway = WIDEST_BOUND + known.bound + new.bound + age / DRIFT;
+        if self.jumps.lock().believes(new.at, off, leeway) {
+            *known = Measured { told: known.told, ..new };
+        }
         Ok(())
     }
 
@@ -67,6 +76,13 @@ impl DatabaseClock {
             return Err(StorageError::Unavailable(REPLACED.to_owned()));
         }
         let known = *self.measured.lock();
+        if let Some(off) = self.jumps.lock().in_doubt() {
+            let problem = format!(
+                "the database's clock was set by {off} ms, which is believed once it has run evenly for {} s",
+                SETTLED.as_secs()
+            );
+            return Err(StorageError::Unavailable(problem));
+        }
         let age = known.at.elapsed();
         let bound = known.bound + age / DRIFT;
         if age <= OLDEST && bound <= WIDEST_BOUND {
@@ -85,7 +101,10 @@ impl Clock for DatabaseClock {
     fn now(&self) -> Timestamp {
         let mut known = self.measured.lock();
         let now = known.time + known.at.elapsed().as_millis() as i64;
-        known.told = known.told.max(now);
+        let corrected = known.told - now;
+        if corrected <= 0 || corrected > WIDEST_BOUND.as_millis() as i64 {
+            known.told = now;
+        }
         Timestamp::from_millis(known.told)
     }
 }

@@ -1,6 +1,7 @@
 //! The suite of `abide-storage`, run against this store.
 
 mod batches;
+mod clock;
 mod cluster;
 mod leavings;
 mod migrations;
