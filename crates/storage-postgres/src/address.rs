@@ -25,6 +25,8 @@ pub(crate) struct Address {
     pooler: Pooler,
     /// The server itself, where a pooler stands before it.
     direct: Option<Config>,
+    /// What the server is to go by in each transaction, as `name = value`.
+    settings: Vec<String>,
 }
 
 /// What stands between us and the server.
@@ -87,17 +89,36 @@ impl Address {
         let config = settled(front, &kept, mode)?;
         let direct =
             direct.map(|place| settled(&at_place(front, place), &kept, mode)).transpose()?;
-        Ok(Self { config, tls: MakeRustlsConnect::new(tls(roots)?), pooler, direct })
+        let tls = MakeRustlsConnect::new(tls(roots)?);
+        Ok(Self { config, tls, pooler, direct, settings: Vec::new() })
     }
 
     /// The same, with transactions that the server itself ends when nothing was heard of them for so many milliseconds: what
-    /// a node holds that stands still, or whose machine is gone, keeps the others waiting no longer. A pooler hands no such
-    /// wish on, and has a setting of its own.
+    /// a node holds that stands still, or whose machine is gone, keeps the others waiting no longer.
     pub(crate) fn ending_idle_transactions(mut self, millis: i64) -> Self {
-        if self.pooler == Pooler::None && self.config.get_options().is_none() {
-            self.config.options(format!("-c idle_in_transaction_session_timeout={millis}"));
-        }
+        self.settings.push(format!("idle_in_transaction_session_timeout = {millis}"));
         self
+    }
+
+    /// Words that settle a connection, once it is made. They are no part of the greeting, in which a pooler takes no wish.
+    pub(crate) fn for_connection(&self) -> String {
+        match self.pooler {
+            Pooler::None => self.set("SET"),
+            Pooler::Transaction => String::new(),
+        }
+    }
+
+    /// Words that follow each `BEGIN`: the server that answers there may be another one each time.
+    pub(crate) fn for_transaction(&self) -> String {
+        match self.pooler {
+            Pooler::None => String::new(),
+            Pooler::Transaction => self.set("SET LOCAL"),
+        }
+    }
+
+    fn set(&self, how: &str) -> String {
+        let words = self.settings.iter().map(|setting| format!("{how} {setting}; "));
+        words.collect()
     }
 
     /// A connection to listen on, still to be driven; `None` where all there is gives it up after each transaction.
@@ -116,7 +137,8 @@ impl Address {
         match (&self.direct, self.pooler) {
             (Some(direct), _) => {
                 let config = direct.clone();
-                Some(Self { config, pooler: Pooler::None, direct: None, tls: self.tls.clone() })
+                let (tls, settings) = (self.tls.clone(), self.settings.clone());
+                Some(Self { config, pooler: Pooler::None, direct: None, tls, settings })
             }
             (None, Pooler::None) => Some(self.clone()),
             (None, Pooler::Transaction) => None,

@@ -75,6 +75,8 @@ pub(crate) struct Connection {
     runtime: Option<Runtime>,
     client: Client,
     pooler: Pooler,
+    /// Follows each `BEGIN`.
+    for_transaction: String,
     /// By where a statement's text stands in the program.
     known: RefCell<HashMap<Text, Known>>,
     /// How the last statement failed, if it did.
@@ -82,10 +84,28 @@ pub(crate) struct Connection {
     changes: Cell<u64>,
     /// What the open transaction has still to write.
     later: RefCell<Later>,
+    /// Whether the transaction's one cursor is open.
+    is_walking: Cell<bool>,
 }
 
-/// Where a statement's text stands in the program, and how it was put: for one set of values, or for many.
-type Text = (usize, usize, Option<Places>);
+/// Where a statement's text stands in the program, and how it was put.
+type Text = (usize, usize, Form);
+
+/// How a statement is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Form {
+    ForOne,
+    ForAll(Places),
+    /// As a cursor.
+    Walked,
+}
+
+/// Rows that a walk holds first, when it does not know how large they are.
+const FIRST_ROWS: usize = 16;
+/// Rows that it holds at most.
+const MOST_ROWS: usize = 1_000;
+/// Bytes of rows that it holds, about.
+const ROW_BYTES: usize = 256 * 1024;
 
 /// A statement that was carried out before.
 #[derive(Clone)]
@@ -115,14 +135,22 @@ impl Connection {
         let runtime = runtime.map_err(NotConnected::Here)?;
         let client = runtime.block_on(async { timeout(GREETING, address.connect()).await });
         let client = client.map_err(|_| NotConnected::Silent)?.map_err(NotConnected::Refused)?;
+        let settings = address.for_connection();
+        if !settings.is_empty() {
+            let settled = async { timeout(GREETING, client.batch_execute(&settings)).await };
+            let settled = runtime.block_on(settled).map_err(|_| NotConnected::Silent)?;
+            settled.map_err(NotConnected::Refused)?;
+        }
         Ok(Self {
             runtime: Some(runtime),
             client,
             pooler: address.pooler(),
+            for_transaction: address.for_transaction(),
             known: RefCell::default(),
             failure: Cell::default(),
             changes: Cell::default(),
             later: RefCell::default(),
+            is_walking: Cell::new(false),
         })
     }
 
@@ -148,6 +176,14 @@ impl Connection {
     /// Statements without values.
     pub(crate) fn simple(&self, statements: &str) -> StorageResult<()> {
         self.noted(self.wait(self.client.batch_execute(statements)))
+    }
+
+    /// Begins a transaction with those words.
+    pub(crate) fn begin(&self, words: &str) -> StorageResult<()> {
+        match self.for_transaction.as_str() {
+            "" => self.simple(words),
+            settings => self.simple(&format!("{words}; {settings}")),
+        }
     }
 
     /// The rows of a statement that is put together while the program runs, each value as the text that the server writes it as.
@@ -199,6 +235,7 @@ impl Connection {
     /// and says so.
     pub(crate) fn roll_back(&self) -> Option<Failure> {
         drop(self.later.take());
+        self.is_walking.set(false);
         let failure = self.failure();
         if self.simple("ROLLBACK").is_err() {
             self.failure.set(Some(Failure::Lost));
@@ -271,7 +308,7 @@ impl Connection {
     }
 
     fn known(&self, text: &'static str) -> Result<Known, tokio_postgres::Error> {
-        self.known_as((text.as_ptr().addr(), text.len(), None), || in_postgres(text))
+        self.known_as((text.as_ptr().addr(), text.len(), Form::ForOne), || in_postgres(text))
     }
 
     fn known_for_all(
@@ -280,7 +317,7 @@ impl Connection {
         lists: &Lists,
         places: Places,
     ) -> Result<Known, tokio_postgres::Error> {
-        let place = (text.as_ptr().addr(), text.len(), Some(places));
+        let place = (text.as_ptr().addr(), text.len(), Form::ForAll(places));
         self.known_as(place, || for_all(text, &lists.kinds(), places).into())
     }
 
@@ -295,12 +332,56 @@ impl Connection {
             return Ok(Vec::new());
         }
         self.write_what_concerns(statement)?;
-        let mut lists = Lists::of(sets);
+        let mut lists = Lists::of(sets)?;
         let known = self.known_for_all(statement, &lists, places);
         if places == Places::Answered {
             lists.number();
         }
         self.noted(known.and_then(|known| self.query_with(&known, &lists.values())))
+    }
+
+    /// A cursor over what a statement answers, from its beginning to its end.
+    fn walk(
+        &self,
+        statement: &'static str,
+        values: &[&dyn Bind],
+        look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<()> {
+        self.write_what_concerns(statement)?;
+        let bound: Vec<Bound<'_>> = values.iter().map(|value| Bound(value.value())).collect();
+        let place = (statement.as_ptr().addr(), statement.len(), Form::Walked);
+        let known = self.known_as(place, || {
+            format!("DECLARE walk NO SCROLL CURSOR FOR {}", in_postgres(statement)).into()
+        });
+        self.noted(known.and_then(|known| self.execute_with(&known, &typed(&bound))))?;
+        let walked = self.fetch(look);
+        if !self.has_failed() {
+            self.simple("CLOSE walk")?;
+        }
+        walked
+    }
+
+    /// Gives the rows of the open cursor to `look`: a few at first, then as many at once as may be held.
+    fn fetch(
+        &self,
+        look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<()> {
+        let (mut wanted, mut count, mut bytes) = (FIRST_ROWS, 0, 0);
+        loop {
+            let statement = format!("FETCH FORWARD {wanted} FROM walk");
+            let rows = self.noted(self.wait(self.client.query_typed(&statement, &[])))?;
+            for row in &rows {
+                if look(&Found(row))?.is_break() {
+                    return Ok(());
+                }
+            }
+            if rows.len() < wanted {
+                return Ok(());
+            }
+            count += rows.len();
+            bytes += rows.iter().map(tokio_postgres::Row::raw_size_bytes).sum::<usize>();
+            wanted = (ROW_BYTES / (bytes / count).max(1)).clamp(1, MOST_ROWS);
+        }
     }
 
     fn known_as(
@@ -363,6 +444,21 @@ impl Sql for Connection {
         Ok(())
     }
 
+    fn each_of_many(
+        &self,
+        statement: &'static str,
+        values: &[&dyn Bind],
+        look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<()> {
+        if self.is_walking.replace(true) {
+            // Within another walk, which has the cursor.
+            return self.each(statement, values, look);
+        }
+        let walked = self.walk(statement, values, look);
+        self.is_walking.set(false);
+        walked
+    }
+
     fn change_all(
         &self,
         statement: &'static str,
@@ -385,7 +481,7 @@ impl Sql for Connection {
     }
 
     fn later(&self, statement: &'static str, key: i64, values: &[&dyn Bind]) -> StorageResult<()> {
-        self.later.borrow_mut().push(statement, key, values);
+        self.later.borrow_mut().push(statement, key, values)?;
         self.changes.set(self.changes.get() + 1);
         let is_full = self.later.borrow().is_full();
         if is_full { self.write_all() } else { Ok(()) }
@@ -412,21 +508,27 @@ fn typed<'b>(bound: &'b [Bound<'_>]) -> Vec<(&'b (dyn ToSql + Sync), Type)> {
 #[derive(Debug)]
 struct Bound<'v>(Value<'v>);
 
+/// A value that cannot be sent as what the statement wants there. The connection is as it was.
+#[derive(Debug, thiserror::Error)]
+#[error("a value was given that no {0} is")]
+struct Unfit(Type);
+
 impl ToSql for Bound<'_> {
     fn to_sql(
         &self,
         kind: &Type,
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        let unfit = || Unfit(kind.clone());
         match self.0 {
             Value::Null => return Ok(IsNull::Yes),
             Value::Integer(number) => match *kind {
                 Type::INT8 => out.put_i64(number),
-                Type::INT4 => out.put_i32(number.try_into()?),
-                Type::INT2 => out.put_i16(number.try_into()?),
+                Type::INT4 => out.put_i32(number.try_into().map_err(|_| unfit())?),
+                Type::INT2 => out.put_i16(number.try_into().map_err(|_| unfit())?),
                 Type::BOOL => out.put_u8(u8::from(number != 0)),
                 Type::TEXT | Type::UNKNOWN => out.put_slice(number.to_string().as_bytes()),
-                _ => return Err(format!("a number was given where {kind} is wanted").into()),
+                _ => return Err(unfit().into()),
             },
             Value::Text(text) => out.put_slice(text.as_bytes()),
             Value::Bytes(bytes) => out.put_slice(bytes),
@@ -501,8 +603,9 @@ fn kind_of(error: &tokio_postgres::Error) -> Failure {
         SqlState::UNIQUE_VIOLATION,
     ];
     // What the connection knows is not so any more: a plan of before the tables were changed, a statement that its server does
-    // not have, a transaction that nobody ended.
+    // not have, a transaction that nobody ended, a server that may write.
     let stale = [
+        SqlState::READ_ONLY_SQL_TRANSACTION,
         SqlState::FEATURE_NOT_SUPPORTED,
         SqlState::INVALID_SQL_STATEMENT_NAME,
         SqlState::IN_FAILED_SQL_TRANSACTION,
@@ -516,7 +619,8 @@ fn kind_of(error: &tokio_postgres::Error) -> Failure {
             Failure::Lost
         }
         Some(_) => Failure::Other,
-        // What is no answer of the server's is the connection's, or ours.
+        None if error.source().is_some_and(<dyn Error>::is::<Unfit>) => Failure::Other,
+        // What is no answer of the server's is the connection's.
         None => Failure::Lost,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use abide_storage::StorageResult;
 use abide_storage_sql::sql::Bind;
 
 use crate::lists::Lists;
@@ -29,7 +30,12 @@ pub(crate) struct Waiting {
 
 impl Later {
     /// Adds a row. Of two updates of one row only the last one is carried out.
-    pub(crate) fn push(&mut self, statement: &'static str, key: i64, values: &[&dyn Bind]) {
+    pub(crate) fn push(
+        &mut self,
+        statement: &'static str,
+        key: i64,
+        values: &[&dyn Bind],
+    ) -> StorageResult<()> {
         let known = self.statements.iter_mut().find(|one| std::ptr::eq(one.statement, statement));
         let waiting = match known {
             Some(waiting) => waiting,
@@ -46,15 +52,16 @@ impl Later {
         };
         let before = waiting.lists.bytes();
         match waiting.updates.get(&key) {
-            Some(row) => waiting.lists.replace(*row, values),
+            Some(row) => waiting.lists.replace(*row, values)?,
             None => {
-                waiting.lists.push(values);
+                waiting.lists.push(values)?;
                 if statement.starts_with("UPDATE") {
                     waiting.updates.insert(key, waiting.lists.last());
                 }
             }
         }
         self.bytes += waiting.lists.bytes() - before;
+        Ok(())
     }
 
     /// Whether a statement may see or meet what waits; one that is about no table, a savepoint, is about all of them.
@@ -98,10 +105,10 @@ mod tests {
     #[test]
     fn rows_wait_for_others_of_their_statement_and_new_ones_go_first() {
         let mut later = Later::default();
-        later.push(UPDATE, 1, &[&1_i64, &7_i64]);
-        later.push(UPDATE, 2, &[&2_i64, &1_i64]);
-        later.push(INSERT, 3, &[&3_i64, &None::<i64>]);
-        later.push(UPDATE, 1, &[&1_i64, &8_i64]);
+        later.push(UPDATE, 1, &[&1_i64, &7_i64]).unwrap();
+        later.push(UPDATE, 2, &[&2_i64, &1_i64]).unwrap();
+        later.push(INSERT, 3, &[&3_i64, &None::<i64>]).unwrap();
+        later.push(UPDATE, 1, &[&1_i64, &8_i64]).unwrap();
         assert!(later.concerns("SELECT * FROM consents"));
         assert!(!later.concerns("SELECT * FROM endpoints"));
         assert!(later.concerns("SAVEPOINT part"));

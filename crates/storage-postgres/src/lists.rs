@@ -1,5 +1,6 @@
 //! Values for many rows at once: a list for each column, as PostgreSQL's arrays.
 
+use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::sql::{Bind, Value, ValueKind};
 use tokio_postgres::types::{ToSql, Type};
 
@@ -19,12 +20,12 @@ enum List {
 }
 
 impl Lists {
-    pub(crate) fn of(sets: &[&[&dyn Bind]]) -> Self {
+    pub(crate) fn of(sets: &[&[&dyn Bind]]) -> StorageResult<Self> {
         let mut lists = Self::default();
         for values in sets {
-            lists.push(values);
+            lists.push(values)?;
         }
-        lists
+        Ok(lists)
     }
 
     /// What each column holds.
@@ -37,22 +38,37 @@ impl Lists {
         self.columns.push(List::Integers((0..self.rows as i64).map(Some).collect()));
     }
 
-    pub(crate) fn push(&mut self, values: &[&dyn Bind]) {
+    pub(crate) fn push(&mut self, values: &[&dyn Bind]) -> StorageResult<()> {
         if self.columns.is_empty() {
             self.columns = values.iter().map(|value| List::new(value.kind())).collect();
         }
+        self.check(values)?;
         for (column, value) in self.columns.iter_mut().zip(values) {
             self.bytes += column.push(value.value());
         }
         self.rows += 1;
+        Ok(())
     }
 
     /// Puts a set in the place of another one.
-    pub(crate) fn replace(&mut self, row: usize, values: &[&dyn Bind]) {
+    pub(crate) fn replace(&mut self, row: usize, values: &[&dyn Bind]) -> StorageResult<()> {
+        self.check(values)?;
         for (column, value) in self.columns.iter_mut().zip(values) {
             self.bytes += column.push(value.value());
             column.swap_remove(row);
         }
+        Ok(())
+    }
+
+    /// Refuses a set that is none of these: what does not fit a column would be nothing there.
+    fn check(&self, values: &[&dyn Bind]) -> StorageResult<()> {
+        let kinds = self.columns.iter().map(List::kind);
+        if kinds.eq(values.iter().map(Bind::kind)) {
+            return Ok(());
+        }
+        Err(StorageError::Damaged(
+            "a row for others of its statement is of another form".to_owned(),
+        ))
     }
 
     /// The row of the set that was pushed last.
@@ -99,7 +115,7 @@ impl List {
         }
     }
 
-    /// Answers about how much that takes. A value is of its column's kind, or nothing.
+    /// Answers about how much that takes. A value is of its column's kind, which was checked, or nothing.
     fn push(&mut self, value: Value<'_>) -> usize {
         match (self, value) {
             (Self::Integers(list), Value::Integer(number)) => list.push(Some(number)),
@@ -131,5 +147,26 @@ impl List {
             Self::Texts(list) => drop(list.swap_remove(row)),
             Self::Bytes(list) => drop(list.swap_remove(row)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_another_form_is_refused_and_leaves_the_columns_even() {
+        let mut lists = Lists::default();
+        lists.push(&[&1_i64, &"one".to_owned()]).unwrap();
+        lists.push(&[&2_i64, &None::<String>]).unwrap();
+        lists.push(&[&3_i64, &None::<i64>]).expect_err("nothing, of another kind");
+        lists.push(&[&3_i64, &3_i64]).expect_err("a number for a text");
+        lists.push(&[&3_i64]).expect_err("a value too few");
+        lists.push(&[&3_i64, &"three".to_owned(), &3_i64]).expect_err("a value too many");
+        lists.replace(0, &[&[1_u8], &"one".to_owned()]).expect_err("bytes for a number");
+        assert_eq!(lists.last(), 1);
+        let shown = format!("{lists:?}");
+        assert!(shown.contains("[Some(1), Some(2)]"), "{shown}");
+        assert!(shown.contains("[Some(\"one\"), None]"), "{shown}");
     }
 }

@@ -132,7 +132,7 @@ pub(crate) fn within<T>(
 ) -> Result<T, Failed> {
     // What failed before is not this transaction's.
     connection.failure();
-    let result = connection.simple(begin).and_then(|()| {
+    let result = connection.begin(begin).and_then(|()| {
         catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(StorageError::Damaged("a call panicked".to_owned())))
     });
@@ -186,7 +186,7 @@ pub(crate) fn look<T>(
     shared: &Shared,
     work: &impl Fn(&dyn Sql, &Shared) -> StorageResult<T>,
 ) -> Result<T, Failed> {
-    let begun = connection.simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    let begun = connection.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     let found = begun.and_then(|()| {
         catch_unwind(AssertUnwindSafe(|| work(connection, shared)))
             .unwrap_or_else(|_| Err(StorageError::Damaged("a read panicked".to_owned())))

@@ -178,7 +178,7 @@ fn gather(
         wanted.policy.map(PolicyId::key),
         bounds.decisions,
     ];
-    statement.each(bounds, |row| {
+    statement.each_of_many(bounds, |row| {
         if gathered.is_full() {
             is_full = true;
             return Ok(ControlFlow::Break(()));

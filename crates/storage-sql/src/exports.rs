@@ -100,7 +100,7 @@ fn decisions(
     let within = params![organization.key(), after, through, span.limit + 1];
     let mut page = FeedPage { entries: Vec::new(), next: span.after, has_more: false };
     let mut bytes = 0;
-    statement.each(within, |row| {
+    statement.each_of_many(within, |row| {
         if page.entries.len() >= span.limit as usize || bytes >= PAGE_BYTES {
             page.has_more = true;
             return Ok(ControlFlow::Break(()));
@@ -136,7 +136,7 @@ fn consents(
     let within = params![organization.key(), after, through, LOOKED_THROUGH + 1];
     let mut page = FeedPage { entries: Vec::new(), next: span.after, has_more: false };
     let mut looked_through = 0;
-    statement.each(within, |row| {
+    statement.each_of_many(within, |row| {
         if page.entries.len() >= span.limit as usize || looked_through == LOOKED_THROUGH {
             page.has_more = true;
             return Ok(ControlFlow::Break(()));

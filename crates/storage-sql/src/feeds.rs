@@ -94,7 +94,7 @@ fn events_after(
     let behind = params![organization.key(), wanted.after.cast_signed(), LOOKED_THROUGH + 1];
     let mut page = FeedPage { entries: Vec::new(), next: wanted.after, has_more: false };
     let (mut looked_through, mut bytes) = (0, 0);
-    statement.each(behind, |row| {
+    statement.each_of_many(behind, |row| {
         let is_full = page.entries.len() >= wanted.limit as usize || bytes >= PAGE_BYTES;
         if is_full || looked_through == LOOKED_THROUGH {
             page.has_more = true;
@@ -180,7 +180,7 @@ fn decisions_after(
         );
     let behind = params![organization.key(), wanted.after.cast_signed(), wanted.limit + 1];
     let mut page = FeedPage { entries: Vec::new(), next: wanted.after, has_more: false };
-    statement.each(behind, |row| {
+    statement.each_of_many(behind, |row| {
         if page.entries.len() >= wanted.limit as usize {
             page.has_more = true;
             return Ok(ControlFlow::Break(()));
@@ -241,7 +241,7 @@ fn audit_before(
     let mut last = None;
     let mut looked_through = 0;
     let mut has_more = false;
-    statement.each(before, |row| {
+    statement.each_of_many(before, |row| {
         if entries.len() >= limit as usize || looked_through == LOOKED_THROUGH {
             has_more = true;
             return Ok(ControlFlow::Break(()));

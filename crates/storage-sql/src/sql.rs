@@ -15,13 +15,24 @@ pub trait Sql {
     /// Carries out a statement; answers how many rows it changed.
     fn execute(&self, statement: &'static str, values: &[&dyn Bind]) -> StorageResult<usize>;
 
-    /// Gives each row that a statement answers to `look`, until that breaks off.
+    /// Gives each row that a statement answers to `look`, until that breaks off. All may be held meanwhile.
     fn each(
         &self,
         statement: &'static str,
         values: &[&dyn Bind],
         look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<()>;
+
+    /// [`Sql::each`] for a `SELECT` of which there may be more than is looked at, or than is to be held: no more rows are held
+    /// at a time than fit together. Where a database is far away, that costs more than to take them all at once.
+    fn each_of_many(
+        &self,
+        statement: &'static str,
+        values: &[&dyn Bind],
+        look: &mut dyn FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<()> {
+        self.each(statement, values, look)
+    }
 
     /// Carries an `UPDATE` out for each set of values, in one go where the database can; answers the places of the sets that
     /// changed a row. No two sets are for the same row.
@@ -191,6 +202,15 @@ impl Statement<'_, '_> {
         mut look: impl FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<()> {
         values.with(&mut |values| self.sql.each(self.text, values, &mut look))
+    }
+
+    /// Its rows one by one, until `look` breaks off, as [`Sql::each_of_many`] gives them.
+    pub fn each_of_many(
+        &self,
+        values: impl Values,
+        mut look: impl FnMut(&dyn Row) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<()> {
+        values.with(&mut |values| self.sql.each_of_many(self.text, values, &mut look))
     }
 }
 

@@ -10,6 +10,7 @@ mod opening;
 mod outages;
 mod parts;
 mod pooler;
+mod reads;
 mod server;
 mod waits;
 

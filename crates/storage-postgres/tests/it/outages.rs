@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,65 @@ async fn calls_outlive_their_connections() {
         store.accounts().keys(organization).await.unwrap();
     }
     assert_eq!(store.history().decisions(organization, 0, 1_000).await.unwrap().len(), 123);
+}
+
+/// A server that was made a standby, or may write no more for another reason, costs no more than the calls that were under way:
+/// when it may again, so does the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_outlives_a_server_that_may_not_write() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let may_not_write = async |setting: &str| {
+        let name = "SELECT 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = ";
+        let (client, connection) =
+            tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("SET default_transaction_read_only = off").await.unwrap();
+        let alter = format!("{name}{setting}'");
+        let alter: String = client.query_one(&alter, &[]).await.unwrap().get(0);
+        client.batch_execute(&alter).await.unwrap();
+    };
+    write(&store, |tx| mark(tx, 1)).await.unwrap();
+    may_not_write("on").await;
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    database.ask(cut).await;
+    for number in 2..5 {
+        let refused = write(&store, move |tx| mark(tx, number)).await.unwrap_err();
+        assert!(
+            matches!(&refused, StorageError::Unavailable(why) if why.contains("25006")),
+            "{refused}"
+        );
+    }
+    may_not_write("off").await;
+    // Nobody cuts the connections that were made meanwhile.
+    write(&store, |tx| mark(tx, 5)).await.unwrap();
+    assert_eq!(marks(&store).await, [1, 5]);
+}
+
+/// A value that cannot be sent is its call's own fault: that runs once, and costs nobody a connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_sent_fails_its_call_alone() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let connection = async || {
+        write(&store, |tx| {
+            let own = "SELECT CAST(pg_backend_pid() AS BIGINT) AS own";
+            tx.connection().sql(own).one((), |row| row.get::<i64>("own"))
+        })
+        .await
+        .unwrap()
+    };
+    let before = connection().await;
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let bad = write(&store, move |tx| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        tx.connection().sql("SELECT 1 WHERE ? = CAST(0 AS INTEGER)").exists([i64::MAX])
+    });
+    assert!(matches!(bad.await, Err(StorageError::Unavailable(_))));
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+    assert_eq!(connection().await, before, "the connection is as it was");
 }
 
 /// I1: while the server restarts calls are told so at once and write nothing by halves; what was answered well stays, and

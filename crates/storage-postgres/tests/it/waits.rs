@@ -17,22 +17,17 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::server::Database;
 
-async fn beside(database: &Database) -> Client {
+/// A connection of somebody else's.
+pub(crate) async fn beside(database: &Database) -> Client {
     let (client, connection) =
         tokio_postgres::connect(&database.url(), NoTls).await.expect("the server");
     tokio::spawn(connection);
     client
 }
 
-/// I6: an attempt that waits while another node changes the record reads it after that: the later of two signatures is never
-/// made over the older state.
-#[tokio::test(flavor = "multi_thread")]
-async fn i6_what_waited_for_its_record_reads_it_afterwards() {
-    let database = Database::new().await;
-    let store = crate::store(&database).await;
-    let organization = store.accounts().create_organization("us", at(0)).await.unwrap().id;
-    let by = Caller::new(organization, Actor::Operator);
-    let new = NewEndpoint {
+/// An endpoint that takes each state once more.
+pub(crate) fn new_endpoint() -> NewEndpoint {
+    NewEndpoint {
         dialect: "consentproof".to_owned(),
         url: "https://example.com/hook".to_owned(),
         events: EventFilter::All,
@@ -45,8 +40,18 @@ async fn i6_what_waited_for_its_record_reads_it_afterwards() {
         },
         auth: EndpointAuth::default(),
         overrides: Overrides::default(),
-    };
-    store.endpoints().create(&by, new, at(0)).await.unwrap();
+    }
+}
+
+/// I6: an attempt that waits while another node changes the record reads it after that: the later of two signatures is never
+/// made over the older state.
+#[tokio::test(flavor = "multi_thread")]
+async fn i6_what_waited_for_its_record_reads_it_afterwards() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let organization = store.accounts().create_organization("us", at(0)).await.unwrap().id;
+    let by = Caller::new(organization, Actor::Operator);
+    store.endpoints().create(&by, new_endpoint(), at(0)).await.unwrap();
     store.consents().record(&by, grant("ada", "news"), at(1)).await.unwrap();
     let lease = store.leases().start(at(1)).await.unwrap().lease;
     let page = store.deliveries().claim_due(lease, &[], 10, at(2)).await.unwrap();
@@ -72,13 +77,26 @@ async fn i6_what_waited_for_its_record_reads_it_afterwards() {
 async fn i3_a_node_that_stands_still_lets_go() {
     let database = Database::new().await;
     let url = database.url();
+    lets_go_of_what_it_holds(&database, url).await;
+}
+
+/// I3: also where the URL has options for the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn i3_a_node_with_options_lets_go() {
+    let database = Database::new().await;
+    let url = format!("{}?options=-c%20work_mem%3D8MB", database.url());
+    lets_go_of_what_it_holds(&database, url).await;
+}
+
+/// A node at that URL stands still.
+pub(crate) async fn lets_go_of_what_it_holds(database: &Database, url: String) {
     let opened = tokio::task::spawn_blocking(move || {
         let chance = Arc::new(Dice::default());
         let options = PostgresOptions { url: &url, keys: masters(), chance, node: crate::node() };
         open_with_leases_of(options, 600).expect("a store")
     });
-    let store = opened.await.unwrap();
-    store.accounts().create_organization("us", at(0)).await.unwrap();
+    let store = opened.await.expect("whole");
+    store.accounts().create_organization("us", at(0)).await.expect("whole");
     let (stands, stood) = std::sync::mpsc::channel();
     let (goes_on, thawed) = std::sync::mpsc::channel::<()>();
     let still = {
@@ -96,14 +114,19 @@ async fn i3_a_node_that_stands_still_lets_go() {
             store.database().write(Call::of(1), work).await
         })
     };
-    tokio::task::spawn_blocking(move || stood.recv()).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || stood.recv()).await.expect("a task").expect("whole");
     let begun = Instant::now();
-    database.run("UPDATE organizations SET name = 'other'").await;
+    let other = "UPDATE organizations SET name = 'other'";
+    let done = tokio::time::timeout(Duration::from_secs(20), database.run(other)).await;
+    if done.is_err() {
+        goes_on.send(()).expect("whole");
+        panic!("it waits for ever");
+    }
     assert!(begun.elapsed() >= Duration::from_millis(100), "it had to wait");
     let others = "SELECT count(*) FROM organizations WHERE name = 'other'";
     assert_eq!(database.ask(others).await, 1, "what stood still was undone");
-    goes_on.send(()).unwrap();
+    goes_on.send(()).expect("whole");
     // It was not committed: it is made again, on another connection.
-    still.await.unwrap().unwrap();
+    still.await.expect("a task").expect("whole");
     assert_eq!(database.ask(others).await, 0);
 }
