@@ -1,16 +1,13 @@
-//! What runs beside all calls, on a thread of its own: the node's beat and the time, the doorbell of other nodes, numbers
-//! for feeds that nobody reads, and partitions ahead of their time and after it.
+//! What runs beside all calls, on a thread of its own: the node's beat and the time, and the doorbell of other nodes. What may
+//! take longer is [`Upkeep`]'s.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use abide_core::ids::{Id, OrganizationId};
-use abide_core::shell::Clock as _;
 use abide_storage::StorageResult;
 use abide_storage_sql::shared::Shared;
-use abide_storage_sql::sql::Sql;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -19,20 +16,21 @@ use tokio_postgres::Client;
 use crate::address::Address;
 use crate::connection::Connection;
 use crate::time::{DatabaseClock, REPLACED};
-use crate::{doorbell, feeds, node, partitions};
+use crate::upkeep::Upkeep;
+use crate::{doorbell, node};
 
 const BEAT_EVERY: Duration = Duration::from_secs(1);
+const RING: &str = "NOTIFY abide";
 /// Least time between two rings for other nodes.
 const RING_EVERY: Duration = Duration::from_millis(100);
 /// How long it may take until the doorbell can be heard: all else here waits meanwhile.
 const LISTENING: Duration = Duration::from_secs(2);
 /// After so long it is tried again. Until then the node looks for others' work by itself.
 const LISTEN_AGAIN: Duration = Duration::from_secs(10);
-/// How often partitions are looked after.
-const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 
 /// The thread; ends when this is dropped, and takes the node off the list.
 pub(crate) struct Companion {
+    upkeep: Option<Upkeep>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -45,16 +43,18 @@ impl Companion {
     ) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
+        let upkeep = Upkeep::start(address.clone(), Arc::clone(&clock))?;
         let thread = thread::Builder::new().name("abide-node".to_owned()).spawn(move || {
-            let beside = Beside { address, shared, clock, connection: None, looked_after: None };
+            let beside = Beside { address, shared, clock, connection: None };
             beside.run(&runtime, stopped);
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { upkeep: Some(upkeep), stop: Some(stop), thread: Some(thread) })
     }
 }
 
 impl Drop for Companion {
     fn drop(&mut self) {
+        drop(self.upkeep.take());
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // It has nothing to say.
@@ -68,8 +68,6 @@ struct Beside {
     shared: Arc<Shared>,
     clock: Arc<DatabaseClock>,
     connection: Option<Connection>,
-    /// When partitions were looked after last.
-    looked_after: Option<Instant>,
 }
 
 /// What the thread wakes for.
@@ -127,10 +125,15 @@ impl Beside {
                 }
                 Woken::Ring => {
                     last_ring = Some(Instant::now());
-                    if let Some(Ears { client, .. }) = &ears
-                        && runtime.block_on(client.batch_execute("NOTIFY abide")).is_err()
+                    if let Some(Ears { client, .. }) = &ears {
+                        if runtime.block_on(client.batch_execute(RING)).is_err() {
+                            ears = None;
+                        }
+                    } else if let Some(connection) = &self.connection
+                        && connection.simple(RING).is_err()
                     {
-                        ears = None;
+                        // Others may hear, also where this node cannot.
+                        self.connection = None;
                     }
                 }
                 Woken::Beat => {
@@ -163,30 +166,8 @@ impl Beside {
             self.clock.replaced();
             tracing::error!("{REPLACED}");
         }
-        self.shared.forget_ended(connection)?;
-        number_feeds(connection)?;
-        if self.looked_after.is_none_or(|at| at.elapsed() >= PARTITIONS_EVERY) {
-            self.looked_after = Some(Instant::now());
-            partitions::look_ahead(connection, self.clock.now());
-            partitions::look_back(connection, self.clock.now());
-        }
-        Ok(())
+        self.shared.forget_ended(connection)
     }
-}
-
-/// Feeds of so many organizations are numbered at a beat.
-fn number_feeds(connection: &Connection) -> StorageResult<()> {
-    let sql: &dyn Sql = connection;
-    let waiting: Vec<i64> = sql
-        .sql(
-            "SELECT organization FROM unnumbered_decisions UNION SELECT organization FROM unnumbered_events LIMIT 100",
-        )
-        .all((), |row| row.get("organization"))?;
-    for of in waiting {
-        let of: OrganizationId = Id::from_key(of);
-        connection.within(|sql| feeds::number(sql, of))?;
-    }
-    Ok(())
 }
 
 /// Listens for other nodes; `None` where that cannot be done now.

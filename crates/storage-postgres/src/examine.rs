@@ -22,7 +22,7 @@ use crate::open::{BEATS, OpenError, READERS, WRITERS, connect};
 use crate::partitions;
 
 /// Connections of one node: for writing, for reading, for its beat, and to listen.
-const NEEDED: u32 = WRITERS as u32 + READERS as u32 + BEATS as u32 + 2;
+const NEEDED: u32 = WRITERS as u32 + READERS as u32 + BEATS as u32 + 3;
 /// Up to how many waiting deliveries of each state are counted.
 const COUNTED: u32 = 100_000;
 /// How long a notification may take to arrive.

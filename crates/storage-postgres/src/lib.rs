@@ -20,6 +20,7 @@ mod partitions;
 mod pool;
 mod time;
 mod transaction;
+mod upkeep;
 mod words;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use abide_core::shell::Chance;
+use abide_core::shell::{Chance, Clock as _};
 use abide_storage::leases::LEASE_MILLIS;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{IdSource, StorageError};
@@ -18,7 +18,7 @@ use crate::migrations::{self, Unfit};
 use crate::node::{self, NodeName};
 use crate::pool::Pool;
 use crate::time::DatabaseClock;
-use crate::{Postgres, PostgresStore, copying};
+use crate::{Postgres, PostgresStore, copying, partitions};
 
 /// Connections for calls that write.
 pub(crate) const WRITERS: usize = 8;
@@ -114,6 +114,8 @@ pub fn open_with_leases_of(
             None => node::take_number(sql, holder, &options.node).map(Ok),
         }
     })??;
+    // Before the first row comes: one that has no partition would stand in its way.
+    partitions::look_ahead(&connection, clock.now());
     let last = copying::newest_key(sql)?;
     let opening = Opening {
         holder,

@@ -113,6 +113,54 @@ async fn i3_a_partition_goes_when_nothing_is_left_in_it() {
     store.close();
 }
 
+/// I3: rows that a store writes find a partition that a node made ahead of them; when retention has removed them, and their time
+/// is past, it goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn i3_a_partition_comes_and_goes_with_the_rows_of_its_time() {
+    let database = Database::new().await;
+    let url = database.url();
+    let migrated = tokio::task::spawn_blocking(move || abide_storage_postgres::migrate(&url));
+    migrated.await.unwrap().unwrap();
+    let real = database.ask("SELECT database_time(0)").await;
+    let it_is = async |time: i64| {
+        let database_time = format!(
+            "CREATE OR REPLACE FUNCTION database_time(BIGINT) RETURNS BIGINT LANGUAGE SQL VOLATILE AS \
+             'SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) + {}'",
+            time - real
+        );
+        database.run(&database_time).await;
+    };
+    it_is(at(0).as_millis()).await;
+    let store = node(&database, 10).await;
+    let count = async |table: &str| database.ask(&format!("SELECT count(*) FROM {table}")).await;
+    suite::retention::i13_old_events_go_and_decisions_stay(&*store).await;
+    let (events, attempts) = (format!("events_{BEGINNING}"), format!("attempts_{BEGINNING}"));
+    assert!(count(&events).await > 0 && count(&attempts).await > 0, "they hold what came");
+    assert_eq!(count("events_default").await + count("attempts_default").await, 0);
+    database
+        .run(
+            "INSERT INTO retention (organization, events_days) SELECT organization, 14 FROM organizations WHERE true \
+             ON CONFLICT (organization) DO UPDATE SET events_days = 14",
+        )
+        .await;
+    let mut place = None;
+    loop {
+        place = store.retentions().remove_old(place, 50, at(1_000 * DAY)).await.expect("a page");
+        if place.is_none() {
+            break;
+        }
+    }
+    assert_eq!((count(&events).await, count(&attempts).await), (0, 0), "they went");
+    assert_eq!(partitions(&database, BEGINNING).await, 2, "their time is not over");
+    store.close();
+
+    it_is((BEGINNING + 1) * SPAN + 14 * DAY).await;
+    let store = node(&database, 11).await;
+    is_dropped(&database, BEGINNING).await;
+    assert_eq!(partitions(&database, BEGINNING + 1).await, 2, "that is now");
+    store.close();
+}
+
 /// A partition that somebody reads stays, and is dropped by a later look.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_in_use_is_left_for_another_time() {

@@ -12,6 +12,7 @@ mod parts;
 mod pooler;
 mod reads;
 mod server;
+mod upkeep;
 mod waits;
 
 use std::sync::Arc;

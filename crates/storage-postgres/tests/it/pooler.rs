@@ -8,6 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use abide_core::access::{Actor, Caller};
+use abide_storage::Storage as _;
+
 use crate::cluster::{account, as_server, free_port};
 use crate::server::Database;
 use crate::suite;
@@ -61,6 +64,16 @@ impl Pooler {
         Self { running, port, _folder: folder }
     }
 
+    /// Past which the server itself is heard.
+    fn url_with_direct(&self, database: &Database) -> String {
+        let (server, whole): (tokio_postgres::Config, _) =
+            (database.url().parse().expect("whole"), database.url());
+        let port = server.get_ports()[0];
+        // The server itself wants the password that the pooler has.
+        let past = whole.replace(&format!(":{port}/"), &format!(":{}/", self.port));
+        format!("{past}?pooler=transaction&direct=127.0.0.1:{port}")
+    }
+
     fn url(&self, database: &Database) -> String {
         let direct: tokio_postgres::Config = database.url().parse().expect("whole");
         let (user, name) = (direct.get_user().expect("whole"), direct.get_dbname().expect("whole"));
@@ -112,6 +125,42 @@ conforms_behind_a_pooler! {
     users: sessions_live_for_their_time;
 }
 
+/// Nodes behind a pooler: one that listens past it hears what is done at the other within 2 s, though that one hears nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_behind_a_pooler_hears_another_one() {
+    let database = Database::new().await;
+    let pooler = Pooler::before(&database);
+    let open = async |url: String, seed| {
+        let opened = tokio::task::spawn_blocking(move || crate::open_seeded(&url, seed));
+        opened.await.unwrap()
+    };
+    let hears = open(pooler.url_with_direct(&database), 1).await;
+    let deaf = open(pooler.url(&database), 2).await;
+    let also = open(pooler.url_with_direct(&database), 3).await;
+    let listening = "SELECT count(*) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND query IN ('LISTEN abide', 'SELECT pg_backend_pid()')";
+    while database.ask(listening).await < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let made = deaf.accounts().create_organization("us", suite::at(0)).await.unwrap();
+    let by = Caller::new(made.id, Actor::Operator);
+    for (number, rings) in [(1, &deaf), (2, &also)] {
+        let mut listener = hears.doorbell().listen();
+        let new = crate::waits::new_endpoint();
+        rings.endpoints().create(&by, new, suite::at(number)).await.unwrap();
+        let heard = tokio::time::timeout(Duration::from_secs(2), listener.changed()).await;
+        assert!(heard.is_ok(), "ring {number} was not heard");
+    }
+}
+
+/// I3: a node behind a pooler that stands still in the middle of a transaction lets go, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn i3_a_node_behind_a_pooler_lets_go() {
+    let database = Database::new().await;
+    let pooler = Pooler::before(&database);
+    crate::waits::lets_go_of_what_it_holds(&database, pooler.url(&database)).await;
+}
+
 /// A pooler is seen through: whether nodes can hear each other past it, and where nobody said that it is one.
 #[test]
 fn a_doctor_sees_whether_nodes_hear_each_other() {
@@ -130,18 +179,12 @@ fn a_doctor_sees_whether_nodes_hear_each_other() {
     let masters = suite::masters();
     let ears = |url: &str| examine(url, &masters, &Standing).map(|seen| seen.ears);
     assert_eq!(ears(&url).expect("a database"), Ears::NoDirect);
-    let (server, whole): (tokio_postgres::Config, _) =
-        (database.url().parse().expect("whole"), database.url());
-    let port = server.get_ports()[0];
-    // The server itself wants the password that the pooler has.
-    let past = whole.replace(&format!(":{port}/"), &format!(":{}/", pooler.port));
-    let direct = format!("{past}?pooler=transaction&direct=127.0.0.1:{port}");
-    let heard = ears(&direct).expect("a database");
+    let heard = ears(&pooler.url_with_direct(&database)).expect("a database");
     assert!(matches!(heard, Ears::Hear(_)), "{heard:?}");
     let unsaid = url.replace("?pooler=transaction", "");
     match ears(&unsaid) {
-        // An older PgBouncer loses statements that were prepared, and the look ends there.
-        Err(_) => {}
+        // An older PgBouncer loses statements that were prepared, and the look ends there: at one that is not there.
+        Err(why) => assert!(why.to_string().contains("26000"), "{why}"),
         Ok(ears) => assert_eq!(ears, Ears::Deaf),
     }
     // Neither was anything made there nor was it needed that something is.
