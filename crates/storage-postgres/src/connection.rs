@@ -353,7 +353,7 @@ impl Connection {
         let known = self.known_as(place, || {
             format!("DECLARE walk NO SCROLL CURSOR FOR {}", in_postgres(statement)).into()
         });
-        self.noted(known.and_then(|known| self.execute_with(&known, &typed(&bound))))?;
+        self.noted(known.and_then(|known| self.wait(self.executing(&known, &typed(&bound)))))?;
         let walked = self.fetch(look);
         if !self.has_failed() {
             self.simple("CLOSE walk")?;
