@@ -11,8 +11,8 @@
 //! - the **post** lets reports of the dead arrive late;
 //! - the **judge** knows what must be true, from its own look at the **rows**.
 //!
-//! Beside that, **several** nodes on one PostgreSQL database, in real time, with the same judge, network and receivers. Their
-//! seeds fix what is asked for, and not how it comes.
+//! Beside that, **several** nodes on one database, with the same judge, network and receivers: in memory, on the simulated clock
+//! as well, and on PostgreSQL, in real time. There seeds fix what is asked for, and not how it comes.
 //!
 //! What is simulated and what is not stands in `docs/reliability.md`.
 
@@ -34,24 +34,32 @@ mod world;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
 pub use judge::Broken;
 pub use plan::{Deed, Does, Manner, Plan, Point, Step};
-pub use several::{Cut, NODES_AT_ONCE, NodesDeed, NodesPlan, NodesStep, run_nodes, run_nodes_of};
-pub use shrink::shrink;
+pub use several::{
+    Commits, Cut, NODES_AT_ONCE, NodesDeed, NodesPlan, NodesStep, run_nodes, run_nodes_in_memory,
+    run_nodes_of,
+};
+pub use shrink::{Repeats, shrink};
 pub use speech::{SPEECHES, Speech};
 pub use world::Course;
 
 /// Runs a plan. An error is a fault of the simulation itself.
 pub fn run(plan: &Plan) -> anyhow::Result<Course> {
+    LocalSet::new().block_on(&simulated()?, world::live(plan, new_database()))
+}
+
+/// A runtime of one thread whose time passes when nothing is left to do.
+fn simulated() -> anyhow::Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.context("no runtime")
+}
+
+/// The name of a database in memory that is nobody's yet.
+fn new_database() -> String {
     static RUNS: AtomicU64 = AtomicU64::new(0);
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .context("no runtime")?;
-    let database = format!("simulation-{}", RUNS.fetch_add(1, Ordering::Relaxed));
-    LocalSet::new().block_on(&runtime, world::live(plan, database))
+    format!("simulation-{}", RUNS.fetch_add(1, Ordering::Relaxed))
 }

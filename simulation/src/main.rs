@@ -4,9 +4,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use abide_simulation::{NODES_AT_ONCE, NodesPlan, Plan, run, run_nodes, run_nodes_of, shrink};
+use abide_simulation::{
+    Broken, NODES_AT_ONCE, NodesPlan, Plan, Repeats, run_nodes, run_nodes_of, shrink,
+};
 use anyhow::{Context as _, bail};
 use clap::Parser;
+use serde::Serialize;
 
 /// Runs the simulation on many seeds.
 #[derive(Parser)]
@@ -21,6 +24,9 @@ struct Arguments {
     /// Run this seed alone, and show what happens in it.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Several nodes on one database in memory.
+    #[arg(long, conflicts_with = "postgres")]
+    nodes: bool,
     /// Several nodes on the PostgreSQL server that ABIDE_TEST_POSTGRES names, in real time.
     #[arg(long)]
     postgres: bool,
@@ -41,11 +47,14 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     #[cfg(feature = "faults")]
     abide_core::fault::plant(arguments.fault);
-    let done = match (arguments.postgres, arguments.seed) {
-        (false, Some(seed)) => one(seed),
-        (false, None) => many(arguments.from, arguments.seeds.unwrap_or(1_000)),
-        (true, Some(seed)) => one_of_nodes(seed),
-        (true, None) => many_of_nodes(arguments.from, arguments.seeds.unwrap_or(12)),
+    let (from, seeds) = (arguments.from, arguments.seeds);
+    let done = match (arguments.postgres, arguments.nodes, arguments.seed) {
+        (false, false, Some(seed)) => one(Plan::of, seed),
+        (false, false, None) => many(Plan::of, from, seeds.unwrap_or(1_000)),
+        (false, true, Some(seed)) => one(NodesPlan::of, seed),
+        (false, true, None) => many(NodesPlan::of, from, seeds.unwrap_or(100)),
+        (true, _, Some(seed)) => one_of_nodes(seed),
+        (true, _, None) => many_of_nodes(from, seeds.unwrap_or(12)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,20 +65,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn one(seed: u64) -> anyhow::Result<()> {
-    let course = run(&Plan::of(seed))?;
+fn one<P: Repeats + Serialize>(plan: fn(u64) -> P, seed: u64) -> anyhow::Result<()> {
+    let course = plan(seed).run()?;
     course.trace.iter().for_each(say);
     match course.broken {
         None => Ok(()),
-        Some(broken) => failed(seed, &broken),
+        Some(broken) => failed(&plan(seed), seed, &broken),
     }
 }
 
-fn many(from: u64, seeds: u64) -> anyhow::Result<()> {
+fn many<P: Repeats + Serialize>(plan: fn(u64) -> P, from: u64, seeds: u64) -> anyhow::Result<()> {
     let began = Instant::now();
     for seed in from..from + seeds {
-        if let Some(broken) = run(&Plan::of(seed))?.broken {
-            return failed(seed, &broken);
+        if let Some(broken) = plan(seed).run()?.broken {
+            return failed(&plan(seed), seed, &broken);
         }
         let done = seed - from + 1;
         if done.is_multiple_of(1_000) || done == seeds {
@@ -116,21 +125,16 @@ fn many_of_nodes(from: u64, seeds: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn failed(seed: u64, broken: &abide_simulation::Broken) -> anyhow::Result<()> {
+fn failed<P: Repeats + Serialize>(plan: &P, seed: u64, broken: &Broken) -> anyhow::Result<()> {
     say(format!("seed {seed} breaks {}: {}", broken.invariant, broken.what));
     say("making it small");
-    let plan = Plan::of(seed);
-    let (small, broken) = shrink(&plan, broken)?;
-    run(&small)?.trace.iter().for_each(say);
+    let (mut small, broken) = shrink(plan, broken)?;
+    small.run()?.trace.iter().for_each(say);
     let text = serde_json::to_string(&small)?;
-    say(format!("{} of {} steps are left:", small.steps.len(), plan.steps.len()));
+    say(format!("{} of {} steps are left:", small.steps().len(), plan.clone().steps().len()));
     say(&text);
     say("kept as a file in simulation/reproductions/, it is run with every test");
-    bail!(
-        "{}: {}; run it again with `cargo xtask simulate --seed {seed}`",
-        broken.invariant,
-        broken.what
-    )
+    bail!("{}: {}; it is seed {seed}", broken.invariant, broken.what)
 }
 
 fn say(line: impl std::fmt::Display) {

@@ -32,7 +32,12 @@ impl StandIn for Network {
         let Content::Bytes(body) = request.body else { panic!("no dialect sends a blob") };
         let received = Received { headers: headers.collect(), body };
         Box::pin(async move {
+            let stood_still = life.stands_still();
             life.passes(&stage, Point::Sending).await;
+            if stood_still {
+                // What stands still begins nothing: it is as if this had not got out.
+                return Err(SendError::ConnectFailed);
+            }
             carry(stage, life, to, received).await
         })
     }

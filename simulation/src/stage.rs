@@ -8,7 +8,7 @@ use abide_storage::deliveries::Report;
 use abide_storage_sqlite::{Batches, Fate};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::SimulatedClock;
 use crate::judge::Judge;
@@ -82,6 +82,7 @@ impl Stage {
 pub(crate) struct Life {
     dead: AtomicBool,
     died: Notify,
+    stands: watch::Sender<bool>,
 }
 
 impl Life {
@@ -112,8 +113,25 @@ impl Life {
         }
     }
 
-    /// Goes on while the process lives, and never else.
+    /// From now on nothing gets out of it, or to it, until [`Life::go_on`].
+    pub(crate) fn stand_still(&self) {
+        self.stands.send_replace(true);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.stands.send_replace(false);
+    }
+
+    pub(crate) fn stands_still(&self) -> bool {
+        *self.stands.borrow()
+    }
+
+    /// Goes on while the process lives and does not stand still, and never else.
     pub(crate) async fn lives(&self) {
+        if self.stands_still() {
+            // It is there for as long as this is.
+            let _ = self.stands.subscribe().wait_for(|stands| !stands).await;
+        }
         if self.is_over() {
             std::future::pending::<()>().await;
         }

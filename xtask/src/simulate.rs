@@ -1,5 +1,5 @@
-//! `cargo xtask simulate`: runs seeds of the simulation, or with `--postgres` of two nodes on a private server; `--faults`
-//! writes how soon the planted faults are found.
+//! `cargo xtask simulate`: runs seeds of the simulation, or of two nodes, with `--nodes` in memory and with `--postgres` on a
+//! private server; `--faults` writes how soon the planted faults are found.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ pub(crate) struct Options {
     /// Two nodes on PostgreSQL in real time, on the server that ABIDE_TEST_POSTGRES names or on a private one.
     #[arg(long)]
     postgres: bool,
-    /// What the simulation takes: `--seeds N`, `--from S`, `--seed S`; see `--help` after a `--`
+    /// What the simulation takes: `--nodes`, `--seeds N`, `--from S`, `--seed S`; see `--help` after a `--`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -95,9 +95,20 @@ impl Fault {
         Self::FeedNumberedEarly,
     ];
 
-    /// Those that several nodes on one database must be found to have.
-    pub const OF_NODES: &[Self] =
-        &[Self::LeaseNotFenced, Self::LaneNotExclusive, Self::LeaseNotChecked];
+    /// Those that several nodes on one database in memory must be found to have.
+    pub const OF_LEASES: &[Self] =
+        &[Self::LeaseNotFenced, Self::LaneNotExclusive, Self::LeaseNotChecked, Self::SlowNodeSends];
+
+    /// Those that several nodes on one PostgreSQL database must be found to have.
+    pub const OF_NODES: &[Self] = &[
+        Self::LeaseNotFenced,
+        Self::LaneNotExclusive,
+        Self::LeaseNotChecked,
+        Self::SlowNodeSends,
+        Self::DoubtCalledFailure,
+        Self::DoubtRunAgain,
+        Self::FeedNumberedEarly,
+    ];
 }
 
 /// Plants a fault in what this process runs, or none.

@@ -62,7 +62,7 @@ pub fn keep(database: &str) -> Result<Connection, OpenError> {
     connect(database)
 }
 
-fn connect(database: &str) -> Result<Connection, OpenError> {
+pub(crate) fn connect(database: &str) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_URI

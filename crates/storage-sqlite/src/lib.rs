@@ -12,6 +12,7 @@ mod driver;
 mod examine;
 mod in_place;
 mod migrations;
+mod nodes_in_place;
 mod open;
 #[cfg(test)]
 mod plans;
@@ -39,6 +40,7 @@ pub use chunks::{blob_file, blob_files};
 pub use copying::{Source, SourceError};
 pub use examine::{Examined, Integrity, examine, pending_migrations};
 pub use in_place::{Batches, Fate, InPlace, keep, open_in_place};
+pub use nodes_in_place::{NodeInPlace, Passage, SqliteNode, Way, open_node_in_place};
 pub use open::{OpenError, SqliteOptions, open, open_in_memory};
 
 use crate::chunks::Place;

@@ -4,6 +4,7 @@
 //! them by some hundred bytes of text, twice, is work that the one writer need not do: a text that stands in the program
 //! is known by where it stands.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,13 +12,15 @@ use std::ops::{Deref, DerefMut};
 
 use rusqlite::{Connection, PrepFlags, Statement};
 
-use crate::driver::in_sqlite;
-
 /// Statements prepared on a connection, but for those in use.
 pub(crate) struct Statements<'c> {
     connection: &'c Connection,
+    words: Words,
     idle: RefCell<HashMap<Place, Statement<'c>, BuildHasherDefault<Mixer>>>,
 }
+
+/// Puts a shared statement in words of this database.
+pub(crate) type Words = fn(&str) -> Cow<'_, str>;
 
 /// Where a text stands, and its length.
 type Place = (usize, usize);
@@ -31,8 +34,8 @@ pub(crate) struct Kept<'s, 'c> {
 }
 
 impl<'c> Statements<'c> {
-    pub(crate) fn new(connection: &'c Connection) -> Self {
-        Self { connection, idle: RefCell::default() }
+    pub(crate) fn new(connection: &'c Connection, words: Words) -> Self {
+        Self { connection, words, idle: RefCell::default() }
     }
 
     pub(crate) fn connection(&self) -> &'c Connection {
@@ -47,7 +50,7 @@ impl<'c> Statements<'c> {
             Some(statement) => statement,
             None => self
                 .connection
-                .prepare_with_flags(&in_sqlite(text), PrepFlags::SQLITE_PREPARE_PERSISTENT)?,
+                .prepare_with_flags(&(self.words)(text), PrepFlags::SQLITE_PREPARE_PERSISTENT)?,
         };
         Ok(Kept { statement: Some(statement), place, home: self })
     }
@@ -104,7 +107,7 @@ mod tests {
     #[test]
     fn a_statement_is_prepared_once_and_once_more_while_in_use() {
         let connection = Connection::open_in_memory().unwrap();
-        let statements = Statements::new(&connection);
+        let statements = Statements::new(&connection, |text| Cow::Borrowed(text));
         let text = "SELECT ?1 + 1";
         let ask = |value: i64| -> i64 {
             statements.take(text).unwrap().query_row([value], |row| row.get(0)).unwrap()

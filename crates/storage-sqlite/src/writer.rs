@@ -30,7 +30,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
 
-use crate::driver::Transaction;
+use crate::driver::{Transaction, in_sqlite};
 use crate::in_place::{Batches, Fate};
 use crate::statements::Statements;
 
@@ -92,7 +92,7 @@ impl Writer {
         };
         let (commits, health) = (Arc::clone(&writer.commits), Arc::clone(&writer.health));
         let works = async move {
-            let statements = Statements::new(&connection);
+            let statements = Statements::new(&connection, in_sqlite);
             let of = Loop {
                 connection: &connection,
                 statements: &statements,
@@ -122,7 +122,7 @@ impl Writer {
         let told = Arc::clone(&health);
         let thread = thread::Builder::new().name("abide-writer".to_owned()).spawn(move || {
             let caches = Caches::default();
-            let statements = Statements::new(&connection);
+            let statements = Statements::new(&connection, in_sqlite);
             let of = Loop {
                 connection: &connection,
                 statements: &statements,

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use super::node::Door;
+use super::ground::Door;
 use crate::chance::Dice;
 use crate::judge::{Asked, Said};
 use crate::stage::Stage;
@@ -99,6 +99,7 @@ impl Call {
         });
         let patience = if self.by.once.is_some() { PATIENCE } else { LONGEST };
         tokio::select! {
+            biased;
             answer = timeout(patience, answered) => match answer {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Answer::Unknown("the node is gone".to_owned()),

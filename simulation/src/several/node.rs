@@ -5,40 +5,35 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use abide_core::shell::Clock;
 use abide_engine::{Engine, Options};
-use abide_storage::Storage;
+use abide_storage::Storage as _;
 use abide_storage::sealing::MasterKeys;
 use abide_storage_postgres::{NodeName, PostgresOptions, PostgresStore, open_with_leases_of};
 use anyhow::Context as _;
-use tokio::runtime::{Builder, Handle};
+use parking_lot::MutexGuard;
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use super::database::Database;
+use super::ground::{Begun, Door, Ground, Node};
+use super::orders::{Orders, Stand};
 use super::wire::Wire;
 use crate::chance::{Dice, SharedDice};
+use crate::clock::SimulatedClock;
 use crate::network::Network;
 use crate::process::{little_room, parts};
+use crate::rows::server::Server;
+use crate::rows::{Nodes, Rows};
 use crate::stage::{Life, Stage};
 
 /// How long a lease lasts here, in milliseconds.
 pub(crate) const LEASE_MILLIS: i64 = 1_500;
 
-/// A node that lives, for whoever calls it.
-#[derive(Clone)]
-pub(crate) struct Door {
-    pub(crate) life: Arc<Life>,
-    /// Where calls run.
-    pub(crate) works: Handle,
-    pub(crate) store: Arc<dyn Storage>,
-    /// The time as it knows it.
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
 /// See the module.
-pub(crate) struct Node {
-    pub(crate) door: Door,
-    pub(crate) wire: Wire,
+pub(crate) struct ServerNode {
+    door: Door,
+    wire: Wire,
     end: oneshot::Sender<End>,
     thread: thread::JoinHandle<()>,
     /// While it stands still.
@@ -70,13 +65,34 @@ pub(crate) fn open(url: &str, seed: u64, stream: u64) -> anyhow::Result<Arc<Post
     open_with_leases_of(options, LEASE_MILLIS).context("the store does not open")
 }
 
-impl Node {
+impl Ground for Database {
+    type Node = ServerNode;
+
+    async fn begin(&self, seed: u64) -> anyhow::Result<Begun> {
+        let url = self.url();
+        // Makes the tables.
+        let first = spawn_blocking(move || open(&url, seed, 0)).await??;
+        let now = self.time().await?;
+        let organization = first.accounts().create_organization("default", now).await?.id;
+        spawn_blocking(move || first.close()).await?;
+        let url = self.url();
+        let rows = spawn_blocking(move || Server::new(url)).await??;
+        let rows = Rows::new(Box::new(rows), Nodes::Several);
+        Ok(Begun { organization, rows, clock: SimulatedClock::from(now) })
+    }
+
+    async fn start(&self, stage: &Arc<Stage>, start: u64) -> anyhow::Result<ServerNode> {
+        ServerNode::start(self, stage, start).await
+    }
+
+    fn is_real(&self) -> bool {
+        true
+    }
+}
+
+impl ServerNode {
     /// Starts the `start`th node of a run.
-    pub(crate) async fn start(
-        database: &Database,
-        stage: &Arc<Stage>,
-        start: u64,
-    ) -> anyhow::Result<Self> {
+    async fn start(database: &Database, stage: &Arc<Stage>, start: u64) -> anyhow::Result<Self> {
         let noting = Arc::clone(stage);
         let note = move |what: &str| {
             noting.judge.lock().crashes += 1;
@@ -111,32 +127,17 @@ impl Node {
         Ok(Self { door, wire, end, thread, stands: None })
     }
 
-    /// Nothing of it moves until [`Node::thaw`], and nothing gets from it to the database or back.
-    pub(crate) fn freeze(&mut self) {
+    /// What makes it stand still, until [`Node::thaw`].
+    fn stand(&mut self) -> Stand {
         let (thaws, thawed) = mpsc::channel();
-        self.wire.hold();
-        self.door.works.spawn(async move {
-            // Holds up the thread on which all of it runs.
-            let _ = thawed.recv();
-        });
         self.stands = Some(thaws);
-    }
-
-    /// Goes on where it stood.
-    pub(crate) fn thaw(&mut self) {
-        self.wire.release();
-        self.stands = None;
-    }
-
-    /// Stops in good order: open attempts may end.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        self.ends(End::Stops).await
-    }
-
-    /// Ends where it stands.
-    pub(crate) async fn die(self) -> anyhow::Result<()> {
-        self.door.life.end();
-        self.ends(End::Dies).await
+        let works = self.door.works.clone();
+        Box::new(move || {
+            works.spawn(async move {
+                // Holds up the thread on which all of it runs.
+                let _ = thawed.recv();
+            });
+        })
     }
 
     async fn ends(mut self, how: End) -> anyhow::Result<()> {
@@ -149,9 +150,47 @@ impl Node {
         // One that has died has nobody to tell.
         let _ = self.end.send(how);
         let thread = self.thread;
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await?;
+        let joined = spawn_blocking(move || thread.join()).await?;
         self.door.life.end();
         joined.map_err(|_| anyhow::anyhow!("a node panicked"))
+    }
+}
+
+impl Node for ServerNode {
+    fn door(&self) -> &Door {
+        &self.door
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.wire.orders()
+    }
+
+    fn cut_all(&self) {
+        self.wire.cut_all();
+    }
+
+    fn freeze(&mut self) {
+        self.wire.hold();
+        self.stand()();
+    }
+
+    fn freeze_when_committed(&mut self) {
+        let stand = self.stand();
+        self.orders().stand_still(stand);
+    }
+
+    fn thaw(&mut self) {
+        self.wire.release();
+        self.stands = None;
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.ends(End::Stops).await
+    }
+
+    async fn die(self) -> anyhow::Result<()> {
+        self.door.life.end();
+        self.ends(End::Dies).await
     }
 }
 
@@ -178,7 +217,7 @@ async fn works(
 }
 
 /// As usual, with the rhythms of a short lease.
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         heartbeat_every: Duration::from_millis(250),
         heartbeat_valid: Duration::from_secs(1),

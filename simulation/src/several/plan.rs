@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::node::LEASE_MILLIS;
-use super::wire::Cut;
+use super::orders::{Commits, Cut};
 use crate::chance::Dice;
 use crate::plan::{Deed, Does, Manner};
 use crate::speech::Speech;
@@ -39,6 +39,8 @@ pub enum NodesDeed {
     Cut {
         /// Before it or after it.
         at: Cut,
+        /// Which commits are meant.
+        of: Commits,
         /// How many pass first.
         passes: u8,
     },
@@ -46,6 +48,8 @@ pub enum NodesDeed {
     CutAll,
     /// The node's next commits take so much longer.
     Slow {
+        /// Which commits are meant.
+        of: Commits,
         /// How many.
         commits: u8,
         /// In milliseconds.
@@ -53,6 +57,9 @@ pub enum NodesDeed {
     },
     /// The node stands still for so many milliseconds, and then goes on.
     Freeze(u32),
+    /// The node stands still as soon as the database has committed decisions of its, before it hears of that; it goes on so
+    /// many milliseconds from now.
+    FreezeCommitted(u32),
     /// The node dies; another one starts in its place so many milliseconds later.
     Die(u32),
     /// The node is stopped in good order; another one starts in its place so many milliseconds later.
@@ -73,6 +80,10 @@ impl NodesPlan {
             let node = dice.below(2) as u8;
             plan.usual(60, node, Deed::Endpoint(speech));
         }
+        // While every endpoint still is there.
+        plan.doubts(&mut dice);
+        plan.crossing(&mut dice);
+        plan.freeze_committed(&mut dice);
         let spells = 1 + dice.below(2);
         for _ in 0..spells {
             for _ in 0..8 + dice.below(8) {
@@ -125,16 +136,59 @@ impl NodesPlan {
             72..76 => NodesDeed::Usual(Deed::Retry(dice.next() as u8)),
             76..90 => {
                 let at = dice.one_of(&[Cut::BeforeCommit, Cut::AfterCommit]);
-                NodesDeed::Cut { at, passes: dice.below(5) as u8 }
+                NodesDeed::Cut { at, of: Commits::Any, passes: dice.below(5) as u8 }
             }
             90..92 => NodesDeed::CutAll,
-            92..96 => {
-                NodesDeed::Slow { commits: 1 + dice.below(6) as u8, by: 20 + dice.below(200) }
-            }
+            92..96 => NodesDeed::Slow {
+                of: Commits::Any,
+                commits: 1 + dice.below(6) as u8,
+                by: 20 + dice.below(200),
+            },
             96..99 => NodesDeed::Die(50 + dice.below(1_500)),
             _ => NodesDeed::Stop(50 + dice.below(500)),
         };
         self.step(after, node, deed);
+    }
+
+    /// Callers wait for decisions of which their node does not know whether they are committed.
+    fn doubts(&mut self, dice: &mut Dice) {
+        for _ in 0..4 {
+            let node = dice.below(2) as u8;
+            let at = if dice.percent(75) { Cut::AfterCommit } else { Cut::BeforeCommit };
+            self.step(0, node, NodesDeed::Cut { at, of: Commits::OfDecisions, passes: 0 });
+            self.usual(0, node, decide(dice));
+            self.usual(60 + dice.below(100), 1 - node, decide(dice));
+        }
+    }
+
+    /// Decisions of different people are committed at two nodes in another order than they were written in.
+    fn crossing(&mut self, dice: &mut Dice) {
+        for _ in 0..2 {
+            let (node, person) = (dice.below(2) as u8, dice.below(4) as u8);
+            let of = Commits::OfDecisions;
+            let by = 150 + dice.below(150);
+            self.step(200, node, NodesDeed::Slow { of, commits: 1, by });
+            let decided = |person: u8, dice: &mut Dice| Deed::Decide {
+                person: person % 4,
+                purpose: dice.below(2) as u8,
+                granted: dice.percent(60),
+            };
+            self.usual(0, node, decided(person, dice));
+            let another = 1 + dice.below(3) as u8;
+            self.usual(20 + dice.below(60), 1 - node, decided(person + another, dice));
+        }
+    }
+
+    /// A node stands still when what it is about to send is committed, until the other one has taken it over and sent it.
+    fn freeze_committed(&mut self, dice: &mut Dice) {
+        let node = dice.below(2) as u8;
+        let longer = LEASE_MILLIS as u32 + 1_600 + dice.below(900);
+        self.step(300, node, NodesDeed::FreezeCommitted(longer));
+        self.usual(0, node, decide(dice));
+        for _ in 0..2 {
+            self.usual(200 + dice.below(900), 1 - node, decide(dice));
+        }
+        self.usual(2_000, 1 - node, decide(dice));
     }
 
     /// A node stands still with work in its hands until the other one has taken it over, and then goes on.

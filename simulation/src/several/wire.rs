@@ -2,31 +2,23 @@
 //! where a message ends and which one is a COMMIT.
 //!
 //! It can cut a connection right before a COMMIT reaches the server, or right after the server has said that it committed and
-//! before the node hears of it; hold up commits; hold everything; and cut all connections.
+//! before the node hears of it; hold up commits; hold everything, also from a COMMIT on whose answer is held, too; and cut all
+//! connections. It can wait with that for a transaction that writes decisions.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-/// Where a connection is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cut {
-    /// Before the server gets a COMMIT.
-    BeforeCommit,
-    /// After the server has committed, and before the node hears of it.
-    AfterCommit,
-}
+use super::orders::{Cut, Fate, Orders};
 
 /// See the module. Ends when it is dropped, with every connection.
 pub(crate) struct Wire {
@@ -46,14 +38,6 @@ struct Line {
 }
 
 const NO_MORE: u64 = u64::MAX;
-
-#[derive(Default)]
-struct Orders {
-    /// Where the next cut is, and how many commits come by there first.
-    cut: Option<(Cut, u8)>,
-    /// How many commits still take so much longer.
-    slow: (u8, Duration),
-}
 
 impl Wire {
     pub(crate) async fn new(
@@ -82,19 +66,9 @@ impl Wire {
         self.port
     }
 
-    /// Cuts the connection of one commit, after so many others have passed.
-    pub(crate) fn cut_at(&self, cut: Cut, passes: u8) {
-        self.line.orders.lock().cut = Some((cut, passes));
-    }
-
-    /// The next commits take longer.
-    pub(crate) fn slow_down(&self, commits: u8, by: Duration) {
-        self.line.orders.lock().slow = (commits, by);
-    }
-
-    /// Nothing is planned any more.
-    pub(crate) fn calm(&self) {
-        *self.line.orders.lock() = Orders::default();
+    /// What is to go wrong at commits. A node that stands still at one has everything held from there on.
+    pub(crate) fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.line.orders.lock()
     }
 
     /// Cuts every connection there is.
@@ -108,6 +82,9 @@ impl Wire {
     }
 
     pub(crate) fn release(&self) {
+        // Under the lock under which it is held at a commit.
+        let mut orders = self.line.orders.lock();
+        orders.go_on();
         self.line.held.send_replace(false);
     }
 }
@@ -160,20 +137,29 @@ async fn requests(
     server.write_all(&first).await?;
     // A driver hands a statement with its values to the system in one piece, up to its Sync: it is held whole, or not at all.
     let mut is_within = false;
+    let mut transaction = Transaction::default();
     loop {
         let message = read(&mut node).await?;
+        transaction.goes_on(&message);
         if is_commit(&message) {
-            let (slow, cut) = line.orders.lock().at_commit();
+            let slow = line.orders.lock().slow_by(transaction.writes_decisions);
             if let Some(by) = slow {
                 sleep(by).await;
             }
-            match cut {
-                Some(Cut::BeforeCommit) => {
+            let fate = line.fate_of(&transaction);
+            match fate {
+                Fate::Passes => {}
+                Fate::IsCut(Cut::BeforeCommit) => {
                     (line.note)("a connection is cut before a COMMIT");
                     return Ok(());
                 }
-                Some(Cut::AfterCommit) => hush.store(true, Ordering::Relaxed),
-                None => {}
+                Fate::IsCut(Cut::AfterCommit) => hush.store(true, Ordering::Relaxed),
+                Fate::IsLast(stand) => {
+                    server.write_all(&message).await?;
+                    stand();
+                    (line.note)("it stands still after a COMMIT");
+                    continue;
+                }
             }
         }
         if !is_within {
@@ -236,19 +222,42 @@ fn ends_transaction(message: &[u8]) -> bool {
         && (message[5..].starts_with(b"COMMIT") || message[5..].starts_with(b"ROLLBACK"))
 }
 
-impl Orders {
-    /// What a commit meets: how much longer it takes, and where its connection is cut.
-    fn at_commit(&mut self) -> (Option<Duration>, Option<Cut>) {
-        let slow = (self.slow.0 > 0).then_some(self.slow.1);
-        self.slow.0 = self.slow.0.saturating_sub(1);
-        let cut = match &mut self.cut {
-            Some((_, passes)) if *passes > 0 => {
-                *passes -= 1;
-                None
+/// The transaction that a connection is in, as its messages show it.
+#[derive(Default)]
+struct Transaction {
+    /// Names of prepared statements that write decisions.
+    writers: HashSet<Vec<u8>>,
+    writes_decisions: bool,
+}
+
+impl Transaction {
+    fn goes_on(&mut self, message: &[u8]) {
+        let mut texts = message[5..].split(|byte| *byte == 0);
+        let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
+        match message[0] {
+            b'Q' if first.starts_with(b"BEGIN") => self.writes_decisions = false,
+            // A statement's name, and its text.
+            b'P' if second.starts_with(b"INSERT INTO decisions ") => {
+                self.writers.insert(first.to_vec());
             }
-            cut => cut.take().map(|(cut, _)| cut),
-        };
-        (slow, cut)
+            b'P' => {
+                self.writers.remove(first);
+            }
+            // A portal's name, and that of a statement.
+            b'B' => self.writes_decisions |= self.writers.contains(second),
+            _ => {}
+        }
+    }
+}
+
+impl Line {
+    fn fate_of(&self, transaction: &Transaction) -> Fate {
+        let mut orders = self.orders.lock();
+        let fate = orders.fate(transaction.writes_decisions);
+        if matches!(fate, Fate::IsLast(_)) {
+            self.held.send_replace(true);
+        }
+        fate
     }
 }
 
@@ -279,6 +288,32 @@ mod tests {
         assert!(ends_transaction(&message(b'C', "COMMIT")));
         assert!(!ends_transaction(&message(b'C', "SELECT 1")));
         assert!(!ends_transaction(&message(b'D', "COMMIT")));
+    }
+
+    #[test]
+    fn a_transaction_that_writes_decisions_is_told_from_others() {
+        let begin = message(b'Q', "BEGIN; SELECT 1");
+        let prepared = |name: &str, text: &str| message(b'P', &format!("{name}\0{text}\0"));
+        let bound = |name: &str| message(b'B', &format!("\0{name}\0"));
+        let mut transaction = Transaction::default();
+        for (message, writes) in [
+            (begin.clone(), false),
+            (prepared("s0", "INSERT INTO decisions (decision) VALUES ($1)"), false),
+            (prepared("s1", "INSERT INTO decision_feed (decision) VALUES ($1)"), false),
+            (bound("s1"), false),
+            (bound("s0"), true),
+            (bound("s1"), true),
+            (begin, false),
+            (bound("s0"), true),
+        ] {
+            transaction.goes_on(&message);
+            assert_eq!(
+                transaction.writes_decisions,
+                writes,
+                "{}",
+                String::from_utf8_lossy(&message)
+            );
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use abide_core::Timestamp;
 use abide_core::access::{Actor, Caller};
 use abide_core::ids::{DeliveryId, EndpointId};
+use abide_core::shell::Clock as _;
 use abide_storage::endpoints::EndpointPatch;
 use abide_storage::feeds::{FeedWanted, ToldEvent};
 use abide_storage::{Storage, StorageResult};
@@ -14,15 +15,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::callers::{Call, Doors};
-use super::database::Database;
-use super::node::{Door, Node, open};
+use super::ground::{Begun, Door, Ground, Node as _};
+use super::orders::Orders;
 use super::plan::{NodesDeed, NodesPlan};
 use crate::chance::Dice;
-use crate::clock::SimulatedClock;
 use crate::judge::{Asked, Judge};
 use crate::plan::Deed;
-use crate::rows::server::Server;
-use crate::rows::{Nodes, Rows};
 use crate::stage::Stage;
 use crate::world::{Course, decision, new_endpoint, reference};
 
@@ -35,41 +33,29 @@ const RESTS_FOR: Duration = Duration::from_millis(1_200);
 /// How long before the run people decided: no decision is taken in the future.
 const DECIDED_BEFORE: i64 = 3_600_000;
 
-/// Carries out a plan on a database of its own.
-pub(crate) async fn live(plan: &NodesPlan, server: &str) -> anyhow::Result<Course> {
-    let mut dice = Dice::new(plan.seed, 5);
-    let database = Database::new(server, &mut dice).await?;
-    let course = live_on(plan, &database, dice).await;
-    database.remove().await?;
-    course
-}
-
-async fn live_on(plan: &NodesPlan, database: &Database, dice: Dice) -> anyhow::Result<Course> {
-    let (url, seed) = (database.url(), plan.seed);
-    // Makes the tables.
-    let first = tokio::task::spawn_blocking(move || open(&url, seed, 0)).await??;
-    let now = database.time().await?;
-    let organization = first.accounts().create_organization("default", now).await?.id;
-    tokio::task::spawn_blocking(move || first.close()).await?;
-    let url = database.url();
-    let rows = tokio::task::spawn_blocking(move || Server::new(url)).await??;
-    let judge = Judge::new(Rows::new(Box::new(rows), Nodes::Several));
-    let stage = Arc::new(Stage::new(seed, SimulatedClock::from(now), judge));
+/// Carries out a plan on new ground.
+pub(crate) async fn live(plan: &NodesPlan, ground: &impl Ground) -> anyhow::Result<Course> {
+    let seed = plan.seed;
+    let Begun { organization, rows, clock } = ground.begin(seed).await?;
+    let began = clock.now();
+    let stage = Arc::new(Stage::new(seed, clock, Judge::new(rows)));
     let mut driver = Driver {
         by: Caller::new(organization, Actor::Operator),
-        dice,
-        began: now,
+        dice: Dice::new(seed, 5),
+        began,
         starts: 0,
         calls: 0,
-        slots: Default::default(),
+        slots: [Slot::empty(), Slot::empty()],
         doors: Arc::default(),
         asked: JoinSet::new(),
         told: Vec::new(),
         beside: JoinSet::new(),
         stage: Arc::clone(&stage),
-        database,
+        ground,
     };
-    driver.beside.spawn(looks(Arc::clone(&stage)));
+    if ground.is_real() {
+        driver.beside.spawn(looks(Arc::clone(&stage)));
+    }
     for slot in 0..2 {
         driver.start(slot).await?;
     }
@@ -127,14 +113,14 @@ async fn read(store: &Arc<dyn Storage>, by: Caller, after: u64) -> StorageResult
     Ok((events.collect(), page.next))
 }
 
-struct Driver<'a> {
+struct Driver<'a, G: Ground> {
     by: Caller,
     dice: Dice,
-    /// The database's time when the run began.
+    /// The time that all nodes go by when the run began.
     began: Timestamp,
     starts: u64,
     calls: u64,
-    slots: [Slot; 2],
+    slots: [Slot<G::Node>; 2],
     doors: Doors,
     /// Calls that record decisions, under way.
     asked: JoinSet<Asked>,
@@ -142,24 +128,31 @@ struct Driver<'a> {
     /// What goes on beside the plan.
     beside: JoinSet<()>,
     stage: Arc<Stage>,
-    database: &'a Database,
+    ground: &'a G,
 }
 
 /// A place for a node.
-#[derive(Default)]
-struct Slot {
-    node: Option<Node>,
+struct Slot<N> {
+    node: Option<N>,
     /// When one starts here, or the one that stands still goes on.
     next: Option<Instant>,
 }
 
-impl Driver<'_> {
+impl<N> Slot<N> {
+    fn empty() -> Self {
+        Self { node: None, next: None }
+    }
+}
+
+impl<G: Ground> Driver<'_, G> {
     async fn start(&mut self, slot: usize) -> anyhow::Result<()> {
         self.starts += 1;
         self.stage.note(format!("node {slot} starts, as {}", self.starts));
-        let node = Node::start(self.database, &self.stage, self.starts).await?;
-        let door = node.door.clone();
-        door.works.spawn(reads(Arc::clone(&self.stage), door.clone(), self.by));
+        let node = self.ground.start(&self.stage, self.starts).await?;
+        let door = node.door().clone();
+        if self.ground.is_real() {
+            door.works.spawn(reads(Arc::clone(&self.stage), door.clone(), self.by));
+        }
         self.doors.lock()[slot] = Some(door);
         self.slots[slot] = Slot { node: Some(node), next: None };
         Ok(())
@@ -218,26 +211,34 @@ impl Driver<'_> {
             NodesDeed::Cut { .. }
             | NodesDeed::CutAll
             | NodesDeed::Slow { .. }
-            | NodesDeed::Freeze(_) => {}
+            | NodesDeed::Freeze(_)
+            | NodesDeed::FreezeCommitted(_) => {}
         }
         let slot = &mut self.slots[at];
         let Some(node) = &mut slot.node else { return Ok(()) };
         match deed {
-            NodesDeed::Cut { at, passes } => node.wire.cut_at(*at, *passes),
+            NodesDeed::Cut { at, of, passes } => node.orders().cut_at(*at, *of, *passes),
             NodesDeed::CutAll => {
                 self.stage.judge.lock().crashes += 1;
-                node.wire.cut_all();
+                node.cut_all();
             }
-            NodesDeed::Slow { commits, by } => {
-                node.wire.slow_down(*commits, Duration::from_millis((*by).into()));
+            NodesDeed::Slow { of, commits, by } => {
+                node.orders().slow_down(Duration::from_millis((*by).into()), *of, *commits);
             }
             NodesDeed::Freeze(millis) if slot.next.is_none() => {
                 self.stage.judge.lock().crashes += 1;
                 node.freeze();
                 slot.next = then(millis);
             }
-            NodesDeed::Freeze(_) | NodesDeed::Usual(_) | NodesDeed::Die(_) | NodesDeed::Stop(_) => {
+            NodesDeed::FreezeCommitted(millis) if slot.next.is_none() => {
+                node.freeze_when_committed();
+                slot.next = then(millis);
             }
+            NodesDeed::Freeze(_)
+            | NodesDeed::FreezeCommitted(_)
+            | NodesDeed::Usual(_)
+            | NodesDeed::Die(_)
+            | NodesDeed::Stop(_) => {}
         }
         Ok(())
     }
@@ -380,7 +381,7 @@ impl Driver<'_> {
         }
         for slot in &self.slots {
             if let Some(node) = &slot.node {
-                node.wire.calm();
+                *node.orders() = Orders::default();
             }
         }
         while self.slots.iter().any(|slot| slot.next.is_some()) {
@@ -408,26 +409,30 @@ impl Driver<'_> {
                 break;
             }
         }
-        let door = self.doors.lock()[0].clone().context("a node is there")?;
-        let stage = Arc::clone(&self.stage);
-        let told = std::mem::take(&mut self.told);
-        let by = self.by;
-        let mut after = 0;
-        loop {
-            let (events, next) = read(&door.store, by, after).await?;
-            stage.judge.lock().reads_feed(after, &events, next);
-            if next == after {
-                break;
+        self.told_and_read().await
+    }
+
+    /// The last look.
+    async fn told_and_read(&mut self) -> anyhow::Result<()> {
+        if self.ground.is_real() {
+            let door = self.doors.lock()[0].clone().context("a node is there")?;
+            let mut after = 0;
+            loop {
+                let (events, next) = read(&door.store, self.by, after).await?;
+                self.stage.judge.lock().reads_feed(after, &events, next);
+                if next == after {
+                    break;
+                }
+                after = next;
             }
-            after = next;
         }
-        let last = move || {
-            let mut judge = stage.judge.lock();
-            judge.look(stage.clock.elapsed_millis());
-            judge.judge_ending();
-            judge.judge_answers(&told);
+        let mut judge = self.stage.judge.lock();
+        judge.look(self.stage.clock.elapsed_millis());
+        judge.judge_ending();
+        judge.judge_answers(&self.told);
+        if self.ground.is_real() {
             judge.judge_feed();
-        };
-        Ok(tokio::task::spawn_blocking(last).await?)
+        }
+        Ok(())
     }
 }
