@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use abide_core::delivery::DeliveryState;
 use abide_core::endpoint::Source;
-use abide_core::ids::{ConsentId, DecisionId, DeliveryId, EventId};
+use abide_core::ids::{ConsentId, DecisionId, DeliveryId, EndpointId, EventId};
 
 use crate::receivers::{Ended, Receiver, Request};
 use crate::rows::{
@@ -17,6 +17,7 @@ use crate::speech::Speech;
 
 mod answers;
 mod ending;
+mod jobs;
 mod requests;
 
 pub(crate) use answers::{Asked, Said};
@@ -62,6 +63,7 @@ pub(crate) struct Judge {
     feed: Vec<i64>,
     /// Deliveries that somebody asked to be sent again.
     retried: HashSet<i64>,
+    jobs: jobs::Jobs,
     /// Crashes there had been when a delivery was made.
     crashes_before: HashMap<i64, u32>,
     /// When an end that settles nothing was recorded last in a lane: unknown, or late.
@@ -91,6 +93,7 @@ impl Judge {
             accepted: Vec::new(),
             feed: Vec::new(),
             retried: HashSet::new(),
+            jobs: jobs::Jobs::default(),
             crashes_before: HashMap::new(),
             doubts: HashMap::new(),
             doubtful: HashSet::new(),
@@ -147,6 +150,13 @@ impl Judge {
         self.receivers.iter().find(|one| one.endpoint == Some(endpoint))
     }
 
+    /// The endpoint of that number among those that are stored.
+    pub(crate) fn endpoint(&self, number: u8) -> Option<EndpointId> {
+        let all: Vec<i64> = self.receivers.iter().filter_map(|one| one.endpoint).collect();
+        let key = all.get(usize::from(number).checked_rem(all.len())?)?;
+        Some(EndpointId::from_key(*key))
+    }
+
     pub(crate) fn is_active(&self, endpoint: i64) -> bool {
         self.endpoints.get(&endpoint).is_some_and(|one| one.state == "active")
     }
@@ -168,6 +178,7 @@ impl Judge {
             self.erased_since.entry(subject).or_insert(now);
         }
         self.look_at_deliveries(now)?;
+        self.look_at_jobs()?;
         self.look_at_decisions(&before)?;
         self.rows.looked()
     }
@@ -350,7 +361,8 @@ impl Judge {
             && old.state.is_final()
             && old.state != row.state
         {
-            let asked = row.asked != old.asked && self.retried.contains(&row.id);
+            let by_somebody = self.retried.contains(&row.id) || self.may_be_run_again_by_job(old);
+            let asked = row.asked != old.asked && by_somebody;
             if !asked || old.state == DeliveryState::Erased {
                 let what = format!("{id} was {} and is {}", old.state.as_str(), row.state.as_str());
                 return self.breaks("I5", what);
@@ -362,6 +374,7 @@ impl Judge {
         match row.state {
             DeliveryState::Delivered => self.judge_delivered(row),
             DeliveryState::Failed => self.judge_failed(row),
+            DeliveryState::Discarded => self.judge_discarded(old, row),
             DeliveryState::Cancelled if !self.ever_stopped.contains(&row.endpoint) => {
                 self.breaks("I2", format!("{id} was cancelled, and its endpoint never stopped"));
             }

@@ -63,6 +63,20 @@ pub enum Deed {
     Erase(u8),
     /// Somebody asks for another run of a delivery: of that one among all there are, by age.
     Retry(u8),
+    /// Somebody asks for another run of all that failed or was cancelled or given up: for one endpoint, or for all.
+    RetryFailed {
+        /// For which.
+        endpoint: Option<u8>,
+        /// How many a second.
+        rate: u32,
+    },
+    /// Somebody gives up all that waits for an endpoint.
+    Discard {
+        /// For which.
+        endpoint: u8,
+        /// How many a second.
+        rate: u32,
+    },
     /// The process dies when it comes by that point for so many more times. It starts again a while later.
     Crash {
         /// Where.
@@ -241,7 +255,27 @@ impl Plan {
                 steps.push(Step { after: dice.below(300), deed: Deed::Resume(endpoint) });
             }
         }
+        jobs(seed, &mut steps);
         Self { seed, steps }
+    }
+}
+
+/// In some plans, work over many deliveries, at any time: slow enough that much comes between two pages of it.
+fn jobs(seed: u64, steps: &mut Vec<Step>) {
+    let mut dice = Dice::new(seed, 7);
+    if !dice.percent(40) {
+        return;
+    }
+    for _ in 0..=dice.below(3) {
+        let rate = dice.one_of(&[1, 2, 5, 100]);
+        let endpoint = dice.below(8) as u8;
+        let deed = match dice.below(3) {
+            0 => Deed::RetryFailed { endpoint: None, rate },
+            1 => Deed::RetryFailed { endpoint: Some(endpoint), rate },
+            _ => Deed::Discard { endpoint, rate },
+        };
+        let place = steps.len() / 3 + dice.below(1 + steps.len() as u32 * 2 / 3) as usize;
+        steps.insert(place.min(steps.len()), Step { after: dice.below(500), deed });
     }
 }
 

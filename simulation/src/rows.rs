@@ -130,6 +130,16 @@ pub(crate) struct LeaseRow {
     pub(crate) epoch: i64,
 }
 
+/// A job as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JobRow {
+    pub(crate) id: i64,
+    pub(crate) endpoint: Option<i64>,
+    /// With commas between them.
+    pub(crate) states: String,
+    pub(crate) state: String,
+}
+
 /// Looks at the rows.
 pub(crate) struct Rows {
     source: Box<dyn Source>,
@@ -262,6 +272,18 @@ impl Rows {
     pub(crate) fn leases(&mut self) -> Result<Vec<LeaseRow>> {
         self.all("SELECT lease, holder, epoch FROM leases", &[], |row| {
             Ok(LeaseRow { id: row[0].number()?, holder: row[1].number()?, epoch: row[2].number()? })
+        })
+    }
+
+    /// Every job.
+    pub(crate) fn jobs(&mut self) -> Result<Vec<JobRow>> {
+        self.all("SELECT job, endpoint, states, state FROM jobs", &[], |row| {
+            Ok(JobRow {
+                id: row[0].number()?,
+                endpoint: row[1].maybe_number(),
+                states: row[2].text()?,
+                state: row[3].text()?,
+            })
         })
     }
 

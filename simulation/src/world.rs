@@ -253,6 +253,16 @@ impl Driver {
                 )?;
             }
             Deed::Retry(number) => self.retry(*number)?,
+            Deed::RetryFailed { .. } | Deed::Discard { .. } => {
+                let plan = self.stage.judge.lock().job(deed);
+                if let Some(plan) = plan {
+                    self.call(
+                        format!("{deed:?}"),
+                        move |store| async move { store.jobs().create(&by, &plan, now).await },
+                        |_, _| (),
+                    )?;
+                }
+            }
             Deed::Crash { at: Point::Now, down, .. } => {
                 self.down = *down;
                 self.start_again().await?;
@@ -288,10 +298,7 @@ impl Driver {
 
     /// The endpoint of that number among those that are stored.
     fn endpoint(&self, number: u8) -> Option<EndpointId> {
-        let judge = self.stage.judge.lock();
-        let all: Vec<i64> = judge.receivers.iter().filter_map(|one| one.endpoint).collect();
-        let key = all.get(usize::from(number).checked_rem(all.len())?)?;
-        Some(EndpointId::from_key(*key))
+        self.stage.judge.lock().endpoint(number)
     }
 
     fn set_active(&mut self, number: u8, active: bool) -> anyhow::Result<()> {

@@ -11,7 +11,8 @@ use crate::receivers::Request;
 impl Judge {
     /// Whether everything has come to rest.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.deliveries.values().all(|row| self.is_row_at_rest(row.endpoint, row.state))
+        !self.is_job_running()
+            && self.deliveries.values().all(|row| self.is_row_at_rest(row.endpoint, row.state))
     }
 
     fn is_row_at_rest(&self, endpoint: i64, state: DeliveryState) -> bool {
@@ -33,6 +34,9 @@ impl Judge {
             .map(|row| (DeliveryId::from_key(row.id), row.state.as_str()));
         if let Some((id, state)) = stuck {
             return self.breaks("I2", format!("{id} is {state} for ever"));
+        }
+        if self.is_job_running() {
+            return self.breaks("I2", "a job runs for ever");
         }
         for index in 0..self.receivers.len() {
             let receiver = &self.receivers[index];

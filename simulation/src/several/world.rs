@@ -326,7 +326,11 @@ impl<G: Ground> Driver<'_, G> {
                 });
             }
             Deed::Retry(number) => self.retry(at, *number),
-            Deed::Crash { .. } | Deed::Stop { .. } | Deed::Clock(_) => {
+            Deed::RetryFailed { .. }
+            | Deed::Discard { .. }
+            | Deed::Crash { .. }
+            | Deed::Stop { .. }
+            | Deed::Clock(_) => {
                 anyhow::bail!("{deed:?} is for one node alone")
             }
         }
@@ -335,10 +339,7 @@ impl<G: Ground> Driver<'_, G> {
 
     /// The endpoint of that number among those that are stored.
     fn endpoint(&self, number: u8) -> Option<EndpointId> {
-        let judge = self.stage.judge.lock();
-        let all: Vec<i64> = judge.receivers.iter().filter_map(|one| one.endpoint).collect();
-        let key = all.get(usize::from(number).checked_rem(all.len())?)?;
-        Some(EndpointId::from_key(*key))
+        self.stage.judge.lock().endpoint(number)
     }
 
     fn set_active(&self, at: usize, number: u8, active: bool) {
