@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod config;
 mod control;
+mod erasures;
 mod exit;
 mod first_start;
 mod folder;

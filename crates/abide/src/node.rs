@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Place, Role, Serving};
 use crate::control::{ControlServer, RunsWith};
+use crate::erasures::Journaling;
 use crate::operations::Ground;
 use crate::wiring;
 
@@ -24,6 +25,8 @@ pub(crate) struct Node {
     /// None where others deliver what this node takes.
     engine: Option<Arc<Engine>>,
     control: ControlServer,
+    /// Ends where this node must.
+    journaling: JoinHandle<anyhow::Error>,
     stop_serving: oneshot::Sender<()>,
     served: JoinHandle<Drained>,
 }
@@ -32,7 +35,7 @@ pub(crate) struct Node {
 const CLOSING: Duration = Duration::from_secs(3);
 
 impl Node {
-    /// Starts delivering, then serving.
+    /// Starts delivering, then serving; neither on a database to which people came back who were erased.
     pub(crate) async fn start(
         listener: TcpListener,
         ground: Ground,
@@ -41,6 +44,7 @@ impl Node {
         place: &Place,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr().context("cannot ask for the bound address")?;
+        let journaling = Journaling::begin(Arc::clone(&ground.storage), place).await?;
         let engine = match serving.role {
             Role::All | Role::Deliver => {
                 Some(Arc::new(wiring::start_engine(&ground, serving).await?))
@@ -62,8 +66,9 @@ impl Node {
         let limits = Limits { drain: serving.drain / 2, ..Limits::default() };
         let stopping = async move { drop(stopping.await) };
         let served = tokio::spawn(abide_server::serve(listener, router, limits, stopping));
+        let journaling = tokio::spawn(journaling.go_on());
         tracing::info!(%address, "serving");
-        Ok(Self { address, ground, engine, control, stop_serving, served })
+        Ok(Self { address, ground, engine, control, journaling, stop_serving, served })
     }
 
     /// The address really bound.
@@ -76,9 +81,19 @@ impl Node {
         &self.ground
     }
 
+    /// Answers once the node must not go on, and why. Nothing is sent any more then; it is still to be stopped.
+    pub(crate) async fn must_stop(&mut self) -> anyhow::Error {
+        let why = (&mut self.journaling).await;
+        if let Some(engine) = &self.engine {
+            engine.drain(Duration::ZERO).await;
+        }
+        why.unwrap_or_else(Into::into)
+    }
+
     /// Stops: no new calls, then no new sends, both within the bound, and then the store.
     pub(crate) async fn stop(self, bound: Duration) -> anyhow::Result<()> {
         let until = Instant::now() + bound;
+        self.journaling.abort();
         drop(self.control);
         drop(self.stop_serving);
         let calls = self.served.await.context("the server broke down while it stopped")?;

@@ -44,20 +44,12 @@ pub(crate) async fn tick(hub: Arc<Hub>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut chores: Option<Rhythms> = None;
     let mut counted: Option<Instant> = None;
-    let mut journaled: Option<Instant> = None;
     loop {
         tick.tick().await;
         hub.pulse.ticked(Loop::Clockwork);
         match whose_chores(&hub).await {
             Chores::Ours => do_chores(&hub, chores.get_or_insert_default()).await,
             Chores::Anothers => chores = None,
-        }
-        if is_time(&mut journaled, CLEAN_EVERY)
-            && let Err(why) = hub.storage.erasures().journal().await
-        {
-            tracing::warn!(
-                %why, "the erasure journal cannot be kept: a restored backup would bring back who is erased from now on"
-            );
         }
         show_memory(&hub);
         if is_time(&mut counted, hub.options.backlog_every) {

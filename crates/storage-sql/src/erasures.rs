@@ -109,8 +109,8 @@ impl<D: Database> SqlStore<D> {
         .await
     }
 
-    /// Journals what was just committed. The erasure stands whatever comes of it; what is missing is tried again every
-    /// minute.
+    /// Journals what was just committed. The erasure stands whatever comes of it; what is missing is appended by
+    /// the next look.
     pub(crate) async fn journal_committed(&self) {
         if let Err(error) = self.journal().await {
             tracing::error!(

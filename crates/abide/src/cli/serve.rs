@@ -45,13 +45,16 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     }
     let mut signals = Signals::catch()?;
     let node = start(&serving, &place);
-    let node = tokio::select! {
+    let mut node = tokio::select! {
         node = node => node?,
         // Killed half-way is what the first start is built for.
         () = signals.next() => process::exit(1),
     };
     say(format_args!("listening on http://{}", node.address()));
-    signals.next().await;
+    let ended = tokio::select! {
+        () = signals.next() => Ok(()),
+        why = node.must_stop() => Err(why),
+    };
     say("stopping; once more stops at once");
     tokio::select! {
         result = node.stop(serving.drain) => result?,
@@ -61,7 +64,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         }
     }
     say("stopped");
-    Ok(())
+    ended
 }
 
 async fn start(serving: &Serving, place: &Place) -> anyhow::Result<Node> {

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use abide_core::Timestamp;
-use abide_core::ids::AuditEntryId;
+use abide_storage::Storage;
 use abide_storage::erasures::{Erasure, Repeated};
 use abide_storage::sealing::MasterKeys;
-use abide_storage::{Erasures, Storage, StorageResult};
 use abide_storage_sqlite::{
     BackUp, BackupError, OpenError, RestoreError, RestoreFrom, SqliteOptions, SqliteStore,
     Unpacked, back_up, pending_migrations, unpack,
@@ -16,6 +15,7 @@ pub(crate) use abide_storage_sqlite::{BackedUp, Existing, Occupied, Progress};
 
 use crate::clock::OsChance;
 use crate::config::Place;
+use crate::erasures::missing;
 use crate::exit::Refused;
 
 /// Where progress is told.
@@ -131,21 +131,6 @@ async fn bring_up_to_date(
         return Err(Refused(text).into());
     }
     Ok(store.go_on(journal, unpacked.taken_at, unpacked.highest(), now).await?)
-}
-
-/// How many erasures of the store the journal does not have.
-pub(super) async fn missing(store: &dyn Erasures, journal: &[Erasure]) -> StorageResult<u64> {
-    const PAGE: u32 = 1_000;
-    let mut there: Vec<i64> = journal.iter().map(|erasure| erasure.entry.key()).collect();
-    there.sort_unstable();
-    let (mut missing, mut after): (u64, Option<AuditEntryId>) = (0, None);
-    loop {
-        let page = store.erasures_after(after, PAGE).await?;
-        let lacks = |one: &&Erasure| there.binary_search(&one.entry.key()).is_err();
-        missing += page.iter().filter(lacks).count() as u64;
-        let Some(last) = page.last() else { return Ok(missing) };
-        after = Some(last.entry);
-    }
 }
 
 /// What is wrong with the file, the keys or the place is refused; what the machine did not do failed.

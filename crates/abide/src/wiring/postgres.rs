@@ -13,9 +13,9 @@ pub(crate) use abide_storage_postgres::{Connections, Ears, Examined, Link, Parti
 use abide_storage_postgres::{NodeName, OpenError, PostgresOptions, PostgresStore};
 
 use super::Opened;
-use super::backups::missing;
 use crate::clock::{OsChance, SystemClock};
 use crate::config::{DatabaseUrl, Place, Usage};
+use crate::erasures::missing;
 use crate::exit::{Refused, Unavailable};
 use crate::folder;
 
@@ -66,7 +66,7 @@ async fn repeat(
     if lacking > 0 {
         let text = format!(
             "the erasure journal lacks {lacking} erasures that the database has, so it may lack later ones too: put the right \
-             one in its place, of a node that ran until the end"
+             one in its place, of a node that ran until the end, or those of several nodes put together"
         );
         return Err(Refused(text).into());
     }

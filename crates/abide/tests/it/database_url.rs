@@ -34,6 +34,27 @@ impl Place {
     pub(crate) fn run(&self, statements: &str) {
         self.runtime.block_on(self.database.as_ref().unwrap().run(statements));
     }
+
+    /// Carries out statements in another database.
+    pub(crate) fn run_at(&self, url: &str, statements: &str) {
+        self.connected(url, async |client| client.batch_execute(statements).await);
+    }
+
+    fn connected<T>(
+        &self,
+        url: &str,
+        work: impl AsyncFnOnce(&tokio_postgres::Client) -> Result<T, tokio_postgres::Error>,
+    ) -> T {
+        self.runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+            let driven = tokio::spawn(connection);
+            let done = work(&client).await.unwrap();
+            drop(client);
+            driven.await.unwrap().unwrap();
+            done
+        })
+    }
 }
 
 impl Drop for Place {
@@ -140,7 +161,8 @@ fn a_command_works_where_its_url_says() {
     server.stop();
 }
 
-/// I11: who was erased after a backup stays erased where the backup is restored, by the journal of a node.
+/// I11: who was erased after a backup stays erased where the backup is restored, by the journal of a node; and no node serves
+/// such a database before, nor goes on with one that is put in the place of its own.
 #[test]
 fn i11_who_was_erased_stays_erased_in_a_restored_database() {
     let (site, place) = (Site::new(), Place::new());
@@ -188,6 +210,16 @@ fn i11_who_was_erased_stays_erased_in_a_restored_database() {
     let (code, why) = complaint(&erase_again(&again));
     assert!(code == Some(3) && why.contains("no erasure journal"), "{code:?} {why}");
     fs::rename(&away, &journal).unwrap();
+    for role in ["all", "api", "deliver"] {
+        let serving =
+            ["serve", "--listen", "127.0.0.1:0", "--role", role, "--database-url", &again];
+        let (code, why) = site.refused(&serving);
+        assert!(
+            code == Some(3) && why.contains("lacks 1 of the erasures"),
+            "{role}: {code:?} {why}"
+        );
+        assert!(why.contains("abide subjects erase-again"), "{why}");
+    }
     let done = erase_again(&again);
     let text = String::from_utf8(done.stdout.clone()).unwrap();
     assert!(
@@ -198,7 +230,10 @@ fn i11_who_was_erased_stays_erased_in_a_restored_database() {
     let server = start(&again);
     assert_eq!(read(&server, "ada").as_array().unwrap().len(), 0);
     assert_eq!(read(&server, "eve").as_array().unwrap().len(), 1);
-    server.stop();
+    // As where it was restored once more, under the running node.
+    place.run_at(&again, "DELETE FROM erasures");
+    assert_eq!(server.wait().code(), Some(3));
+    assert!(site.log().contains("lacks 1 of the erasures"), "{}", site.log());
     place.run(&format!("DROP DATABASE {restored} WITH (FORCE)"));
     let (code, why) =
         complaint(&site.run(&["subjects", "erase-again", "--restored-to", "2026-01-01T00:00:00Z"]));

@@ -207,6 +207,37 @@ fn roles_split_the_work() {
     serving.stop();
 }
 
+/// I11: every node keeps the journal of all erasures, whatever its role and whoever erased: at its start, and from then on.
+#[test]
+fn i11_every_node_keeps_the_erasure_journal() {
+    let mut nodes = Nodes::new();
+    let one = nodes.serve(&[]);
+    let key = nodes.admin_key();
+    let url = nodes.url();
+    let erase = |nodes: &Nodes, person: &str| {
+        one.api(&key).consent(person);
+        nodes.sites[0].ask(&["subjects", "erase", "--reference", person, "--database-url", &url]);
+    };
+    let entries = |nodes: &Nodes| -> Vec<usize> {
+        let counted = nodes.sites.iter().map(|site| {
+            let journal = fs::read_to_string(site.path().join("abide-data.key.erasures"));
+            journal.unwrap().lines().filter(|line| line.starts_with("erased ")).count()
+        });
+        counted.collect()
+    };
+    erase(&nodes, "ada");
+    let others = ["api", "deliver"].map(|role| nodes.serve(&["--role", role]));
+    assert_eq!(entries(&nodes), [1, 1, 1], "at their start");
+    erase(&nodes, "bob");
+    let begun = Instant::now();
+    while entries(&nodes) != [2, 2, 2] {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", entries(&nodes));
+        pause(Duration::from_millis(100));
+    }
+    others.into_iter().for_each(Server::stop);
+    one.stop();
+}
+
 /// I11, I12: a node without the database's master key is refused, and leaves no key behind that opens nothing; the URL's
 /// password stands in no message.
 #[test]

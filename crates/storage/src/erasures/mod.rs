@@ -3,8 +3,8 @@
 //!
 //! Every erasure that is committed is also appended to a journal beside the master key file, which is in no backup. After
 //! the commit, and before its caller hears of it: one that was journaled first and then not committed would erase somebody
-//! at the next restore whom nobody erased. What a crash leaves between the two is appended by the next look, at each start
-//! and every minute, which compares the journal with the store.
+//! at the next restore whom nobody erased. What a crash leaves between the two, and what other nodes erase, is appended
+//! by the next look of a node, which compares the journal with the store: at each start and every few seconds.
 
 mod journal;
 
