@@ -3,24 +3,31 @@
 //!
 //! A key in the store is worth nothing when the process was killed before its secret came out. So a note in the data
 //! folder says "not handed over yet" from before the key is minted until it was shown or written; a start that finds
-//! the note revokes what an interrupted one minted, and mints again.
+//! the note revokes what an interrupted one minted, and mints again. It says of which key, by the hash of its secret: other
+//! nodes of the same database mint keys, too.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use abide_core::Refusal;
 use abide_core::access::Scope;
+use abide_core::consent::hash::hex;
+use abide_core::ids::KeyId;
 use abide_core::rate::RateLimit;
 use abide_core::shell::draw;
 use abide_core::user::LINK_MILLIS;
 use abide_server::Dashboard;
+use abide_storage::StorageError;
+use abide_storage::accounts::{ApiKey, NewKey, NewOrganization};
+use abide_storage::credential::KeySecret;
 use abide_storage::one_time::TokenSecret;
 use abide_storage::users::NewLink;
 use anyhow::Context as _;
 
 use crate::config::beside;
-use crate::operations::{self, DEFAULT_ORGANIZATION, Done, Ground, MintedKey, Operation};
+use crate::operations::{self, DEFAULT_ORGANIZATION, Ground, MintedKey, Operation};
 use crate::terminal;
 
 /// What the first key is called.
@@ -42,7 +49,8 @@ pub(crate) struct Handed {
     pub(crate) owner_link: Option<String>,
 }
 
-/// Sets a new store up; does nothing on one that is set up. Answers what this start minted.
+/// Sets a new store up; does nothing on one that is set up. Answers what this start minted. Of several nodes that begin with
+/// the same database at once one sets it up, and the others leave what that one minted alone.
 pub(crate) async fn ensure_usable(
     ground: &Ground,
     dashboard: &Dashboard,
@@ -52,40 +60,112 @@ pub(crate) async fn ensure_usable(
     let accounts = ground.storage.accounts();
     let note = data.join(NOTE);
     let organization = accounts.organization(DEFAULT_ORGANIZATION).await?;
-    let has_keys = match &organization {
-        Some(found) => !accounts.keys(found.id).await?.is_empty(),
-        None => false,
+    let keys = match &organization {
+        Some(found) => accounts.keys(found.id).await?,
+        None => Vec::new(),
     };
-    if has_keys && !note.exists() {
-        return Ok(None);
+    match Interrupted::read(&note)? {
+        None if !keys.is_empty() => return Ok(None),
+        // Whoever deleted `default` and works in others does not want it back.
+        None if organization.is_none() && has_others(ground).await? => return Ok(None),
+        None => {}
+        Some(interrupted) => {
+            let (minted, others): (Vec<ApiKey>, Vec<ApiKey>) =
+                keys.into_iter().partition(|key| interrupted.has_minted(key));
+            let is_live = |key: &ApiKey| key.revoked_at.is_none();
+            if minted.is_empty() && others.iter().any(is_live) && interrupted.knows_its_key() {
+                // It came too late, and another node's key is good.
+                forget(&note)?;
+                return Ok(None);
+            }
+            for key in minted.into_iter().filter(is_live) {
+                revoke(ground, key.id).await?;
+            }
+        }
     }
-    // Whoever deleted `default` and works in others does not want it back.
-    let is_left = organization.is_none() && !note.exists();
-    if is_left && accounts.organizations().await?.iter().any(|other| other.state.is_alive()) {
-        return Ok(None);
-    }
+    let secret = KeySecret::mint(&draw(&*ground.chance));
     // On disk before the key can be.
-    write_durably(&note, b"")?;
-    if organization.is_none() {
-        accounts.create_organization(DEFAULT_ORGANIZATION, ground.clock.now()).await?;
-    }
-    revoke_leftovers(ground).await?;
-    let create = Operation::CreateKey {
-        organization: DEFAULT_ORGANIZATION.to_owned(),
-        name: KEY_NAME.to_owned(),
-        scopes: vec![Scope::Admin],
-        rate_limit: RateLimit::DEFAULT,
-    };
-    let Done::KeyCreated(minted) = operations::run(create, ground).await? else {
-        unreachable!("creating a key answers with the key")
+    write_durably(&note, hex(&secret.hash().0).as_bytes())?;
+    let Some(key) = mint(ground, organization.is_some(), &secret).await? else {
+        forget(&note)?;
+        return Ok(None);
     };
     // An offer that an interrupted start made is voided by this one.
     let owner_link = offer_ownership(ground, dashboard).await?;
-    let handed = Handed { key: minted, owner_link };
+    let handed = Handed { key, owner_link };
     hand_over(&handed, data)?;
-    fs::remove_file(&note).with_context(|| format!("cannot remove {}", note.display()))?;
-    sync_folder(data)?;
+    forget(&note)?;
     Ok(Some(handed))
+}
+
+/// What a note says of the start that wrote it.
+enum Interrupted {
+    /// The hash of the secret of the key that it minted, or was about to.
+    Mints(String),
+    /// Nothing, as in versions of Abide that knew one node alone.
+    Silent,
+}
+
+impl Interrupted {
+    /// Reads the note, if there is one.
+    fn read(note: &Path) -> anyhow::Result<Option<Self>> {
+        match fs::read_to_string(note) {
+            Ok(text) if text.is_empty() => Ok(Some(Self::Silent)),
+            Ok(text) => Ok(Some(Self::Mints(text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", note.display())),
+        }
+    }
+
+    fn has_minted(&self, key: &ApiKey) -> bool {
+        match self {
+            Self::Mints(hash) => hex(&key.secret.0) == *hash,
+            Self::Silent => key.name == KEY_NAME,
+        }
+    }
+
+    fn knows_its_key(&self) -> bool {
+        matches!(self, Self::Mints(_))
+    }
+}
+
+/// Whether there is an organization beside `default` that somebody works in.
+async fn has_others(ground: &Ground) -> anyhow::Result<bool> {
+    let all = ground.storage.accounts().organizations().await?;
+    Ok(all.iter().any(|other| other.state.is_alive()))
+}
+
+/// Mints the first key, with the organization where there is none; nothing where another node has founded it meanwhile.
+async fn mint(
+    ground: &Ground,
+    is_founded: bool,
+    secret: &KeySecret,
+) -> anyhow::Result<Option<MintedKey>> {
+    let (accounts, now) = (ground.storage.accounts(), ground.clock.now());
+    let key = NewKey {
+        name: KEY_NAME.to_owned(),
+        scopes: vec![Scope::Admin],
+        secret: secret.hash(),
+        rate_limit: RateLimit::DEFAULT,
+        expires_at: None,
+    };
+    if is_founded {
+        let by = ground.operator_of(DEFAULT_ORGANIZATION).await?;
+        let key = accounts.create_key(&by, key, now).await?;
+        return Ok(Some(MintedKey::of(secret, key.id)));
+    }
+    let new = NewOrganization { uri: DEFAULT_ORGANIZATION.to_owned(), name: None, key };
+    match accounts.begin_organization(new, now).await {
+        Ok((_, key)) => Ok(Some(MintedKey::of(secret, key.id))),
+        Err(StorageError::Refused(Refusal::Conflict(_))) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the note: there is nothing more to hand over.
+fn forget(note: &Path) -> anyhow::Result<()> {
+    fs::remove_file(note).with_context(|| format!("cannot remove {}", note.display()))?;
+    note.parent().map_or(Ok(()), sync_folder)
 }
 
 /// The link for the first owner.
@@ -178,18 +258,11 @@ pub(crate) fn warn_of_secret(data: &Path) {
     }
 }
 
-async fn revoke_leftovers(ground: &Ground) -> anyhow::Result<()> {
-    let list = Operation::ListKeys { organization: DEFAULT_ORGANIZATION.to_owned() };
-    let Done::Keys { keys } = operations::run(list, ground).await? else {
-        unreachable!("listing keys answers with keys")
-    };
-    for key in keys.iter().filter(|key| key.name == KEY_NAME && key.revoked_at.is_none()) {
-        operations::run(Operation::RevokeKey { key: key.id }, ground).await?;
-        terminal::say(format_args!(
-            "revoked the admin key {}, of a first start that ended before it was told",
-            key.id
-        ));
-    }
+async fn revoke(ground: &Ground, key: KeyId) -> anyhow::Result<()> {
+    operations::run(Operation::RevokeKey { key }, ground).await?;
+    terminal::say(format_args!(
+        "revoked the admin key {key}, of a first start that ended before it was told"
+    ));
     Ok(())
 }
 

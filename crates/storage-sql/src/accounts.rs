@@ -111,6 +111,22 @@ impl<D: Database> Accounts for SqlStore<D> {
         .await
     }
 
+    async fn begin_organization(
+        &self,
+        new: NewOrganization,
+        now: Timestamp,
+    ) -> StorageResult<(Organization, ApiKey)> {
+        check_key(&new.key, now)?;
+        self.write(512, move |tx| {
+            let organization = organizations::insert(tx, &new.uri, new.name.as_deref(), now)?;
+            let by = Caller::new(organization.id, Actor::Operator);
+            tx.audit(&by, "organization.create", &organization.id.to_string(), now)?;
+            let key = insert_key(tx, &by, &new.key, now)?;
+            Ok((organization, key))
+        })
+        .await
+    }
+
     async fn organization(&self, uri: &str) -> StorageResult<Option<Organization>> {
         let uri = uri.to_owned();
         self.read(move |connection, _| {

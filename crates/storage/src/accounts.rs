@@ -98,6 +98,14 @@ pub trait Accounts: Send + Sync {
     /// Creates an organization with its keys; a second one with the same `uri` is a conflict.
     async fn create_organization(&self, uri: &str, now: Timestamp) -> StorageResult<Organization>;
 
+    /// Founds an organization with its first key, on behalf of whoever runs the installation; a second one with the same
+    /// `uri` is a conflict, and has no key then. Both or neither: of several nodes that do it at once one has done both.
+    async fn begin_organization(
+        &self,
+        new: NewOrganization,
+        now: Timestamp,
+    ) -> StorageResult<(Organization, ApiKey)>;
+
     /// The organization of that short name; none where it was deleted.
     async fn organization(&self, uri: &str) -> StorageResult<Option<Organization>>;
 

@@ -61,13 +61,20 @@ pub(super) async fn create(
     let secret = KeySecret::mint(&draw(&*ground.chance));
     let new = NewKey { name, scopes, secret: secret.hash(), rate_limit, expires_at: None };
     let key = ground.storage.accounts().create_key(by, new, ground.clock.now()).await?;
-    let issued = secret.issue(key.id);
-    Ok(MintedKey {
-        id: issued.id,
-        api_key: issued.api_key,
-        api_secret: issued.api_secret.reveal().to_owned(),
-        bearer_token: issued.bearer_token.reveal().to_owned(),
-    })
+    Ok(MintedKey::of(&secret, key.id))
+}
+
+impl MintedKey {
+    /// The key that the store made with the hash of this secret.
+    pub(crate) fn of(secret: &KeySecret, key: KeyId) -> Self {
+        let issued = secret.issue(key);
+        Self {
+            id: issued.id,
+            api_key: issued.api_key,
+            api_secret: issued.api_secret.reveal().to_owned(),
+            bearer_token: issued.bearer_token.reveal().to_owned(),
+        }
+    }
 }
 
 /// An organization's keys, oldest first.

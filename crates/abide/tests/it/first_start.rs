@@ -247,14 +247,41 @@ fn a_machine_without_root_certificates_is_told_what_to_install() {
 fn a_key_that_nobody_was_told_is_revoked_and_minted_anew() {
     let site = Site::new();
     site.serve().stop();
-    let untold = site.admin_key();
-    fs::remove_file(site.admin_key_file()).unwrap();
-    fs::write(site.data().join("admin-key.pending"), "").unwrap();
+    // As it is written now, and as it was in versions that knew one node alone.
+    for note in [secret_hash(&site), String::new()] {
+        let untold = site.admin_key();
+        fs::remove_file(site.admin_key_file()).unwrap();
+        fs::write(site.data().join("admin-key.pending"), note).unwrap();
+        let server = site.serve();
+        let revoked = format!("revoked the admin key {}", untold["id"].as_str().unwrap());
+        assert!(server.said.iter().any(|line| line.contains(&revoked)), "{:?}", server.said);
+        let told = site.admin_key();
+        assert_ne!(told, untold);
+        assert_eq!(server.api(&told).get("/v1/policies").0, 200);
+        assert_eq!(server.api(&untold).get("/v1/policies").0, 401);
+        server.stop();
+    }
+}
+
+/// As where another node was faster, and this one was killed before it had seen so.
+#[test]
+fn a_note_of_a_key_that_was_never_minted_revokes_nothing() {
+    let site = Site::new();
+    site.serve().stop();
+    let note = site.data().join("admin-key.pending");
+    fs::write(&note, "0".repeat(64)).unwrap();
+    let key = site.admin_key();
     let server = site.serve();
-    let revoked = format!("revoked the admin key {}", untold["id"].as_str().unwrap());
-    assert!(server.said.iter().any(|line| line.contains(&revoked)), "{:?}", server.said);
-    let told = site.admin_key();
-    assert_ne!(told, untold);
-    assert_eq!(server.api(&told).get("/v1/policies").0, 200);
-    assert_eq!(server.api(&untold).get("/v1/policies").0, 401);
+    assert_eq!(server.api(&key).get("/v1/policies").0, 200);
+    assert_eq!(site.admin_key(), key);
+    assert!(!note.exists());
+    server.stop();
+    assert_eq!(site.ask(&["keys", "list"]).lines().count(), 1);
+}
+
+/// What the store keeps of the secret of the only key there is.
+fn secret_hash(site: &Site) -> String {
+    let database = rusqlite::Connection::open(site.data().join("abide.db")).unwrap();
+    let hash = "SELECT lower(hex(secret_hash)) FROM api_keys";
+    database.query_row(hash, (), |row| row.get(0)).unwrap()
 }

@@ -7,11 +7,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use abide_core::shell::Chance as _;
+use abide_storage::sealing::MasterKeys;
 use serde_json::{Value, json};
 
 use crate::postgres::Database;
 use crate::program::{PATIENCE, Server, Site, abide, pause, times};
 use crate::receiver::{Arrival, Receiver, SECRET, collect_until};
+use crate::world::Dice;
 
 const CALLERS: u64 = 4;
 
@@ -236,6 +239,37 @@ fn i11_every_node_keeps_the_erasure_journal() {
     }
     others.into_iter().for_each(Server::stop);
     one.stop();
+}
+
+/// I12: of two nodes that begin with an empty database at once one hands over a key, which is good at both.
+#[test]
+fn i12_of_two_first_starts_at_once_one_hands_over_a_key() {
+    for _ in 0..times(8, 3) {
+        let mut nodes = Nodes::new();
+        nodes.sites = vec![Site::new(), Site::new()];
+        let fill = &mut |bytes: &mut [u8]| Dice.fill(bytes);
+        MasterKeys::create_new(&nodes.sites[0].key_file(), fill).unwrap();
+        fs::copy(nodes.sites[0].key_file(), nodes.sites[1].key_file()).unwrap();
+        let url = nodes.url();
+        let serve = |site: &Site| site.serve_with(&["--database-url", &url]);
+        let servers = thread::scope(|scope| {
+            let both = [&nodes.sites[0], &nodes.sites[1]].map(|site| scope.spawn(|| serve(site)));
+            both.map(|one| one.join().unwrap())
+        });
+        let has_key = |site: &&Site| site.admin_key_file().exists();
+        let told: Vec<&Site> = nodes.sites.iter().filter(has_key).collect();
+        let [told] = told[..] else { panic!("{} nodes handed over a key", told.len()) };
+        for server in &servers {
+            assert_eq!(server.api(&told.admin_key()).get("/v1/policies").0, 200);
+            assert!(!server.said.iter().any(|line| line.contains("revoked")), "{:?}", server.said);
+        }
+        assert!(told.owner_link_file().exists());
+        assert_eq!(nodes.ask("SELECT count(*) FROM api_keys"), 1);
+        for site in &nodes.sites {
+            assert!(!site.data().join("admin-key.pending").exists());
+        }
+        servers.into_iter().for_each(Server::stop);
+    }
 }
 
 /// I11, I12: a node without the database's master key is refused, and leaves no key behind that opens nothing; the URL's

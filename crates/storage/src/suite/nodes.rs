@@ -4,19 +4,23 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use abide_core::Timestamp;
+use abide_core::access::Scope;
 use abide_core::consent::{NewDecision, PermissionState};
 use abide_core::delivery::{DeliveryState, Outcome, Run};
 use abide_core::endpoint::{DeliveryRules, Source};
 use abide_core::ids::{DeliveryId, LeaseId};
+use abide_core::rate::RateLimit;
 use abide_core::shell::Chance;
+use abide_core::{Refusal, Timestamp};
 
 use super::idempotency::once;
 use super::world::{Dice, HOLD, RETRY, SKIP, World, at, finished, grant, ok};
+use crate::accounts::{NewKey, NewOrganization};
 use crate::deliveries::{GiveBack, GivenBack, Opened, Report, Sent};
 use crate::feeds::FeedWanted;
 use crate::history::DeliveryView;
 use crate::leases::Chores;
+use crate::sealing::SecretHash;
 use crate::{Storage, StorageError, StorageResult};
 
 const LANE: DeliveryRules = DeliveryRules { source: Source::Lane, ..HOLD };
@@ -43,6 +47,17 @@ fn one_of<T, E>(pair: (Result<T, E>, Result<T, E>)) -> (T, E) {
 
 fn answered(state: PermissionState, reference: &str) -> NewDecision {
     NewDecision { state, ..grant(reference, "news") }
+}
+
+fn begun(uri: &str, number: u8) -> NewOrganization {
+    let key = NewKey {
+        name: format!("key {number}"),
+        scopes: vec![Scope::Admin],
+        secret: SecretHash([number; 32]),
+        rate_limit: RateLimit::DEFAULT,
+        expires_at: None,
+    };
+    NewOrganization { uri: uri.to_owned(), name: None, key }
 }
 
 /// I1: what both nodes meet for the first time at once is made once, and both are answered rightly.
@@ -74,6 +89,17 @@ pub async fn i1_the_same_new_things_are_made_once(one: &dyn Storage, two: &dyn S
             two.accounts().create_organization(&uri, later),
         ));
         assert!(matches!(refused, StorageError::Refused(_)), "{refused}");
+        // An organization with its first key.
+        let uri = format!("begun-{round}");
+        let (begun, refused) = one_of(tokio::join!(
+            one.accounts().begin_organization(begun(&uri, round), now),
+            two.accounts().begin_organization(begun(&uri, round + 100), later),
+        ));
+        assert!(matches!(refused, StorageError::Refused(Refusal::Conflict(_))), "{refused}");
+        let (organization, key) = begun;
+        let keys = ok(two.accounts().keys(organization.id).await);
+        let keys: Vec<_> = keys.iter().map(|key| (key.id, key.secret.0)).collect();
+        assert_eq!(keys, [(key.id, key.secret.0)], "whoever founded it has the one key there is");
         // A call that is sent to both.
         let by = once(&here.by, round, round);
         let both = format!("once-{round}");
