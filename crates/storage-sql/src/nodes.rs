@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use abide_core::Timestamp;
-use abide_core::ids::LeaseId;
-use abide_storage::nodes::{COUNTED, HeldLease, Node, Standing};
+use abide_storage::nodes::{HeldLease, LOOKED_AT, Node, Standing};
 use abide_storage::{Nodes, StorageResult};
 use async_trait::async_trait;
 
@@ -83,18 +82,33 @@ pub fn several(sql: &dyn Sql, now: Timestamp) -> StorageResult<Vec<Node>> {
 
 /// What each holds.
 fn held(sql: &dyn Sql) -> StorageResult<HashMap<i64, Vec<HeldLease>>> {
-    let leases: Vec<(i64, LeaseId, u32)> = sql
-        .sql("SELECT lease, holder, epoch FROM leases WHERE lease > 0 ORDER BY lease")
-        .all((), |row| Ok((row.get("holder")?, id(row, "lease")?, row.get("epoch")?)))?;
+    // One statement for all leases; claimed rows stand in an index of their own, hot ones are looked for by their keys.
+    let leases: Vec<(i64, HeldLease)> = sql
+        .sql(
+            "SELECT lease, holder, epoch, \
+             (SELECT count(*) FROM (SELECT 1 AS one FROM deliveries \
+              WHERE deliveries.lease = held.lease AND state = 'claimed' LIMIT ?1) AS few) AS claimed, \
+             (SELECT count(*) FROM (SELECT state, lease FROM deliveries WHERE delivery > held.lease \
+              AND delivery <= coalesce(held.last_key, 9223372036854775807) ORDER BY delivery DESC LIMIT ?1) AS few \
+              WHERE few.state = 'hot' AND few.lease = held.lease) AS hot, \
+             (SELECT count(*) FROM (SELECT 1 AS one FROM deliveries WHERE delivery > held.lease \
+              AND delivery <= coalesce(held.last_key, 9223372036854775807) LIMIT ?1) AS few) AS written \
+             FROM leases AS held WHERE lease > 0 ORDER BY lease",
+        )
+        .all([LOOKED_AT], |row| {
+            let (claimed, written): (u32, u32) = (row.get("claimed")?, row.get("written")?);
+            let lease = HeldLease {
+                lease: id(row, "lease")?,
+                epoch: row.get("epoch")?,
+                claimed,
+                hot: row.get("hot")?,
+                is_at_least: claimed == LOOKED_AT || written == LOOKED_AT,
+            };
+            Ok((row.get("holder")?, lease))
+        })?;
     let mut held: HashMap<i64, Vec<HeldLease>> = HashMap::new();
-    for (holder, lease, epoch) in leases {
-        let claimed = sql
-            .sql(
-                "SELECT count(*) AS claimed FROM (SELECT 1 AS one FROM deliveries \
-                 WHERE lease = ? AND state = 'claimed' LIMIT ?) AS counted",
-            )
-            .one(params![lease.key(), COUNTED], |row| row.get("claimed"))?;
-        held.entry(holder).or_default().push(HeldLease { lease, epoch, claimed });
+    for (holder, lease) in leases {
+        held.entry(holder).or_default().push(lease);
     }
     Ok(held)
 }

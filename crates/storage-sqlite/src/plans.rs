@@ -30,6 +30,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../storage-sql/src/lanes.rs"),
     include_str!("../../storage-sql/src/leases.rs"),
     include_str!("../../storage-sql/src/ledger.rs"),
+    include_str!("../../storage-sql/src/nodes.rs"),
     include_str!("../../storage-sql/src/organizations.rs"),
     include_str!("../../storage-sql/src/people.rs"),
     include_str!("../../storage-sql/src/policies.rs"),
@@ -57,7 +58,7 @@ const SMALL: &[&str] = &[
 ];
 
 /// Tables of databases with several nodes.
-const ELSEWHERE: &[&str] = &["event_feed", "decision_feed", "feed_heads"];
+const ELSEWHERE: &[&str] = &["event_feed", "decision_feed", "feed_heads", "nodes"];
 
 /// Every statement in the sources that reads rows.
 fn statements() -> Vec<String> {

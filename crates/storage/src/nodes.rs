@@ -9,8 +9,8 @@ use crate::leases::LEASE_MILLIS;
 
 /// After so long without a word a node is late, in milliseconds: each says every second that it lives.
 pub const LATE_AFTER_MILLIS: i64 = 4_000;
-/// Up to how many deliveries of a lease are counted.
-pub const COUNTED: u32 = 10_000;
+/// How many rows are looked at, at most, to count the deliveries of a lease.
+pub const LOOKED_AT: u32 = 50_000;
 
 /// Who works on the store. For operators: it answers no organization.
 #[async_trait]
@@ -50,9 +50,13 @@ pub struct HeldLease {
     pub lease: LeaseId,
     /// How many nodes have held it, this one included.
     pub epoch: u32,
-    /// Deliveries under it that were read from the database to be sent, at most [`COUNTED`]. What a node took fresh from a
-    /// call it has in its memory, and only its own metrics know how much that is.
+    /// Deliveries under it that were read from the database to be sent.
     pub claimed: u32,
+    /// Deliveries under it that the node took fresh from a call, into its memory. They stand in no index, among all that was
+    /// written under the lease or meanwhile by others: the newest rows of that are looked at.
+    pub hot: u32,
+    /// Whether there may be more of them, since there was more to look at than [`LOOKED_AT`] rows.
+    pub is_at_least: bool,
 }
 
 /// How a node stands by when it was last heard of.

@@ -7,14 +7,14 @@ use super::format::Format;
 use super::shown::{Row, Table};
 use crate::config::DataSettings;
 use crate::control::carry_out;
-use crate::operations::{Done, NodeFacts, Operation};
+use crate::operations::{Done, LeaseFacts, NodeFacts, Operation};
 use crate::terminal::complain;
 
 #[derive(Args)]
 #[command(
     after_help = "A node is alive while it says so every second, late after four seconds without a word, and gone after ten: \
-    then others take over what it held. All times are the database's. A lease covers deliveries in a node's hands; its epoch \
-    says how many nodes have held it. The housekeeping that is done once for all is done by one of them."
+    then others take over what it held. All times are the database's. A lease covers deliveries in a node's hands, hot ones \
+    fresh from a call and claimed ones read from the database; its epoch says how many nodes have held it. The housekeeping that is done once for all is done by one of them."
 )]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -40,18 +40,23 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     }
 }
 
+/// A lease, with what is under it.
+fn lease(lease: &LeaseFacts) -> String {
+    let LeaseFacts { id, epoch, claimed, hot, at_least, opened_at: _ } = lease;
+    let counted = [(hot, "hot"), (claimed, "claimed")];
+    let counted = counted.into_iter().filter(|(count, _)| **count > 0 || *at_least);
+    let some = if *at_least { "at least " } else { "" };
+    let counted = counted.map(|(count, what)| format!("{some}{count} {what}"));
+    let facts: Vec<String> = [format!("epoch {epoch}")].into_iter().chain(counted).collect();
+    format!("{id} ({})", facts.join(", "))
+}
+
 fn row(node: &NodeFacts) -> Row {
     let mut holds: Vec<String> = Vec::new();
     if node.does_housekeeping {
         holds.push("the housekeeping".to_owned());
     }
-    holds.extend(node.leases.iter().map(|lease| {
-        let (id, epoch) = (&lease.id, lease.epoch);
-        match lease.claimed {
-            0 => format!("{id} (epoch {epoch})"),
-            claimed => format!("{id} (epoch {epoch}, {claimed} claimed)"),
-        }
-    }));
+    holds.extend(node.leases.iter().map(lease));
     let holds = if holds.is_empty() { "nothing".to_owned() } else { holds.join(", ") };
     Row {
         cells: vec![

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use keys::{KeyFacts, MintedKey};
 pub(crate) use master_keys::MasterKeyFacts;
-pub(crate) use nodes::NodeFacts;
+pub(crate) use nodes::{LeaseFacts, NodeFacts};
 pub(crate) use organizations::OrganizationFacts;
 pub(crate) use retention::{Kept, RetentionFacts, WantedRetention};
 pub(crate) use users::{UserFacts, UserLink};

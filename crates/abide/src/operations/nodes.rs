@@ -39,6 +39,10 @@ pub(crate) struct LeaseFacts {
     pub(crate) opened_at: String,
     /// Deliveries under it that were read from the database to be sent.
     pub(crate) claimed: u32,
+    /// Deliveries under it that the node took fresh from a call into its memory.
+    pub(crate) hot: u32,
+    /// Whether there may be more of both.
+    pub(crate) at_least: bool,
 }
 
 /// Every node, lowest number first.
@@ -53,6 +57,8 @@ fn facts(node: Node) -> NodeFacts {
         epoch: one.epoch,
         opened_at: one.lease.drawn_at().to_seconds_text(),
         claimed: one.claimed,
+        hot: one.hot,
+        at_least: one.is_at_least,
     };
     NodeFacts {
         number: node.number,

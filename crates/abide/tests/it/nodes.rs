@@ -379,6 +379,45 @@ fn i5_housekeeping_is_done_by_one_node_and_taken_over() {
     assert!(String::from_utf8(looked.stderr).unwrap().contains("No node is at work"));
 }
 
+/// What a node has in its memory and has not sent stands under its leases.
+#[test]
+fn nodes_are_shown_with_what_is_in_their_hands() {
+    let mut nodes = Nodes::new();
+    let receiver = Receiver::start();
+    let node = nodes.serve(&[]);
+    let api = node.api(&nodes.admin_key());
+    api.subscribe(receiver.address, SECRET);
+    receiver.shut();
+    for number in 0..20 {
+        api.consent(&format!("person-{number}"));
+    }
+    let url = nodes.url();
+    let site = &nodes.sites[0];
+    let listed = || -> Vec<Value> {
+        let text = site.ask(&["nodes", "--json", "--database-url", &url]);
+        let all: Vec<Value> = serde_json::from_str(&text).unwrap();
+        all[0]["leases"].as_array().unwrap().clone()
+    };
+    let leases = listed();
+    let hot: u64 = leases.iter().map(|lease| lease["hot"].as_u64().unwrap()).sum();
+    assert_eq!(hot, 20, "{leases:?}");
+    assert!(leases.iter().all(|lease| lease["at_least"] == false), "{leases:?}");
+    let text = site.ask(&["nodes", "--database-url", &url]);
+    assert!(text.contains(" hot"), "{text}");
+    // Much was sent since.
+    nodes.ask(
+        "WITH made AS (INSERT INTO deliveries (delivery, organization, event, endpoint, state) \
+         SELECT (SELECT max(delivery) FROM deliveries) + number, 1, 1, 1, 'delivered' \
+         FROM generate_series(1, 60000) AS every (number) RETURNING 1) SELECT count(*) FROM made",
+    );
+    let leases = listed();
+    assert!(leases.iter().any(|lease| lease["at_least"] == true), "{leases:?}");
+    let text = site.ask(&["nodes", "--database-url", &url]);
+    assert!(text.contains("at least "), "{text}");
+    receiver.open();
+    node.stop();
+}
+
 /// The embedded database has one node while it is served.
 #[test]
 fn the_embedded_database_has_one_node() {

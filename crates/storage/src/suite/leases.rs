@@ -3,7 +3,7 @@
 use super::world::{SKIP, World, at, grant, ok};
 use crate::Storage;
 use crate::leases::Chores;
-use crate::nodes::Standing;
+use crate::nodes::{Node, Standing};
 
 /// I3: a node starts with a lease of its own, opens newer ones, keeps them alive and closes the old.
 pub async fn leases_begin_and_end(store: &dyn Storage) {
@@ -33,7 +33,7 @@ pub async fn the_only_node_does_the_chores(store: &dyn Storage) {
     assert!(ok(store.leases().take_over(at(90_001)).await).is_empty());
 }
 
-/// A node is shown with what it holds: its leases, the deliveries that it read to send, the chores.
+/// A node is shown with what it holds: its leases, the deliveries that it read to send or has fresh in its memory, the chores.
 pub async fn a_node_is_shown_with_what_it_holds(store: &dyn Storage) {
     let world = World::new(store).await;
     let shown = async || {
@@ -56,8 +56,17 @@ pub async fn a_node_is_shown_with_what_it_holds(store: &dyn Storage) {
     ok(store.leases().chores(at(2)).await);
     let busy = shown().await;
     assert!(busy.does_chores);
-    let held: Vec<_> = busy.leases.iter().map(|one| (one.lease, one.epoch, one.claimed)).collect();
-    assert_eq!(held, [(first, 1, 0), (second, 1, 3)]);
+    let held = |node: &Node| {
+        let leases = node.leases.iter();
+        leases.map(|one| (one.lease, one.epoch, one.claimed, one.hot)).collect::<Vec<_>>()
+    };
+    assert_eq!(held(&busy), [(first, 1, 0, 0), (second, 1, 3, 0)]);
     ok(store.leases().close(first).await);
-    assert_eq!(shown().await.leases.len(), 1);
+    let engine = world.engine(at(2)).await;
+    for person in ["fay", "gil"] {
+        world.record(grant(person, "news"), at(3)).await;
+    }
+    let hot = shown().await;
+    assert_eq!(held(&hot), [(second, 1, 3, 0), (engine.lease, 1, 0, 2)]);
+    assert!(hot.leases.iter().all(|one| !one.is_at_least));
 }

@@ -2,7 +2,7 @@
 
 use abide_core::access::Scope;
 use abide_core::ids::{Lease, LeaseId};
-use abide_storage::nodes::{COUNTED, HeldLease, Node, Standing};
+use abide_storage::nodes::{HeldLease, LOOKED_AT, Node, Standing};
 use axum::extract::State;
 use serde::Serialize;
 
@@ -32,6 +32,8 @@ struct LeaseObject {
     epoch: u32,
     opened_at: Time,
     claimed: u32,
+    hot: u32,
+    at_least: bool,
 }
 
 impl From<Node> for NodeObject {
@@ -41,6 +43,8 @@ impl From<Node> for NodeObject {
             epoch: one.epoch,
             opened_at: Time(one.lease.drawn_at()),
             claimed: one.claimed,
+            hot: one.hot,
+            at_least: one.is_at_least,
         };
         Self {
             number: node.number,
@@ -63,8 +67,18 @@ pub(crate) fn about() -> Operation {
         field("opened_at", time(), "When it was opened."),
         field(
             "claimed",
-            number(0, COUNTED.into()),
-            "Deliveries under it that were read from the database to be sent; not counted further than 10000.",
+            number(0, LOOKED_AT.into()),
+            "Deliveries under it that were read from the database to be sent.",
+        ),
+        field(
+            "hot",
+            number(0, LOOKED_AT.into()),
+            "Deliveries under it that the node took fresh from a call into its memory.",
+        ),
+        field(
+            "at_least",
+            flag(),
+            "Whether there may be more of both: to count them 50000 rows are looked at, the newest ones.",
         ),
     ]);
     let node = named(
