@@ -5,6 +5,7 @@
 mod api_client;
 mod backups;
 mod book;
+mod changes;
 mod copying;
 mod crashes;
 mod database_url;

@@ -19,7 +19,7 @@ use crate::world::Dice;
 const CALLERS: u64 = 4;
 
 /// Sites whose servers share a database and the master key.
-struct Nodes {
+pub(crate) struct Nodes {
     runtime: tokio::runtime::Runtime,
     /// There until it is dropped.
     database: Option<Database>,
@@ -27,7 +27,7 @@ struct Nodes {
 }
 
 impl Nodes {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let database = Some(runtime.block_on(Database::new()));
         Self { runtime, database, sites: Vec::new() }
@@ -38,7 +38,7 @@ impl Nodes {
     }
 
     /// One more node; all but the first have a copy of the first one's key.
-    fn serve(&mut self, args: &[&str]) -> Server {
+    pub(crate) fn serve(&mut self, args: &[&str]) -> Server {
         let site = Site::new();
         if let Some(first) = self.sites.first() {
             fs::copy(first.key_file(), site.key_file()).unwrap();
@@ -50,11 +50,16 @@ impl Nodes {
     }
 
     /// The key that the first node's first start wrote.
-    fn admin_key(&self) -> Value {
+    pub(crate) fn admin_key(&self) -> Value {
         self.sites[0].admin_key()
     }
 
-    fn ask(&self, statement: &str) -> i64 {
+    /// Where they were started, in that order.
+    pub(crate) fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    pub(crate) fn ask(&self, statement: &str) -> i64 {
         self.runtime.block_on(self.database.as_ref().unwrap().ask(statement))
     }
 }
