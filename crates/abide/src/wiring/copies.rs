@@ -23,7 +23,7 @@ pub(crate) struct Progress {
     pub(crate) table: &'static str,
     /// Rows of all tables that are done.
     pub(crate) done: u64,
-    /// All rows.
+    /// All rows; where both sides are compared, those of both.
     pub(crate) total: u64,
 }
 
@@ -124,7 +124,8 @@ impl Running {
         for table in &tables {
             self.copy(table)?;
         }
-        self.done = 0;
+        // Both sides are read whole.
+        (self.done, self.total) = (0, 2 * self.total);
         let mut sums = Vec::with_capacity(tables.len());
         let mut different = Vec::new();
         for table in &tables {
@@ -203,17 +204,24 @@ impl Running {
     fn compare(&mut self, table: &Table) -> anyhow::Result<(Sum, Sum)> {
         let copied = table.copied;
         self.tell("checking", copied);
-        let theirs = self.source.sum(copied, &table.names, &mut |_| {}).map_err(source_judged)?;
-        let Self { target, told, done, total, .. } = self;
-        let mut tell = |rows| {
-            // A sign for each row would cost more than reading it.
-            if rows % 4_096 == 0 {
-                let done = *done + rows;
+        let Self { source, target, told, done, total } = self;
+        let mut before = *done;
+        let mut tell = |read| {
+            let done = before + read;
+            told(Progress { step: "checking", table: copied.table, done, total: *total });
+        };
+        let theirs = source.sum(copied, &table.names, &mut tell).map_err(source_judged)?;
+        before += theirs.rows;
+        // A sign for each row would cost more than reading it, except where one is a part of a blob.
+        let every = if copied.table == PARTS { 1 } else { 4_096 };
+        let mut tell = |read| {
+            if read % every == 0 {
+                let done = before + read;
                 told(Progress { step: "checking", table: copied.table, done, total: *total });
             }
         };
         let ours = target.sum(copied, &table.columns, &mut tell).map_err(storage_judged)?;
-        self.done += ours.rows;
+        *done = before + ours.rows;
         Ok((theirs, ours))
     }
 
@@ -282,3 +290,6 @@ fn storage_judged(error: StorageError) -> anyhow::Error {
         other => other.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;
