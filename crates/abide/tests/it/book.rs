@@ -15,6 +15,7 @@
 //!
 //! Pages use ports that are easy to read; here free ones take their places.
 
+mod dumps;
 mod pages;
 mod play;
 mod reference;
@@ -53,13 +54,25 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     (
         "tasks/postgresql.md",
         "abide subjects erase-again",
-        "wants a restored database; `database_url.rs` runs the same",
+        "wants a restored database; `book/dumps.rs` runs it on one",
     ),
-    ("tasks/postgresql.md", "psql", "changes the reader's own server"),
+    (
+        "tasks/postgresql.md",
+        "psql",
+        "changes the reader's own server; `book/dumps.rs` runs it on another",
+    ),
     ("tasks/postgresql.md", "export ABIDE_DATABASE_URL", "needs the reader's own server"),
-    ("tasks/postgresql.md", "abide serve", "needs the reader's own server, just restored"),
-    ("tasks/postgresql.md", "pg_dump", "backs up the reader's own server"),
-    ("tasks/postgresql.md", "pg_basebackup", "backs up the reader's own server"),
+    ("tasks/postgresql.md", "export PGSSLMODE", "is for a server that has a certificate"),
+    (
+        "tasks/postgresql.md",
+        "pg_dump",
+        "backs up the reader's own server; `book/dumps.rs` runs it on another",
+    ),
+    (
+        "tasks/postgresql.md",
+        "pg_basebackup",
+        "backs up the reader's own server; `book/dumps.rs` runs it on another",
+    ),
 ];
 
 /// Pages at once: most of what they do is waiting.

@@ -40,6 +40,11 @@ impl Place {
         self.connected(url, async |client| client.batch_execute(statements).await);
     }
 
+    /// The one number that a statement answers in another database.
+    pub(crate) fn ask_at(&self, url: &str, statement: &str) -> i64 {
+        self.connected(url, async |client| client.query_one(statement, &[]).await).get(0)
+    }
+
     fn connected<T>(
         &self,
         url: &str,

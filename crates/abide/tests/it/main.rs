@@ -6,6 +6,8 @@ mod api_client;
 mod backups;
 mod book;
 mod changes;
+#[path = "../../../storage-postgres/tests/it/cluster.rs"]
+mod cluster;
 mod copying;
 mod crashes;
 mod database_url;

@@ -17,7 +17,7 @@ wait "$server""#;
 
 /// A cluster in a folder of its own, on a free port of loopback.
 pub(crate) struct Cluster {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     pub(crate) port: u16,
     running: Option<Child>,
 }
@@ -98,7 +98,8 @@ impl Cluster {
         format!("postgres://postgres:secret-marker@127.0.0.1:{}/postgres{options}", self.port)
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// A program of PostgreSQL's, or any by its path, as the server's account in the cluster's folder.
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(programs().join(program));
         command.current_dir(&self.folder);
         as_server(&mut command);
@@ -135,7 +136,7 @@ pub(crate) fn as_server(command: &mut Command) {
 }
 
 /// Where the server's programs lie: Debian's newest, or on the path.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let is_whole = |folder: &PathBuf| folder.join("initdb").is_file();
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = debian.map(|entry| entry.path().join("bin")).filter(is_whole).max();

@@ -66,7 +66,7 @@ impl Play {
         let ports = PORTS.into_iter().map(|named| (named, free_port())).collect();
         let receivers = root().join("receivers");
         std::os::unix::fs::symlink(receivers, folder.path().join("receivers")).unwrap();
-        let shell = Shell::start(&folder);
+        let shell = Shell::start(folder.path());
         let printed = folder.path().join(".printed");
         let name = name.to_owned();
         Self { name, ports, shell, terminals: Vec::new(), count: 0, printed, folder }
@@ -107,7 +107,7 @@ impl Play {
         let (file, printed) = self.write(text);
         let output = File::create(&printed).unwrap();
         let errors = output.try_clone().unwrap();
-        let process = shell(&self.folder)
+        let process = shell(self.folder.path())
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(output)
@@ -186,7 +186,7 @@ impl Play {
 }
 
 impl Shell {
-    fn start(folder: &TempDir) -> Self {
+    fn start(folder: &Path) -> Self {
         let mut process = shell(folder)
             .arg("-s")
             .stdin(Stdio::piped())
@@ -244,13 +244,13 @@ fn free_port() -> u16 {
 }
 
 /// A shell that ends at the first command that fails, with the program on its path and nothing of the user's own.
-fn shell(folder: &TempDir) -> Command {
+pub(super) fn shell(folder: &Path) -> Command {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_abide"));
     let path = std::env::var("PATH").unwrap_or_default();
     let mut paths = vec![program.parent().unwrap().to_owned()];
     paths.extend(std::env::split_paths(&path));
     let mut command = Command::new("bash");
-    let clean = abide(folder.path(), &[]);
+    let clean = abide(folder, &[]);
     for (name, value) in clean.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -258,7 +258,7 @@ fn shell(folder: &TempDir) -> Command {
         };
     }
     command.env("PATH", std::env::join_paths(paths).unwrap());
-    command.current_dir(folder.path()).args(["-e", "-u", "-o", "pipefail"]);
+    command.current_dir(folder).args(["-e", "-u", "-o", "pipefail"]);
     command
 }
 
