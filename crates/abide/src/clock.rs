@@ -1,7 +1,7 @@
 //! The two things only a shell may bring along (I15): the time of the wall, and the system's chance.
 
 use std::cell::RefCell;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use abide_core::Timestamp;
 use abide_core::shell::{Chance, Clock};
@@ -17,6 +17,37 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
+
+    fn slept(&self) -> Duration {
+        slept()
+    }
+}
+
+/// How far the clock that goes on while the machine is suspended is ahead of the one that does not. Elsewhere that cannot be
+/// asked in this way: a suspension is noticed there at the next heartbeat.
+#[cfg(target_os = "linux")]
+fn slept() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+    let (mut closest, mut slept) = (Duration::MAX, Duration::ZERO);
+    // What comes between the readings is not to be taken for sleep.
+    for _ in 0..4 {
+        let (before, with_sleep, after) =
+            (read(ClockId::Monotonic), read(ClockId::Boottime), read(ClockId::Monotonic));
+        let between = after.saturating_sub(before);
+        if between < closest {
+            (closest, slept) = (between, with_sleep.saturating_sub(before));
+        }
+        if closest < Duration::from_micros(100) {
+            break;
+        }
+    }
+    slept
+}
+
+#[cfg(not(target_os = "linux"))]
+fn slept() -> Duration {
+    Duration::ZERO
 }
 
 /// The generator of the cryptographic library, seeded by the operating system. It draws fresh entropy at each call,

@@ -1,12 +1,19 @@
 //! What a shell brings along: the time and chance. The pure functions of this crate take neither; they take what was
 //! read or drawn (I15).
 
+use std::time::Duration;
+
 use crate::Timestamp;
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// The instant now.
     fn now(&self) -> Timestamp;
+
+    /// For how long, all told, the machine was suspended since it started: time that steady clocks leave out.
+    fn slept(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Draws random bytes fit for keys, salts and tokens.

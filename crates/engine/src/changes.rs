@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Where to begin: nothing is in memory yet, so what changed before does not matter and is not read.
 pub(crate) async fn begin(hub: &Hub) -> StorageResult<Cursors> {
-    let before = Instant::now();
+    let before = hub.pulse.now();
     let endpoints = hub.storage.endpoints().newest_change().await?;
     let erasures = hub.storage.subjects().newest_erasure().await?;
     hub.pulse.looked(before);
@@ -36,7 +36,7 @@ pub(crate) async fn watch(hub: Arc<Hub>, mut cursors: Cursors) {
     loop {
         hub.pulse.ticked(Loop::Changes);
         rings.mark_unchanged();
-        let before = Instant::now();
+        let before = hub.pulse.now();
         match look(&hub, cursors).await {
             Ok(now_at) => {
                 cursors = now_at;

@@ -93,9 +93,11 @@ impl Engine {
         let began = Instant::now();
         let own = options.longest_own_deadline;
         let deadlines = dialects.iter().map(|dialect| dialect.deadline());
-        let pulse = Pulse::new(began, deadlines.fold(own, Ord::max), &options);
+        let longest = deadlines.fold(own, Ord::max);
+        let pulse = Pulse::new(began, Arc::clone(&clock), longest, &options);
+        let before = pulse.now();
         let started = storage.leases().start(clock.now()).await?;
-        pulse.confirmed(began);
+        pulse.confirmed(before);
         let hub = Arc::new(Hub {
             leases: LeaseBook::new(started.lease),
             pools: Pools::new(options.healthy_permits, options.suspect_permits),

@@ -108,7 +108,7 @@ pub(crate) async fn beat(hub: Arc<Hub>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let before = Instant::now();
+        let before = hub.pulse.now();
         let known = hub.leases.ids();
         match hub.storage.leases().heartbeat(hub.clock.now()).await {
             Ok(held) => {

@@ -1,8 +1,11 @@
-//! Whether this node lives: heartbeats, looks at changes, loops that turn, workers that move. Monotonic time only.
+//! Whether this node lives: heartbeats, looks at changes, loops that turn, workers that move. Monotonic time only. What others
+//! may have done meanwhile goes on while the machine is suspended, which that leaves out: there it is counted in.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use abide_core::shell::Clock;
 use tokio::time::Instant;
 
 use crate::Options;
@@ -33,13 +36,25 @@ impl Loop {
     ];
 }
 
+impl Moment {
+    fn after(self, earlier: &AtomicU64) -> Duration {
+        self.0.saturating_sub(Duration::from_millis(earlier.load(Ordering::Relaxed)))
+    }
+}
+
 /// A loop that has not turned for so long stands still.
 const STANDSTILL: Duration = Duration::from_secs(15);
 
+/// A moment, counted from when the engine began, time that the machine was suspended included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(Duration);
+
 /// When things happened last, in milliseconds since the engine began.
-#[derive(Debug)]
 pub(crate) struct Pulse {
     began: Instant,
+    /// Says how long the machine was suspended.
+    clock: Arc<dyn Clock>,
+    slept_before: Duration,
     confirmed: AtomicU64,
     looked: AtomicU64,
     ticks: [AtomicU64; Loop::ALL.len()],
@@ -55,9 +70,16 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     /// `longest_deadline` is that of the most patient dialect.
-    pub(crate) fn new(began: Instant, longest_deadline: Duration, options: &Options) -> Self {
+    pub(crate) fn new(
+        began: Instant,
+        clock: Arc<dyn Clock>,
+        longest_deadline: Duration,
+        options: &Options,
+    ) -> Self {
         Self {
             began,
+            slept_before: clock.slept(),
+            clock,
             confirmed: AtomicU64::new(0),
             looked: AtomicU64::new(0),
             ticks: Default::default(),
@@ -69,14 +91,20 @@ impl Pulse {
         }
     }
 
+    /// Now.
+    pub(crate) fn now(&self) -> Moment {
+        let slept = self.clock.slept().saturating_sub(self.slept_before);
+        Moment(self.began.elapsed() + slept)
+    }
+
     /// A heartbeat that was sent at `before` is confirmed.
-    pub(crate) fn confirmed(&self, before: Instant) {
-        self.confirmed.store(self.millis(before), Ordering::Relaxed);
+    pub(crate) fn confirmed(&self, before: Moment) {
+        self.confirmed.store(before.0.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// All changes up to `before` are known.
-    pub(crate) fn looked(&self, before: Instant) {
-        self.looked.store(self.millis(before), Ordering::Relaxed);
+    pub(crate) fn looked(&self, before: Moment) {
+        self.looked.store(before.0.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// A loop turned.
@@ -108,16 +136,19 @@ impl Pulse {
         if abide_core::fault::is_planted(abide_core::fault::Fault::SlowNodeSends) {
             return true;
         }
-        self.age(&self.confirmed) < self.heartbeat_valid && self.age(&self.looked) < self.look_valid
+        let now = self.now();
+        now.after(&self.confirmed) < self.heartbeat_valid
+            && now.after(&self.looked) < self.look_valid
     }
 
     /// What stands still, in words for an operator.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.age(&self.confirmed) >= self.heartbeat_valid {
+        let now = self.now();
+        if now.after(&self.confirmed) >= self.heartbeat_valid {
             problems.push("no heartbeat is confirmed".to_owned());
         }
-        if self.age(&self.looked) >= self.look_valid {
+        if now.after(&self.looked) >= self.look_valid {
             problems.push("changes of endpoints are not seen".to_owned());
         }
         for (which, name) in Loop::ALL {
@@ -140,28 +171,80 @@ impl Pulse {
 
 #[cfg(test)]
 mod tests {
+    use abide_core::Timestamp;
+
     use super::*;
+
+    /// A machine that sleeps when the test says so.
+    #[derive(Default)]
+    struct Machine(AtomicU64);
+
+    impl Machine {
+        fn sleep(&self, seconds: u64) {
+            self.0.fetch_add(seconds, Ordering::Relaxed);
+        }
+    }
+
+    impl Clock for Machine {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+
+        fn slept(&self) -> Duration {
+            Duration::from_secs(self.0.load(Ordering::Relaxed))
+        }
+    }
 
     /// I3: without a confirmed heartbeat, or blind to changes, no send starts, and readiness says why.
     #[tokio::test]
     async fn a_node_without_confirmed_heartbeats_starts_no_send() {
         let now = Instant::now();
         let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).expect("up that long");
-        let pulse = Pulse::new(ago(20), Duration::ZERO, &Options::default());
+        let machine = Arc::new(Machine::default());
+        let pulse = Pulse::new(
+            ago(20),
+            Arc::<Machine>::clone(&machine),
+            Duration::ZERO,
+            &Options::default(),
+        );
         for (which, _) in Loop::ALL {
             pulse.ticked(which);
         }
-        pulse.confirmed(ago(4));
-        pulse.looked(now);
+        let before = |seconds| Moment(pulse.now().0.saturating_sub(Duration::from_secs(seconds)));
+        pulse.confirmed(before(4));
+        pulse.looked(before(0));
         assert!(pulse.may_send());
         assert_eq!(pulse.problems(), Vec::<String>::new());
-        pulse.confirmed(ago(7));
+        pulse.confirmed(before(7));
         assert!(!pulse.may_send(), "counted from before it was sent");
         assert_eq!(pulse.problems(), ["no heartbeat is confirmed"]);
-        pulse.confirmed(now);
-        pulse.looked(ago(2));
+        pulse.confirmed(before(0));
+        pulse.looked(before(2));
         assert!(!pulse.may_send());
         assert_eq!(pulse.problems(), ["changes of endpoints are not seen"]);
+    }
+
+    /// I3, I15: while the machine was suspended, another node may have taken the leases over and an endpoint have been stopped:
+    /// nothing is sent before that is known, though the steady clock says that no time has passed.
+    #[tokio::test]
+    async fn a_machine_that_was_suspended_starts_no_send() {
+        let machine = Arc::new(Machine::default());
+        machine.sleep(100);
+        let now = Instant::now();
+        let pulse =
+            Pulse::new(now, Arc::<Machine>::clone(&machine), Duration::ZERO, &Options::default());
+        pulse.confirmed(pulse.now());
+        pulse.looked(pulse.now());
+        assert!(pulse.may_send());
+        let before = pulse.now();
+        machine.sleep(7);
+        assert!(!pulse.may_send());
+        pulse.looked(pulse.now());
+        assert!(!pulse.may_send(), "its leases may be another's");
+        pulse.confirmed(before);
+        assert!(!pulse.may_send(), "that was asked before");
+        pulse.confirmed(pulse.now());
+        assert!(pulse.may_send());
     }
 
     /// I2: workers stand still only when none has moved for longer than the longest attempt may take.
@@ -174,12 +257,16 @@ mod tests {
             worker_slack: Duration::from_secs(30),
             ..Options::default()
         };
-        let pulse = Pulse::new(ago(200), Duration::from_secs(50), &options);
+        let pulse_since = |began| {
+            let machine = Arc::new(Machine::default());
+            Pulse::new(began, machine, Duration::from_secs(50), &options)
+        };
+        let pulse = pulse_since(ago(200));
         assert!(pulse.workers_still_since().is_some_and(|since| since >= ago(100)));
         // One is under way with a large body, which began a while ago and may take another two minutes.
         pulse.longer_send(ago(110), Duration::from_secs(70));
         assert_eq!(pulse.workers_still_since(), None);
-        let pulse = Pulse::new(ago(200), Duration::from_secs(50), &options);
+        let pulse = pulse_since(ago(200));
         pulse.longer_send(ago(180), Duration::from_secs(70));
         assert!(pulse.workers_still_since().is_some(), "its time is over");
         pulse.worker_moved(ago(80));

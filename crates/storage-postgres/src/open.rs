@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use abide_core::shell::{Chance, Clock as _};
+use abide_core::shell::{Chance, Clock};
 use abide_storage::leases::LEASE_MILLIS;
 use abide_storage::sealing::MasterKeys;
 use abide_storage::{IdSource, StorageError};
@@ -37,6 +37,8 @@ pub struct PostgresOptions<'a> {
     pub chance: Arc<dyn Chance>,
     /// How this node is shown.
     pub node: NodeName,
+    /// The machine's own clock, which is asked for how long the machine was suspended, and nothing else.
+    pub machine: Arc<dyn Clock>,
 }
 
 /// Why a store does not open.
@@ -104,7 +106,7 @@ pub fn open_with_leases_of(
     }
     keys::check_masters(sql, &options.keys)?;
     let epoch = feeds::epoch(sql, &*options.chance)?;
-    let clock = Arc::new(DatabaseClock::measured(sql)?);
+    let clock = Arc::new(DatabaseClock::measured(sql, options.machine)?);
     let holder = draw_holder(&*options.chance);
     let number = connection.within(|sql| {
         sql.alone(Turn::TakingNodeNumber)?;

@@ -61,6 +61,7 @@ pub(crate) fn open(url: &str, seed: u64, stream: u64) -> anyhow::Result<Arc<Post
         keys: masters(seed),
         chance: Arc::new(SharedDice::new(seed, 100 + stream)),
         node: NodeName { name: format!("node-{stream}"), role: "all" },
+        machine: Arc::new(SimulatedClock::new()),
     };
     open_with_leases_of(options, LEASE_MILLIS).context("the store does not open")
 }

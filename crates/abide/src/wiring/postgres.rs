@@ -81,7 +81,8 @@ async fn open_store(
     journal: PathBuf,
 ) -> anyhow::Result<Arc<PostgresStore>> {
     let store = tokio::task::spawn_blocking(move || {
-        let options = PostgresOptions { url: &url.0, keys, chance, node };
+        let machine = Arc::new(SystemClock);
+        let options = PostgresOptions { url: &url.0, keys, chance, node, machine };
         abide_storage_postgres::open(options)
     });
     let store = store.await?.map_err(judged)?;

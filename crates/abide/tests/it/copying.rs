@@ -120,7 +120,8 @@ fn write_blob(
 fn judge_blob(target: &Target, site: &Site, organization: OrganizationId, blob: BlobId) {
     let (url, keys) = (target.url(), MasterKeys::read(&site.key_file()).unwrap());
     let node = NodeName { name: "test".to_owned(), role: "command" };
-    let options = PostgresOptions { url: &url, keys, chance: Arc::new(Dice), node };
+    let (chance, machine) = (Arc::new(Dice), Arc::new(MachineClock));
+    let options = PostgresOptions { url: &url, keys, chance, node, machine };
     let store = abide_storage_postgres::open(options).unwrap();
     target.runtime.block_on(async {
         let blobs = store.blobs();

@@ -21,7 +21,8 @@ async fn node(database: &Database, seed: u64) -> Arc<PostgresStore> {
     let url = database.url();
     let opened = tokio::task::spawn_blocking(move || {
         let chance = Arc::new(Dice::seeded(seed));
-        let options = PostgresOptions { url: &url, keys: masters(), chance, node: crate::node() };
+        let (node, machine) = (crate::node(), Arc::new(crate::Machine::default()));
+        let options = PostgresOptions { url: &url, keys: masters(), chance, node, machine };
         abide_storage_postgres::open(options).expect("a store")
     });
     opened.await.expect("a store")

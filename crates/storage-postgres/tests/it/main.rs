@@ -16,7 +16,11 @@ mod upkeep;
 mod waits;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use abide_core::Timestamp;
+use abide_core::shell::Clock;
 use abide_storage::suite::{self, Dice, masters};
 use abide_storage_postgres::{NodeName, PostgresOptions, PostgresStore};
 
@@ -57,8 +61,23 @@ fn open(url: &str) -> Arc<PostgresStore> {
 
 fn open_seeded(url: &str, seed: u64) -> Arc<PostgresStore> {
     let chance = Arc::new(Dice::seeded(seed));
-    let options = PostgresOptions { url, keys: masters(), chance, node: node() };
+    let machine = Arc::new(Machine::default());
+    let options = PostgresOptions { url, keys: masters(), chance, node: node(), machine };
     abide_storage_postgres::open(options).expect("a store")
+}
+
+/// A machine that sleeps when the test says so.
+#[derive(Default)]
+struct Machine(AtomicU64);
+
+impl Clock for Machine {
+    fn now(&self) -> Timestamp {
+        suite::at(0)
+    }
+
+    fn slept(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// How a test's node is shown.

@@ -6,12 +6,13 @@ use abide_storage::suite::{Dice, masters};
 use abide_storage_postgres::{OpenError, PostgresOptions};
 use abide_storage_sql::copying::{COPIED, LEFT};
 
-use crate::node;
 use crate::server::Database;
+use crate::{Machine, node};
 
 fn open(url: &str, seed: u64) -> Result<(), OpenError> {
     let chance = Arc::new(Dice::seeded(seed));
-    let options = PostgresOptions { url, keys: masters(), chance, node: node() };
+    let machine = Arc::new(Machine::default());
+    let options = PostgresOptions { url, keys: masters(), chance, node: node(), machine };
     abide_storage_postgres::open(options).map(drop)
 }
 

@@ -9,6 +9,7 @@ use abide_storage::suite::{Dice, masters};
 use abide_storage_postgres::{OpenError, PostgresOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
+use crate::Machine;
 use crate::cluster::Cluster;
 
 const PASSWORD: &str = "secret-marker";
@@ -22,6 +23,7 @@ fn open(url: &str) -> Result<(), OpenError> {
         keys: masters(),
         chance: Arc::new(Dice::seeded(seed)),
         node: crate::node(),
+        machine: Arc::new(Machine::default()),
     };
     abide_storage_postgres::open(options).map(drop)
 }

@@ -92,7 +92,8 @@ async fn i3_a_node_with_options_lets_go() {
 pub(crate) async fn lets_go_of_what_it_holds(database: &Database, url: String) {
     let opened = tokio::task::spawn_blocking(move || {
         let chance = Arc::new(Dice::default());
-        let options = PostgresOptions { url: &url, keys: masters(), chance, node: crate::node() };
+        let (node, machine) = (crate::node(), Arc::new(crate::Machine::default()));
+        let options = PostgresOptions { url: &url, keys: masters(), chance, node, machine };
         open_with_leases_of(options, 600).expect("a store")
     });
     let store = opened.await.expect("whole");
