@@ -27,6 +27,20 @@ pub(crate) struct Address {
     direct: Option<Config>,
     /// What the server is to go by in each transaction, as `name = value`.
     settings: Vec<String>,
+    /// How long whoever asks there waits for an answer; for ever where nothing is said.
+    patience: Option<Duration>,
+}
+
+/// How long things may take at the connections of a node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// How long a transaction may be silent, whose node stands still.
+    pub(crate) silence: Duration,
+    /// How long a transaction may take altogether, where the server knows such a bound: from version 17 on.
+    pub(crate) transaction: Option<Duration>,
+    /// How long the node waits for an answer, where that may not take long. The server gives up a little earlier, so that nothing
+    /// goes on there that nobody waits for; where it stands still itself, that is all there is.
+    pub(crate) answer: Option<Duration>,
 }
 
 /// What stands between us and the server.
@@ -90,14 +104,31 @@ impl Address {
         let direct =
             direct.map(|place| settled(&at_place(front, place), &kept, mode)).transpose()?;
         let tls = MakeRustlsConnect::new(tls(roots)?);
-        Ok(Self { config, tls, pooler, direct, settings: Vec::new() })
+        Ok(Self { config, tls, pooler, direct, settings: Vec::new(), patience: None })
     }
 
-    /// The same, with transactions that the server itself ends when nothing was heard of them for so many milliseconds: what
-    /// a node holds that stands still, or whose machine is gone, keeps the others waiting no longer.
-    pub(crate) fn ending_idle_transactions(mut self, millis: i64) -> Self {
-        self.settings.push(format!("idle_in_transaction_session_timeout = {millis}"));
+    /// The same, within bounds: nobody waits for ever for a server that stands still, and the server itself ends what a node
+    /// began that stands still, or whose machine is gone, so that what it holds keeps the others waiting no longer.
+    pub(crate) fn within(mut self, bounds: Bounds) -> Self {
+        self.patience = bounds.answer;
+        let server_gives_up = bounds.answer.map(|answer| answer * 5 / 6);
+        let settings = [
+            ("idle_in_transaction_session_timeout", Some(bounds.silence)),
+            // Of one that takes in no answers the server sees nothing else.
+            ("tcp_user_timeout", Some(bounds.silence)),
+            ("statement_timeout", server_gives_up),
+            ("transaction_timeout", bounds.transaction),
+        ];
+        let settings = settings.iter().filter_map(|(name, bound)| {
+            bound.map(|bound| format!("{name} = {}", bound.as_millis()))
+        });
+        self.settings = settings.collect();
         self
+    }
+
+    /// How long whoever asks there waits for an answer.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.patience
     }
 
     /// Words that settle a connection, once it is made. They are no part of the greeting, in which a pooler takes no wish.
@@ -137,8 +168,9 @@ impl Address {
         match (&self.direct, self.pooler) {
             (Some(direct), _) => {
                 let config = direct.clone();
-                let (tls, settings) = (self.tls.clone(), self.settings.clone());
-                Some(Self { config, pooler: Pooler::None, direct: None, tls, settings })
+                let (tls, settings, patience) =
+                    (self.tls.clone(), self.settings.clone(), self.patience);
+                Some(Self { config, pooler: Pooler::None, direct: None, tls, settings, patience })
             }
             (None, Pooler::None) => Some(self.clone()),
             (None, Pooler::Transaction) => None,

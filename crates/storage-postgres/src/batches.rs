@@ -195,6 +195,8 @@ impl Batches {
                 }
             }
             Err((_, Some(Failure::Blocked))) => return Err(Undone { calls, was_blocked: true }),
+            // In halves they would wait as long again, and again.
+            Err((error, Some(Failure::Late | Failure::Silent))) => settle(calls, &error),
             Err((error, _)) if calls.len() == 1 || matches!(error, StorageError::Unknown(_)) => {
                 settle(calls, &error);
             }

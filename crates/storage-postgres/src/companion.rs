@@ -23,7 +23,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 const RING: &str = "NOTIFY abide";
 /// Least time between two rings for other nodes.
 const RING_EVERY: Duration = Duration::from_millis(100);
-/// How long it may take until the doorbell can be heard: all else here waits meanwhile.
+/// How long it may take until the doorbell can be heard, or rung: all else here waits meanwhile.
 const LISTENING: Duration = Duration::from_secs(2);
 /// After so long it is tried again. Until then the node looks for others' work by itself.
 const LISTEN_AGAIN: Duration = Duration::from_secs(10);
@@ -38,6 +38,7 @@ pub(crate) struct Companion {
 impl Companion {
     pub(crate) fn start(
         address: Address,
+        vital: Duration,
         shared: Arc<Shared>,
         clock: Arc<DatabaseClock>,
     ) -> std::io::Result<Self> {
@@ -45,7 +46,7 @@ impl Companion {
         let (stop, stopped) = oneshot::channel();
         let upkeep = Upkeep::start(address.clone(), Arc::clone(&clock))?;
         let thread = thread::Builder::new().name("abide-node".to_owned()).spawn(move || {
-            let beside = Beside { address, shared, clock, connection: None };
+            let beside = Beside { address, vital, shared, clock, connection: None };
             beside.run(&runtime, stopped);
         })?;
         Ok(Self { upkeep: Some(upkeep), stop: Some(stop), thread: Some(thread) })
@@ -65,6 +66,8 @@ impl Drop for Companion {
 
 struct Beside {
     address: Address,
+    /// How long an answer is waited for that says whether this node may go on.
+    vital: Duration,
     shared: Arc<Shared>,
     clock: Arc<DatabaseClock>,
     connection: Option<Connection>,
@@ -126,7 +129,9 @@ impl Beside {
                 Woken::Ring => {
                     last_ring = Some(Instant::now());
                     if let Some(Ears { client, .. }) = &ears {
-                        if runtime.block_on(client.batch_execute(RING)).is_err() {
+                        let ring = client.batch_execute(RING);
+                        let rung = runtime.block_on(async { timeout(LISTENING, ring).await });
+                        if !matches!(rung, Ok(Ok(()))) {
                             ears = None;
                         }
                     } else if let Some(connection) = &self.connection
@@ -145,10 +150,10 @@ impl Beside {
                 }
             }
         }
-        if let Some(connection) = &self.connection
-            && let Err(why) = node::leave(connection, self.shared.holder)
-        {
-            tracing::debug!(%why, "the node could not be taken off the list");
+        if let Some(connection) = &self.connection {
+            if let Err(why) = node::leave(connection, self.shared.holder) {
+                tracing::debug!(%why, "the node could not be taken off the list");
+            }
         }
     }
 
@@ -158,6 +163,7 @@ impl Beside {
             None => {
                 let opened = Connection::open(&self.address);
                 let opened = opened.map_err(abide_storage::StorageError::from)?;
+                opened.be_patient_for(self.vital);
                 self.connection.insert(opened)
             }
         };

@@ -16,8 +16,8 @@ use abide_storage::{StorageError, StorageResult};
 use abide_storage_sql::damaged;
 use abide_storage_sql::sql::{Bind, Row, Sql, Turn, Value};
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::future::join_all;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::future::try_join_all;
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -33,6 +33,9 @@ use crate::words::{Places, for_all, in_postgres};
 /// How long a server may take to greet us, sign-in and all: one that takes connections and says nothing is none.
 const GREETING: Duration = Duration::from_secs(10);
 
+/// The server ended a transaction that took too long altogether.
+const TRANSACTION_TIMEOUT: &str = "25P04";
+
 /// Bytes of a bulk copy that are given to the connection at once.
 const AT_ONCE: usize = 256 * 1024;
 
@@ -46,15 +49,15 @@ pub(crate) enum NotConnected {
     #[error("{0}")]
     Here(std::io::Error),
     /// Nobody said anything.
-    #[error("no answer within {} s", GREETING.as_secs())]
-    Silent,
+    #[error("no answer within {} s", .0.as_secs_f32())]
+    Silent(Duration),
 }
 
 impl From<NotConnected> for StorageError {
     fn from(error: NotConnected) -> Self {
         match error {
             NotConnected::Refused(error) => database(&error),
-            NotConnected::Here(_) | NotConnected::Silent => {
+            NotConnected::Here(_) | NotConnected::Silent(_) => {
                 Self::Unavailable(format!("PostgreSQL: {error}"))
             }
         }
@@ -69,6 +72,15 @@ pub(crate) fn why(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// Why a statement has no result.
+#[derive(Debug)]
+enum Trouble {
+    /// The server, or the way to it, said so.
+    Told(tokio_postgres::Error),
+    /// Nobody said anything for as long as is waited for that.
+    Silent(Duration),
+}
+
 /// A connection to the server.
 pub(crate) struct Connection {
     /// There until it is dropped.
@@ -77,6 +89,10 @@ pub(crate) struct Connection {
     pooler: Pooler,
     /// Follows each `BEGIN`.
     for_transaction: String,
+    /// How long an answer is waited for; for ever where nothing is said.
+    patience: Cell<Option<Duration>>,
+    /// Set once one did not come: what would come now is an answer to that.
+    is_silent: Cell<bool>,
     /// By where a statement's text stands in the program.
     known: RefCell<HashMap<Text, Known>>,
     /// How the last statement failed, if it did.
@@ -124,6 +140,10 @@ pub(crate) enum Failure {
     Blocked,
     /// The connection is lost.
     Lost,
+    /// The server took too long, and gave up by itself. Whoever asks again would wait as long.
+    Late,
+    /// The server took too long, and said nothing.
+    Silent,
     /// Anything else.
     Other,
 }
@@ -133,19 +153,27 @@ impl Connection {
     pub(crate) fn open(address: &Address) -> Result<Self, NotConnected> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(NotConnected::Here)?;
-        let client = runtime.block_on(async { timeout(GREETING, address.connect()).await });
-        let client = client.map_err(|_| NotConnected::Silent)?.map_err(NotConnected::Refused)?;
+        let greeting = address.patience().map_or(GREETING, |patience| patience.min(GREETING));
         let settings = address.for_connection();
-        if !settings.is_empty() {
-            let settled = async { timeout(GREETING, client.batch_execute(&settings)).await };
-            let settled = runtime.block_on(settled).map_err(|_| NotConnected::Silent)?;
-            settled.map_err(NotConnected::Refused)?;
-        }
+        let client = runtime.block_on(async {
+            let met = async {
+                let client = address.connect().await?;
+                if !settings.is_empty() {
+                    client.batch_execute(&settings).await?;
+                }
+                Ok(client)
+            };
+            timeout(greeting, met).await
+        });
+        let client = client.map_err(|_| NotConnected::Silent(greeting))?;
+        let client = client.map_err(NotConnected::Refused)?;
         Ok(Self {
             runtime: Some(runtime),
             client,
             pooler: address.pooler(),
             for_transaction: address.for_transaction(),
+            patience: Cell::new(address.patience()),
+            is_silent: Cell::new(false),
             known: RefCell::default(),
             failure: Cell::default(),
             changes: Cell::default(),
@@ -154,13 +182,36 @@ impl Connection {
         })
     }
 
-    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.as_ref().expect("there until dropped").block_on(future)
+    /// Waits for what the server answers, and no longer than that is bearable.
+    fn wait<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Trouble> {
+        let runtime = self.runtime.as_ref().expect("there until dropped");
+        let Some(patience) = self.patience.get() else {
+            return runtime.block_on(answer).map_err(Trouble::Told);
+        };
+        if self.is_silent.get() {
+            return Err(Trouble::Silent(patience));
+        }
+        // The timer belongs to the runtime.
+        let answered = runtime.block_on(async { timeout(patience, answer).await });
+        let Ok(answered) = answered else {
+            self.is_silent.set(true);
+            return Err(Trouble::Silent(patience));
+        };
+        answered.map_err(Trouble::Told)
+    }
+
+    /// Waits no longer than that for what is asked from now on.
+    pub(crate) fn be_patient_for(&self, patience: Duration) {
+        self.patience.set(Some(patience));
     }
 
     /// Whether it can be used again.
     pub(crate) fn is_sound(&self) -> bool {
-        !self.client.is_closed() && self.failure.get() != Some(Failure::Lost)
+        let is_lost = self.failure.get() == Some(Failure::Lost) || self.is_silent.get();
+        !is_lost && !self.client.is_closed()
     }
 
     /// Whether a statement failed and nobody has asked how.
@@ -217,8 +268,8 @@ impl Connection {
         mut look: impl FnMut(&[u8]) -> StorageResult<()>,
     ) -> StorageResult<()> {
         let mut stream = Box::pin(self.noted(self.wait(self.client.copy_out(statement)))?);
-        while let Some(message) = self.wait(stream.next()) {
-            look(&self.noted(message)?)?;
+        while let Some(message) = self.noted(self.wait(stream.next().map(Option::transpose)))? {
+            look(&message)?;
         }
         Ok(())
     }
@@ -228,7 +279,8 @@ impl Connection {
         &self,
         work: impl FnOnce(&dyn Sql) -> StorageResult<T>,
     ) -> StorageResult<T> {
-        within(self, "BEGIN", || work(self)).map_err(|(error, _)| error)
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+        within(self, begin, || work(self)).map_err(|(error, _)| error)
     }
 
     /// Ends the transaction with nothing done; answers how it had failed. A connection on which that fails is of no more use,
@@ -237,6 +289,10 @@ impl Connection {
         drop(self.later.take());
         self.is_walking.set(false);
         let failure = self.failure();
+        if self.is_silent.get() {
+            // The server ends what a connection leaves behind that is dropped.
+            return failure;
+        }
         if self.simple("ROLLBACK").is_err() {
             self.failure.set(Some(Failure::Lost));
         }
@@ -253,8 +309,7 @@ impl Connection {
         let values: Vec<_> = all.iter().map(|waiting| waiting.lists.values()).collect();
         // They are sent in their order, one behind the other, and the server need not wait for us between them.
         let sent = known.iter().zip(&values).map(|(known, values)| self.executing(known, values));
-        let done = self.wait(join_all(sent));
-        done.into_iter().try_for_each(|done| self.noted(done).map(drop))
+        self.noted(self.wait(try_join_all(sent))).map(drop)
     }
 
     /// Takes the new rows of a table out of what is written later, each of which is two numbers.
@@ -287,7 +342,7 @@ impl Connection {
         &self,
         known: &Known,
         values: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+    ) -> Result<Vec<tokio_postgres::Row>, Trouble> {
         match known {
             Known::Prepared(prepared) => {
                 let values: Vec<_> = values.iter().map(|(value, _)| *value).collect();
@@ -297,17 +352,24 @@ impl Connection {
         }
     }
 
-    fn noted<T>(&self, result: Result<T, tokio_postgres::Error>) -> StorageResult<T> {
-        result.map_err(|error| {
+    fn noted<T>(&self, result: Result<T, Trouble>) -> StorageResult<T> {
+        result.map_err(|trouble| {
+            let (kind, error) = match trouble {
+                Trouble::Told(error) => (kind_of(&error), database(&error)),
+                Trouble::Silent(patience) => {
+                    let text = format!("PostgreSQL: no answer within {} s", patience.as_secs_f32());
+                    (Failure::Silent, StorageError::Unavailable(text))
+                }
+            };
             // The first one says why; what follows in its transaction fails because of it.
             if self.failure.get().is_none() {
-                self.failure.set(Some(kind_of(&error)));
+                self.failure.set(Some(kind));
             }
-            database(&error)
+            error
         })
     }
 
-    fn known(&self, text: &'static str) -> Result<Known, tokio_postgres::Error> {
+    fn known(&self, text: &'static str) -> Result<Known, Trouble> {
         self.known_as((text.as_ptr().addr(), text.len(), Form::ForOne), || in_postgres(text))
     }
 
@@ -316,7 +378,7 @@ impl Connection {
         text: &'static str,
         lists: &Lists,
         places: Places,
-    ) -> Result<Known, tokio_postgres::Error> {
+    ) -> Result<Known, Trouble> {
         let place = (text.as_ptr().addr(), text.len(), Form::ForAll(places));
         self.known_as(place, || for_all(text, &lists.kinds(), places).into())
     }
@@ -388,7 +450,7 @@ impl Connection {
         &self,
         place: Text,
         here: impl FnOnce() -> Cow<'static, str>,
-    ) -> Result<Known, tokio_postgres::Error> {
+    ) -> Result<Known, Trouble> {
         if let Some(known) = self.known.borrow().get(&place) {
             return Ok(known.clone());
         }
@@ -612,9 +674,12 @@ fn kind_of(error: &tokio_postgres::Error) -> Failure {
     ];
     match error.code() {
         Some(&SqlState::LOCK_NOT_AVAILABLE) => Failure::Blocked,
+        Some(&SqlState::QUERY_CANCELED) => Failure::Late,
         Some(code) if stale.contains(code) => Failure::Lost,
         Some(code) if passing.contains(code) => Failure::InTheWay,
         Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT) => Failure::Lost,
+        // The connection ends with it, which is noticed when the transaction is rolled back.
+        Some(code) if code.code() == TRANSACTION_TIMEOUT => Failure::Late,
         Some(code) if code.code().starts_with("57P") || code.code().starts_with("08") => {
             Failure::Lost
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use abide_core::shell::{Chance, Clock};
 use abide_storage::leases::LEASE_MILLIS;
@@ -11,7 +12,7 @@ use abide_storage_sql::shared::{Nodes, Opening, Shared, draw_holder};
 use abide_storage_sql::sql::{Sql, Turn};
 use abide_storage_sql::{feeds, keys};
 
-use crate::address::{Address, BadAddress};
+use crate::address::{Address, BadAddress, Bounds};
 use crate::companion::Companion;
 use crate::connection::Connection;
 use crate::migrations::{self, Unfit};
@@ -26,6 +27,13 @@ pub(crate) const WRITERS: usize = 8;
 pub(crate) const BEATS: usize = 2;
 /// Connections for reads.
 pub(crate) const READERS: usize = 6;
+
+/// How long a call waits for an answer, in leases: a statement that takes longer stands still, or waits for one that does.
+const ANSWER: u32 = 3;
+/// How long a transaction may take that nobody hears of: its node stands still. In leases.
+const TRANSACTION: u32 = 6;
+/// For so much of a lease what says that a node is alive waits for an answer: another connection may still do in time.
+const VITAL: f64 = 0.4;
 
 /// What a store is opened with.
 pub struct PostgresOptions<'a> {
@@ -96,9 +104,12 @@ pub fn open_with_leases_of(
     options: PostgresOptions<'_>,
     lease_millis: i64,
 ) -> Result<Arc<PostgresStore>, OpenError> {
-    // A node that stands still must not keep its lease's rows from whoever takes them over.
-    let address = Address::parse(options.url)?.ending_idle_transactions(lease_millis / 2);
-    let connection = prepared(&address)?;
+    let address = Address::parse(options.url)?;
+    let lease = Duration::from_millis(lease_millis.cast_unsigned());
+    // A node that stands still must not keep its lease's rows from whoever takes them over, nor its turn from others that start.
+    // What is done at the start may take long, and who waits for it sees that.
+    let at_first = Bounds { silence: lease / 2, transaction: None, answer: None };
+    let connection = prepared(&address.clone().within(at_first))?;
     let sql: &dyn Sql = &connection;
     let half = |from_folder| OpenError::HalfCopied { at: address.shown(), from_folder };
     if let Some(from) = copying::half_copied(sql)? {
@@ -129,12 +140,20 @@ pub fn open_with_leases_of(
     };
     let shared = Shared::new(opening, Arc::new(AtomicBool::new(false)));
     let shared = Arc::new(shared.with_leases_of(lease_millis));
-    let companion = Companion::start(address.clone(), Arc::clone(&shared), Arc::clone(&clock))
-        .map_err(|error| StorageError::Unavailable(format!("no thread: {error}")))?;
-    let writers = Pool::new(address.clone(), WRITERS);
-    writers.give_back(connection);
-    let readers = Pool::new(address.clone(), READERS);
-    let pools = (writers, readers, Pool::new(address, BEATS));
+    let version: i64 = sql
+        .sql("SELECT CAST(current_setting('server_version_num') AS BIGINT) AS number")
+        .one((), |row| row.get("number"))?;
+    let transaction = (version >= 170_000).then_some(TRANSACTION * lease);
+    let usual = Bounds { transaction, answer: Some(ANSWER * lease), ..at_first };
+    let in_time = lease.mul_f64(VITAL);
+    let vital = Bounds { answer: Some(in_time), ..usual };
+    let calls = address.clone().within(usual);
+    let companion =
+        Companion::start(calls.clone(), in_time, Arc::clone(&shared), Arc::clone(&clock));
+    let companion =
+        companion.map_err(|error| StorageError::Unavailable(format!("no thread: {error}")))?;
+    let (writers, readers) = (Pool::new(calls.clone(), WRITERS), Pool::new(calls, READERS));
+    let pools = (writers, readers, Pool::new(address.within(vital), BEATS));
     let database = Postgres::new(Arc::clone(&shared), pools, clock, companion);
     Ok(Arc::new(PostgresStore::new(shared, database)))
 }

@@ -79,8 +79,8 @@ impl DatabaseClock {
     pub(crate) fn measure(&self, sql: &dyn Sql) -> StorageResult<()> {
         let new = measure(sql, &*self.machine)?;
         let mut known = self.measured.lock();
-        let age = new.at.saturating_duration_since(known.at)
-            + new.slept.saturating_sub(known.slept);
+        let age =
+            new.at.saturating_duration_since(known.at) + new.slept.saturating_sub(known.slept);
         let off = new.time - (known.time + age.as_millis() as i64);
         let leeway = WIDEST_BOUND + known.bound + new.bound + age / DRIFT;
         if self.jumps.lock().believes(new.at, off, leeway) {

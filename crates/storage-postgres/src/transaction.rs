@@ -61,9 +61,10 @@ fn once<T>(
     pool: &Pool,
     carry_out: impl FnOnce(&Connection) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
-    let connection = pool.take().map_err(|error| (error, None))?;
+    // Where none can be made, the same call finds none in the next moment either.
+    let connection = pool.take().map_err(|error| (error, Some(Failure::Silent)))?;
     let done = carry_out(&connection);
-    if matches!(done, Err((_, Some(Failure::Lost)))) {
+    if matches!(done, Err((_, Some(Failure::Lost | Failure::Silent)))) {
         drop(connection);
         pool.doubt();
     } else {
@@ -118,10 +119,11 @@ fn turn_of(organization: OrganizationId) -> i64 {
     -organization.key()
 }
 
-/// How a transaction of calls begins, with more words of its own. A plan is kept for long: one that was made while a table was
-/// small must not read all of it when it has grown.
+/// How a transaction of calls begins, with more words of its own. What it reads under its locks must be as new as they are,
+/// whatever the server has as its default. A plan is kept for long: one that was made while a table was small must not read
+/// all of it when it has grown.
 pub(crate) fn of_calls(words: &str) -> String {
-    format!("BEGIN; SET LOCAL enable_seqscan = off; {words}")
+    format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL enable_seqscan = off; {words}")
 }
 
 /// One transaction that begins with those words: what `work` does stands if that went well.
@@ -150,7 +152,9 @@ pub(crate) fn within<T>(
                 }
                 return Err(match failure {
                     // Whether the server committed before the connection was lost, nobody knows.
-                    Some(Failure::Lost) | None => (StorageError::Unknown(error.to_string()), None),
+                    Some(Failure::Lost | Failure::Silent) | None => {
+                        (StorageError::Unknown(error.to_string()), None)
+                    }
                     failure => (error, failure),
                 });
             }
@@ -169,8 +173,12 @@ pub(crate) fn within<T>(
 fn misjudged(error: &StorageError, failure: Option<Failure>) -> Option<Failed> {
     use abide_core::fault::{Fault, is_planted};
     let again = match failure {
-        Some(Failure::Lost) | None if is_planted(Fault::DoubtRunAgain) => Some(Failure::Lost),
-        Some(Failure::Lost) | None if is_planted(Fault::DoubtCalledFailure) => None,
+        Some(Failure::Lost | Failure::Silent) | None if is_planted(Fault::DoubtRunAgain) => {
+            Some(Failure::Lost)
+        }
+        Some(Failure::Lost | Failure::Silent) | None if is_planted(Fault::DoubtCalledFailure) => {
+            None
+        }
         _ => return None,
     };
     Some((StorageError::Unavailable(error.to_string()), again))

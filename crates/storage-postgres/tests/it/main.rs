@@ -12,6 +12,7 @@ mod parts;
 mod pooler;
 mod reads;
 mod server;
+mod silence;
 mod upkeep;
 mod waits;
 
@@ -69,6 +70,12 @@ fn open_seeded(url: &str, seed: u64) -> Arc<PostgresStore> {
 /// A machine that sleeps when the test says so.
 #[derive(Default)]
 struct Machine(AtomicU64);
+
+impl Machine {
+    fn sleep(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_millis() as u64, Ordering::Relaxed);
+    }
+}
 
 impl Clock for Machine {
     fn now(&self) -> Timestamp {
