@@ -230,7 +230,7 @@ async fn sweep_strays(hub: &Hub) -> StorageResult<()> {
 /// Notes new deliveries for lists, for one turn: after an upgrade that may be all there are.
 async fn note_new(hub: &Hub, at_least: u32) -> StorageResult<()> {
     let began = Instant::now();
-    while hub.storage.delivery_log().note_new(at_least).await? > 0 {
+    while hub.storage.delivery_log().note_new(at_least).await?.is_some_and(|noted| noted > 0) {
         hub.pulse.ticked(Loop::Clockwork);
         if began.elapsed() >= hub.options.housekeeping_every || hub.is_draining() {
             return Ok(());

@@ -11,6 +11,7 @@ use crate::connection::Connection;
 pub(crate) const EACH: &[(&str, &str)] = &[
     ("0001_begin.sql", include_str!("../migrations/0001_begin.sql")),
     ("0002_retention.sql", include_str!("../migrations/0002_retention.sql")),
+    ("0003_closed_keys.sql", include_str!("../migrations/0003_closed_keys.sql")),
 ];
 
 /// Why a database cannot be brought to this version.

@@ -6,13 +6,13 @@ use abide_storage_sql::sql::ValueKind;
 
 /// A shared statement as PostgreSQL reads it: numbered values, and no hints for indexes, which its planner chooses.
 pub(crate) fn in_postgres(statement: &str) -> Cow<'_, str> {
-    if !statement.contains(['?', 'I', 'N', 'C', 'j']) {
+    if !statement.contains(['?', 'I', 'N', 'C', 'c', 'j']) {
         return Cow::Borrowed(statement);
     }
     let mut text = String::with_capacity(statement.len() + 16);
     let mut rest = statement;
     let mut values = 0;
-    while let Some(found) = rest.find(['?', '\'', 'I', 'N', 'C', 'i', 'j']) {
+    while let Some(found) = rest.find(['?', '\'', 'I', 'N', 'C', 'c', 'i', 'j']) {
         text.push_str(&rest[..found]);
         rest = &rest[found..];
         let begins_word = !text.ends_with(|last: char| last.is_alphanumeric() || last == '_');
@@ -40,6 +40,9 @@ pub(crate) fn in_postgres(statement: &str) -> Cow<'_, str> {
             // Several nodes draw keys at once: an event's deliveries stand in an index of their own.
             text.push_str("TRUE");
             rest = after.split_once(')').map_or("", |(_, after)| after);
+        } else if let Some(after) = rest.strip_prefix("closed_keys()").filter(|_| begins_word) {
+            text.push_str("(SELECT through FROM closed_keys WHERE only_row = 1)");
+            rest = after;
         } else if let Some(after) = rest.strip_prefix("json_each(").filter(|_| begins_word) {
             // A list of keys.
             let (value, after) = after.split_once(')').unwrap_or((after, ""));
@@ -195,6 +198,10 @@ mod tests {
             ("SELECT a FROM b NOT INDEXED WHERE c = ?", "SELECT a FROM b WHERE c = $1"),
             ("SELECT a FROM b CROSS JOIN c ON d", "SELECT a FROM b JOIN c ON d"),
             ("SELECT a WHERE b = ?1 AND is_right_after(?1)", "SELECT a WHERE b = $1 AND TRUE"),
+            (
+                "SELECT closed_keys() AS c FROM closed_keys",
+                "SELECT (SELECT through FROM closed_keys WHERE only_row = 1) AS c FROM closed_keys",
+            ),
             ("SELECT a IS NOT NULL", "SELECT a IS NOT NULL"),
             (
                 "SELECT 1 WHERE a IN (SELECT CAST(value AS BIGINT) FROM json_each(?3))",

@@ -116,6 +116,7 @@ pub const LEFT: &[(&str, &str)] = &[
     ("copies", "it says what was copied here"),
     ("unnumbered_decisions", "what is copied has its numbers"),
     ("unnumbered_events", "what is copied has its numbers"),
+    ("closed_keys", "keys are drawn after all that is copied"),
 ];
 
 /// The columns of a key, of a row.

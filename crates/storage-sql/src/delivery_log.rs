@@ -81,7 +81,7 @@ impl<D: Database> DeliveryLog for SqlStore<D> {
         .await
     }
 
-    async fn note_new(&self, at_least: u32) -> StorageResult<u32> {
+    async fn note_new(&self, at_least: u32) -> StorageResult<Option<u32>> {
         self.note_stretches(at_least).await
     }
 }

@@ -46,6 +46,9 @@ pub(crate) struct EndpointFacts {
     pub(crate) rules: DeliveryRules,
     pub(crate) version: u32,
     pub(crate) cancelled_through: DeliveryId,
+    /// What is made for it by the transaction that read this has a higher key: it stands behind the line that its last stop
+    /// drew, which may be another node's, and behind what lists are settled for.
+    pub(crate) made_behind: DeliveryId,
 }
 
 impl EndpointFacts {
@@ -76,6 +79,7 @@ impl EndpointFacts {
     }
 
     fn read(row: &dyn Row) -> StorageResult<Self> {
+        let cancelled_through: DeliveryId = id(row, "cancelled_through")?;
         Ok(Self {
             id: id(row, "endpoint")?,
             organization: id(row, "organization")?,
@@ -88,7 +92,8 @@ impl EndpointFacts {
                 hold_waiting: row.get("hold_waiting")?,
             },
             version: row.get("version")?,
-            cancelled_through: id(row, "cancelled_through")?,
+            cancelled_through,
+            made_behind: cancelled_through.max(id(row, "closed_keys")?),
         })
     }
 }
@@ -104,11 +109,11 @@ pub(crate) fn endpoint_set(tx: &mut Tx<'_>, of: OrganizationId) -> StorageResult
         return Ok(Arc::clone(set));
     }
     let endpoints = tx
-        .sql("SELECT * FROM endpoints WHERE organization = ? AND state != 'deleted' ORDER BY endpoint")
+        .sql(
+            "SELECT *, closed_keys() AS closed_keys FROM endpoints WHERE organization = ? AND state != 'deleted' \
+             ORDER BY endpoint",
+        )
         .all([of.key()], EndpointFacts::read)?;
-    // Another node may have drawn an endpoint's line: what is made now stands behind it.
-    let lines = endpoints.iter().map(|endpoint: &EndpointFacts| endpoint.cancelled_through.key());
-    tx.shared.ids.pass(lines.max().unwrap_or(0));
     let set = Arc::new(EndpointSet { endpoints });
     tx.caches.endpoint_sets.insert(of, Arc::clone(&set));
     Ok(set)
@@ -117,7 +122,7 @@ pub(crate) fn endpoint_set(tx: &mut Tx<'_>, of: OrganizationId) -> StorageResult
 /// One endpoint's facts, deleted ones included.
 pub(crate) fn facts(connection: &dyn Sql, endpoint: EndpointId) -> StorageResult<EndpointFacts> {
     connection
-        .sql("SELECT * FROM endpoints WHERE endpoint = ?")
+        .sql("SELECT *, closed_keys() AS closed_keys FROM endpoints WHERE endpoint = ?")
         .one([endpoint.key()], EndpointFacts::read)
 }
 
@@ -127,7 +132,7 @@ pub(crate) fn facts_if_any(
     endpoint: EndpointId,
 ) -> StorageResult<Option<EndpointFacts>> {
     connection
-        .sql("SELECT * FROM endpoints WHERE endpoint = ?")
+        .sql("SELECT *, closed_keys() AS closed_keys FROM endpoints WHERE endpoint = ?")
         .maybe([endpoint.key()], EndpointFacts::read)
 }
 
@@ -456,7 +461,7 @@ impl<D: Database> Endpoints for SqlStore<D> {
             type Wire =
                 (EndpointFacts, String, String, Option<Vec<u8>>, Overrides, Option<OriginalId>);
             let found: Option<Wire> = connection
-                .sql("SELECT * FROM endpoints WHERE endpoint = ?")
+                .sql("SELECT *, closed_keys() AS closed_keys FROM endpoints WHERE endpoint = ?")
                 .maybe([endpoint.key()], |row| {
                     let facts = EndpointFacts::read(row)?;
                     Ok((
@@ -647,9 +652,16 @@ pub(crate) fn set_state(
         EndpointState::Deleted => true,
     };
     if cancels {
-        // Other nodes draw keys, too: the line is behind all that is there.
+        // Other nodes draw keys, too: the line is behind all that is there, and behind all that was asked for. Who asks is
+        // in the log right after that, or is a job.
         let newest = newest(tx.connection(), "SELECT max(delivery) FROM deliveries")?;
-        tx.shared.ids.pass(newest);
+        let asked: Option<i64> = tx
+            .sql(
+                "SELECT max(key) FROM (SELECT max(entry) AS key FROM audit WHERE organization = ?1 \
+                 UNION ALL SELECT max(asked) FROM jobs WHERE organization = ?1) AS asks",
+            )
+            .one([facts.organization.key()], |row| row.get(0))?;
+        tx.shared.ids.pass(newest.max(asked.unwrap_or(0)));
     }
     let line = if cancels { tx.id::<Endpoint>(now).key() } else { facts.cancelled_through.key() };
     let gone_at = (state == EndpointState::Gone).then_some(now.as_millis());

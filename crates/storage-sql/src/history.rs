@@ -8,7 +8,7 @@ use abide_core::access::Caller;
 use abide_core::delivery::{DeliveryState, Next, Reason, Run, Trigger, next};
 use abide_core::event::{Event, EventKind};
 use abide_core::ids::{
-    DecisionId, Delivery, DeliveryId, EventId, Id, JobId, Kind, OrganizationId, SubjectId,
+    DecisionId, DeliveryId, EventId, Id, JobId, Kind, OrganizationId, SubjectId,
 };
 use abide_core::{Refusal, Timestamp};
 use abide_storage::deliveries::{AttemptTrigger, Ending};
@@ -293,7 +293,7 @@ impl<D: Database> History for SqlStore<D> {
                 }
                 Next::To(_) | Next::Stay | Next::Late => return Ok(()),
             }
-            let asked = tx.id::<Delivery>(now);
+            let asked = tx.delivery_id(&endpoint, now);
             let actor = actor_text(by.actor);
             let ask = Ask { id: asked, actor: &actor, job: None };
             run_again(tx, delivery, run, &ask, now)?;

@@ -39,6 +39,16 @@ pub(crate) enum Met {
     Event(MetEvent),
 }
 
+impl Met {
+    /// Where it goes, or should have gone.
+    pub(crate) fn endpoint(&self) -> EndpointId {
+        match self {
+            Self::Delivery(met) => met.endpoint,
+            Self::Event(met) => met.endpoint,
+        }
+    }
+}
+
 /// A delivery that may be asked for again or given up.
 #[derive(Clone)]
 pub(crate) struct MetDelivery {

@@ -382,6 +382,11 @@ fn work(
     }
     let plan = &view.plan;
     let mut walk = Walk::new(tx.connection(), organization, plan, job.key());
+    // What is asked for now no earlier stop undoes, whichever node drew its line.
+    for met in &looked.found {
+        let facts = walk.facts(met.endpoint())?;
+        tx.shared.ids.pass(facts.made_behind.key());
+    }
     let asked = tx.id::<Delivery>(now);
     let ask = Ask { id: asked, actor: &view.created_by, job: Some(job) };
     let mut progress = view.progress;
@@ -410,7 +415,7 @@ fn work(
                     tally.reopened(met.endpoint, met.state);
                 }
                 Met::Event(met) => {
-                    let delivery = tx.id::<Delivery>(now);
+                    let delivery = tx.delivery_id(&walk.facts(met.endpoint)?, now);
                     let of = DeliveryOf { organization, event: met.id, subject: met.subject };
                     insert_delivery(tx, &of, met.endpoint, delivery, Start::Pending, now)?;
                     tx.sql("UPDATE deliveries SET repeats = 1 WHERE delivery = ?")

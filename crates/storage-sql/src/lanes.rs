@@ -295,7 +295,7 @@ fn send_again(
     event: EventId,
     now: Timestamp,
 ) -> StorageResult<DeliveryId> {
-    let delivery = tx.id(now);
+    let delivery = tx.delivery_id(endpoint, now);
     let organization = tx
         .sql("SELECT organization FROM events WHERE event = ?")
         .one([event.key()], |row| id(row, "organization"))?;

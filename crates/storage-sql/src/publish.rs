@@ -11,14 +11,14 @@ use abide_core::delivery::{DeliveryState, Reason, Run};
 use abide_core::endpoint::Source;
 use abide_core::event::{BatchView, Event, EventBody, EventKind, RENDER_VERSION};
 use abide_core::ids::{
-    BatchId, Delivery, DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, SubjectId,
+    BatchId, DeliveryId, EndpointId, EventId, LeaseId, OrganizationId, SubjectId,
 };
 use abide_storage::endpoints::TestSent;
 use abide_storage::sealing::{OrganizationKeys, Place};
 use abide_storage::{HotDelivery, StorageError, StorageResult};
 
 use crate::after::{After, Counted};
-use crate::endpoints::{EndpointFacts, endpoint_set};
+use crate::endpoints::{EndpointFacts, endpoint_set, facts};
 use crate::lanes;
 use crate::leases;
 use crate::ledger::Shown;
@@ -144,7 +144,7 @@ pub(crate) fn publish_test(
         RENDER_VERSION,
         sealed
     ])?;
-    let delivery = tx.id::<Delivery>(now);
+    let delivery = tx.delivery_id(&facts(tx.connection(), endpoint)?, now);
     tx.sql(
         "INSERT INTO deliveries (delivery, organization, event, endpoint, state, lease, run) \
          VALUES (?, ?, ?, ?, 'hot', ?, 'test')",
@@ -221,7 +221,7 @@ fn fan_out(tx: &mut Tx<'_>, event: &Arc<Event>, bytes: usize, now: Timestamp) ->
     let of =
         DeliveryOf { organization: event.organization, event: event.id, subject: event.subject };
     for endpoint in wanting {
-        let delivery = tx.id::<Delivery>(now);
+        let delivery = tx.delivery_id(endpoint, now);
         let start = match lease {
             _ if !endpoint.is_running() => Start::Held(endpoint.held_because()),
             Some(lease) => Start::Hot(lease),

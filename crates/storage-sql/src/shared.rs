@@ -16,6 +16,7 @@ use parking_lot::RwLock;
 use crate::deliveries::{PassedBy, key_list};
 use crate::rows::id;
 use crate::sql::Sql;
+use crate::stretches::Closed;
 
 /// The engine, as far as a store knows it.
 pub type Engine = (Arc<dyn Room>, Arc<dyn Committed>);
@@ -50,6 +51,8 @@ pub struct Shared {
     /// Set once a key was wiped: the log that still holds it must be cut.
     pub(crate) wiped: Arc<AtomicBool>,
     pub(crate) passed_by: parking_lot::Mutex<Option<PassedBy>>,
+    /// The keys that this node closed last to deliveries.
+    pub(crate) closed: parking_lot::Mutex<Option<Closed>>,
 }
 
 /// How many processes work on the database.
@@ -124,6 +127,7 @@ impl Shared {
             engine: ArcSwapOption::empty(),
             wiped,
             passed_by: parking_lot::Mutex::default(),
+            closed: parking_lot::Mutex::default(),
         }
     }
 

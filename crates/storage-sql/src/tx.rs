@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use abide_core::access::Caller;
 use abide_core::ids::{
-    AuditEntry, DecisionId, EndpointId, EventId, Id, Kind, LeaseId, OrganizationId, PolicyId,
-    PurposeId, SubjectId,
+    AuditEntry, DecisionId, DeliveryId, EndpointId, EventId, Id, Kind, LeaseId, OrganizationId,
+    PolicyId, PurposeId, SubjectId,
 };
 use abide_core::organization::OrganizationState;
 use abide_core::original::OriginalId;
@@ -20,7 +20,7 @@ use abide_storage::{StorageError, StorageResult};
 
 use crate::after::{After, Counted};
 use crate::counts::CountRow;
-use crate::endpoints::EndpointSet;
+use crate::endpoints::{EndpointFacts, EndpointSet};
 use crate::ledger::ConsentRow;
 use crate::params;
 use crate::rows::actor_text;
@@ -215,6 +215,11 @@ impl<'a> Tx<'a> {
     pub(crate) fn id_after<K: Kind>(&self, now: Timestamp, after: Option<Id<K>>) -> Id<K> {
         self.shared.ids.pass(after.map_or(0, Id::key));
         self.id(now)
+    }
+
+    /// The key of what is made for an endpoint, or asked for there, by the transaction that read its facts.
+    pub(crate) fn delivery_id(&self, of: &EndpointFacts, now: Timestamp) -> DeliveryId {
+        self.id_after(now, Some(of.made_behind))
     }
 
     /// `N` random bytes.

@@ -58,7 +58,7 @@ const SMALL: &[&str] = &[
 ];
 
 /// Tables of databases with several nodes.
-const ELSEWHERE: &[&str] = &["event_feed", "decision_feed", "feed_heads", "nodes"];
+const ELSEWHERE: &[&str] = &["event_feed", "decision_feed", "feed_heads", "nodes", "closed_keys"];
 
 /// Every statement in the sources that reads rows.
 fn statements() -> Vec<String> {

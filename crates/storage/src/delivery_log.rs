@@ -125,6 +125,6 @@ pub trait DeliveryLog: Send + Sync {
 
     /// For the engine's housekeeping: notes whose the deliveries are that were made since the last time, so that lists need
     /// not look at those of others; nothing is done where they are fewer than `at_least`. Answers how many it noted, which
-    /// is bounded; lists are right also before.
-    async fn note_new(&self, at_least: u32) -> StorageResult<u32>;
+    /// is bounded; `None` where it must wait until others have ended who began to write earlier. Lists are right also before.
+    async fn note_new(&self, at_least: u32) -> StorageResult<Option<u32>>;
 }

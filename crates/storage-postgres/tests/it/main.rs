@@ -4,6 +4,7 @@ mod batches;
 mod clock;
 mod cluster;
 mod leavings;
+mod lists;
 mod migrations;
 mod nodes;
 mod opening;

@@ -32,6 +32,8 @@ at_two_nodes!(
     i1_decisions_about_a_person_follow_each_other,
     feeds_are_read_while_both_write,
     a_pause_holds_at_every_node,
+    what_is_asked_for_outlives_an_earlier_stop,
+    a_stop_ends_what_was_asked_for_before,
     i5_nothing_is_claimed_twice,
     chores_are_done_by_one
 );

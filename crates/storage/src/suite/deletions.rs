@@ -9,6 +9,7 @@ use abide_core::organization::OrganizationState;
 use abide_core::policy::{NewPolicy, PolicyType};
 use abide_core::rate::RateLimit;
 
+use super::delivery_log::note_all;
 use super::world::{HOLD, RETRY, SKIP, World, at, finished, finished_unopened, grant, ok, refusal};
 use crate::accounts::{NewKey, OrganizationPatch};
 use crate::deletions::CarriedOut;
@@ -184,7 +185,7 @@ pub async fn i11_a_deleted_organization_is_unreadable_and_goes(store: &dyn Stora
     let event = *ours.events().await.last().expect("an event");
     let key = key(&ours).await;
     assert!(ok(store.accounts().key(key).await).is_some());
-    while ok(store.delivery_log().note_new(1).await) > 0 {}
+    note_all(store).await;
     let before = theirs.everything().await;
     ok(store.deletions().ask(&ours.by, "ours", 0, at(5)).await);
 

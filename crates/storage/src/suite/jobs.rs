@@ -15,7 +15,7 @@ use crate::endpoints::EndpointPatch;
 use crate::history::DeliveryView;
 use crate::jobs::{Asked, GONE_HELD_MILLIS, JobView, MOST_RUNNING, Page};
 
-fn wish(kind: JobKind, endpoint: Option<EndpointId>) -> Wish {
+pub(super) fn wish(kind: JobKind, endpoint: Option<EndpointId>) -> Wish {
     Wish {
         kind,
         endpoint,
@@ -37,7 +37,7 @@ fn plan(wish: Wish) -> Plan {
     Plan::of(wish).expect("a wish that can be carried out")
 }
 
-async fn create(world: &World<'_>, wish: Wish, now: Timestamp) -> JobView {
+pub(super) async fn create(world: &World<'_>, wish: Wish, now: Timestamp) -> JobView {
     match ok(world.store.jobs().create(&world.by, &plan(wish), now).await) {
         Asked::Created(job) => job,
         Asked::Running(job) => panic!("{} runs already", job.id),
@@ -45,7 +45,7 @@ async fn create(world: &World<'_>, wish: Wish, now: Timestamp) -> JobView {
 }
 
 /// Works a job until its end, a second per page.
-async fn finish(world: &World<'_>, job: JobId, now: Timestamp) -> JobView {
+pub(super) async fn finish(world: &World<'_>, job: JobId, now: Timestamp) -> JobView {
     for page in 0..100 {
         let now = now.plus_millis(page * 1_000);
         if ok(world.store.jobs().work(job, no_series(), now).await) == Page::Ended {

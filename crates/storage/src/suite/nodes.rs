@@ -9,11 +9,13 @@ use abide_core::consent::{NewDecision, PermissionState};
 use abide_core::delivery::{DeliveryState, Outcome, Run};
 use abide_core::endpoint::{DeliveryRules, Source};
 use abide_core::ids::{DeliveryId, LeaseId};
+use abide_core::job::JobKind;
 use abide_core::rate::RateLimit;
 use abide_core::shell::Chance;
 use abide_core::{Refusal, Timestamp};
 
 use super::idempotency::once;
+use super::jobs;
 use super::world::{Dice, HOLD, RETRY, SKIP, World, at, finished, grant, ok};
 use crate::accounts::{NewKey, NewOrganization};
 use crate::deliveries::{GiveBack, GivenBack, Opened, Report, Sent};
@@ -266,6 +268,59 @@ pub async fn a_pause_holds_at_every_node(one: &dyn Storage, two: &dyn Storage) {
             }
         }
     }
+}
+
+/// Two deliveries that failed, and the lease under which they were sent.
+async fn two_failed(world: &World<'_>) -> (LeaseId, [DeliveryView; 2]) {
+    let lease = world.lease(at(0)).await;
+    let failed = [world.delivery("ada", at(0)).await, world.delivery("bob", at(0)).await];
+    assert_eq!(world.claim(lease, at(1)).await.len(), 2);
+    for row in &failed {
+        world.attempt(row.id, lease, Outcome::Failed, at(1)).await;
+    }
+    (lease, failed)
+}
+
+/// Asks for another run of the first by hand, and of the second by a job.
+async fn ask_again(world: &World<'_>, [by_hand, _]: &[DeliveryView; 2], now: Timestamp) {
+    ok(world.store.history().retry(&world.by, by_hand.id, Run::Single, now).await);
+    let job = jobs::create(world, jobs::wish(JobKind::RetryFailed, None), now).await;
+    assert_eq!(jobs::finish(world, job.id, now).await.progress.done, 1);
+}
+
+/// What is asked for after a stop is sent, though the node that is asked has its clock behind.
+pub async fn what_is_asked_for_outlives_an_earlier_stop(one: &dyn Storage, two: &dyn Storage) {
+    let here = World::new(one).await;
+    let there = here.at_node(two);
+    let endpoint = here.endpoint(SKIP).await;
+    let (lease, [by_hand, by_job]) = two_failed(&here).await;
+    let stop = async |now: Timestamp| {
+        there.set_active(endpoint, false, now).await;
+        there.set_active(endpoint, true, now.plus_millis(1)).await;
+    };
+    stop(at(AHEAD)).await;
+    ok(one.history().retry(&here.by, by_hand.id, Run::Single, at(2)).await);
+    assert_eq!(here.claim(lease, at(AHEAD)).await, [by_hand.id]);
+    here.attempt(by_hand.id, lease, Outcome::Delivered, at(3)).await;
+    stop(at(2 * AHEAD)).await;
+    let job = jobs::create(&here, jobs::wish(JobKind::RetryFailed, None), at(4)).await;
+    assert_eq!(jobs::finish(&here, job.id, at(4)).await.progress.done, 1);
+    assert_eq!(here.claim(lease, at(2 * AHEAD)).await, [by_job.id]);
+}
+
+/// A stop cancels what was asked for before, though the node that stops has its clock behind.
+pub async fn a_stop_ends_what_was_asked_for_before(one: &dyn Storage, two: &dyn Storage) {
+    let here = World::new(one).await;
+    let there = here.at_node(two);
+    let endpoint = here.endpoint(SKIP).await;
+    let (lease, failed) = two_failed(&here).await;
+    ask_again(&there, &failed, at(AHEAD)).await;
+    here.set_active(endpoint, false, at(2)).await;
+    here.set_active(endpoint, true, at(3)).await;
+    for row in &failed {
+        World::expect_state(&here.look_at(row).await, DeliveryState::Cancelled);
+    }
+    assert_eq!(here.claim(lease, at(2 * AHEAD)).await, []);
 }
 
 /// I5: two nodes that claim at once get nothing twice and leave nothing.

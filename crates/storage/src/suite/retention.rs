@@ -5,6 +5,7 @@ use abide_core::delivery::{DeliveryState, Outcome, Run};
 use abide_core::ids::OrganizationId;
 use abide_core::retention::{Retention, RetentionPatch};
 
+use super::delivery_log::note_all;
 use super::world::{HOLD, RETRY, SKIP, World, at, finished, grant, ok, refusal};
 use crate::Storage;
 use crate::delivery_log::DeliveryFilter;
@@ -17,7 +18,7 @@ const NOTHING: RetentionPatch =
 
 /// Walks through everything, some rows at a time, after new deliveries were noted.
 async fn walk(store: &dyn Storage, now: Timestamp) {
-    while ok(store.delivery_log().note_new(1).await) > 0 {}
+    note_all(store).await;
     let mut place = None;
     for _ in 0..1_000 {
         place = ok(store.retentions().remove_old(place, 2, now).await);
