@@ -150,10 +150,10 @@ impl Beside {
                 }
             }
         }
-        if let Some(connection) = &self.connection {
-            if let Err(why) = node::leave(connection, self.shared.holder) {
-                tracing::debug!(%why, "the node could not be taken off the list");
-            }
+        if let Some(connection) = &self.connection
+            && let Err(why) = node::leave(connection, self.shared.holder)
+        {
+            tracing::debug!(%why, "the node could not be taken off the list");
         }
     }
 
