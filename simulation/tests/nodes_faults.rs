@@ -7,7 +7,7 @@ use abide_simulation::{NODES_AT_ONCE, run_nodes_of};
 
 /// Seeds that a fault must be found in. What a seed fixes is its schedule: how soon exactly a fault is found is another time
 /// another.
-const SEEDS: u64 = 16;
+const SEEDS: u64 = 40;
 
 /// Where the table begins and ends in the text.
 const MARKS: (&str, &str) = ("<!-- faults of nodes -->\n", "<!-- end of faults of nodes -->\n");

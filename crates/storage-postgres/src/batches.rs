@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use abide_core::ids::OrganizationId;
 use abide_storage::{StorageError, StorageResult};
@@ -19,6 +20,7 @@ use abide_storage_sql::shared::Shared;
 use abide_storage_sql::tx::{Caches, Tx};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use crate::connection::{Connection, Failure};
 use crate::feeds;
@@ -36,12 +38,17 @@ const AT_ONCE: usize = 4;
 /// So many calls are worth a transaction beside others that run; fewer wait for one of those to end. Each transaction costs
 /// some twenty round trips, whatever it carries.
 const WORTH_ANOTHER: usize = 48;
+/// But no longer than that: what runs may be held up by something that those who wait do not need.
+const LONGEST: Duration = Duration::from_millis(100);
 /// Transactions that wait for what another one holds; calls beyond those are told that the store is busy.
 const ASIDE: usize = 2;
 
 /// Calls that wait for others, and go to the database with them.
 pub(crate) struct Batches {
-    calls: Mutex<VecDeque<Box<dyn Queued>>>,
+    /// Each with when it came.
+    calls: Mutex<VecDeque<(Instant, Box<dyn Queued>)>>,
+    /// Whether somebody looks after those that wait for too long.
+    is_watched: AtomicBool,
     waiting: Waiting,
     turns: Semaphore,
     aside: Arc<Semaphore>,
@@ -53,6 +60,7 @@ impl Batches {
     pub(crate) fn new(writers: Arc<Pool>, shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             calls: Mutex::default(),
+            is_watched: AtomicBool::new(false),
             waiting: Waiting::default(),
             turns: Semaphore::new(AT_ONCE),
             aside: Arc::new(Semaphore::new(ASIDE)),
@@ -71,7 +79,7 @@ impl Batches {
         let refused = {
             let mut calls = self.calls.lock();
             if calls.len() < MOST_CALLS {
-                calls.push_back(call);
+                calls.push_back((Instant::now(), call));
                 None
             } else {
                 Some(call)
@@ -81,18 +89,42 @@ impl Batches {
             call.settle(Some(StorageError::Busy));
         } else if self.is_worth_it(0) {
             // The calls go on also where their callers have gone away: what follows the commit must happen.
-            tokio::spawn(Arc::clone(self).carry_out());
+            tokio::spawn(Arc::clone(self).carry_out(false));
+        } else if !self.is_watched.swap(true, Ordering::AcqRel) {
+            tokio::spawn(Arc::clone(self).watch());
         }
         answered
             .await
             .unwrap_or_else(|_| Err(StorageError::Unknown("a call was given up".to_owned())))
     }
 
-    /// Carries out what waits, as long as something does.
-    async fn carry_out(self: Arc<Self>) {
+    /// Carries out what has waited for too long, until nothing waits.
+    async fn watch(self: Arc<Self>) {
+        loop {
+            let oldest = self.calls.lock().front().map(|(came, _)| *came);
+            let Some(came) = oldest else {
+                self.is_watched.store(false, Ordering::Release);
+                // Whoever came in between saw somebody watching.
+                if self.calls.lock().is_empty() || self.is_watched.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+                continue;
+            };
+            let left = LONGEST.saturating_sub(came.elapsed());
+            if left.is_zero() {
+                tokio::spawn(Arc::clone(&self).carry_out(true));
+                sleep(LONGEST).await;
+            } else {
+                sleep(left).await;
+            }
+        }
+    }
+
+    /// Carries out what waits, as long as something does that is worth it, and once also what is not.
+    async fn carry_out(self: Arc<Self>, mut must: bool) {
         loop {
             let Ok(turn) = self.turns.try_acquire() else { return };
-            while self.is_worth_it(1)
+            while (std::mem::take(&mut must) || self.is_worth_it(1))
                 && let Some(batch) = self.next()
             {
                 for blocked in self.commit(batch, Patience::Brief).await {
@@ -121,7 +153,7 @@ impl Batches {
         let (mut batch, mut decisions) = (Vec::new(), 0);
         while batch.len() < BATCH_CALLS
             && decisions < BATCH_DECISIONS
-            && let Some(call) = calls.pop_front()
+            && let Some((_, call)) = calls.pop_front()
         {
             decisions += call.ahead().map_or(1, |ahead| ahead.decisions.len());
             batch.push(call);

@@ -14,6 +14,7 @@ use parking_lot::MutexGuard;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::database::Database;
 use super::ground::{Begun, Door, Ground, Node};
@@ -29,6 +30,11 @@ use crate::stage::{Life, Stage};
 
 /// How long a lease lasts here, in milliseconds.
 pub(crate) const LEASE_MILLIS: i64 = 1_500;
+/// How often a node that does not come up is started again, and after how long.
+const TRIES: u64 = 10;
+const AGAIN: Duration = Duration::from_millis(300);
+/// Starts of a run are fewer; each try draws otherwise.
+const MOST_STARTS: u64 = 1_000;
 
 /// See the module.
 pub(crate) struct ServerNode {
@@ -82,8 +88,20 @@ impl Ground for Database {
         Ok(Begun { organization, rows, clock: SimulatedClock::from(now) })
     }
 
+    /// As whoever looks after a program does it: one that does not come up, because the server or the way to it was too slow,
+    /// is started again.
     async fn start(&self, stage: &Arc<Stage>, start: u64) -> anyhow::Result<ServerNode> {
-        ServerNode::start(self, stage, start).await
+        let mut tried = 0;
+        loop {
+            match ServerNode::start(self, stage, start + tried * MOST_STARTS).await {
+                Err(why) if tried < TRIES => {
+                    stage.note(format!("node {start} does not come up: {why:#}"));
+                }
+                done => return done,
+            }
+            tried += 1;
+            sleep(AGAIN).await;
+        }
     }
 
     fn is_real(&self) -> bool {

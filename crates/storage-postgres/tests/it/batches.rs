@@ -15,6 +15,7 @@ use abide_storage_postgres::PostgresStore;
 use abide_storage_sql::database::{Ahead, Alone, Call, Database as _};
 use abide_storage_sql::tx::Tx;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
 
 use crate::server::Database;
@@ -273,4 +274,34 @@ async fn a_transaction_numbers_its_own_where_it_can() {
     assert_eq!(database.ask(numbered).await, people * 1000 + people);
     let read = store.history().decisions(us.organization, 0, 1_000).await.unwrap();
     assert_eq!(read.len() as i64, people);
+}
+
+/// I1: calls that are few wait for a transaction that runs, and not for one that does not get on.
+#[tokio::test(flavor = "multi_thread")]
+async fn i1_nobody_waits_for_what_stands_still() {
+    let database = Database::new().await;
+    let store = crate::store(&database).await;
+    let (us, them) = (organization(&store, "us").await, organization(&store, "them").await);
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (told, mut begun) = (std::sync::Mutex::new(told), Some(begun));
+    let standing = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let stand = move |_: &mut Tx<'_>| {
+                if let Some(begun) = begun.take() {
+                    begun.send(()).expect("somebody waits for that");
+                }
+                let told = told.lock().expect("one call at a time").recv();
+                told.map_err(|_| StorageError::Busy)
+            };
+            among(&store, us, stand).await
+        })
+    };
+    has_begun.await.unwrap();
+    let theirs = timeout(Duration::from_secs(20), record_many(&store, them, "theirs").join_all());
+    let theirs = theirs.await.expect("they need nothing of what stands still");
+    assert!(theirs.iter().all(Result::is_ok), "{theirs:?}");
+    go_on.send(()).unwrap();
+    standing.await.unwrap().unwrap();
 }
