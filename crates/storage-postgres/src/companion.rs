@@ -150,30 +150,41 @@ impl Beside {
                 }
             }
         }
-        if let Some(connection) = &self.connection
-            && let Err(why) = node::leave(connection, self.shared.holder)
-        {
+        // Also where it ends before its first beat: whoever waits for all nodes to be gone would wait for it.
+        let connection = connected(&mut self.connection, &self.address, self.vital);
+        let left = connection.and_then(|connection| node::leave(connection, self.shared.holder));
+        if let Err(why) = left {
             tracing::debug!(%why, "the node could not be taken off the list");
         }
     }
 
     fn beat(&mut self) -> StorageResult<()> {
-        let connection = match &self.connection {
-            Some(connection) => connection,
-            None => {
-                let opened = Connection::open(&self.address);
-                let opened = opened.map_err(abide_storage::StorageError::from)?;
-                opened.be_patient_for(self.vital);
-                self.connection.insert(opened)
-            }
-        };
-        self.clock.measure(connection)?;
-        if !node::beat(connection, self.shared.holder)? {
-            self.clock.replaced();
+        let Self { address, vital, shared, clock, connection } = self;
+        let connection = connected(connection, address, *vital)?;
+        clock.measure(connection)?;
+        if !node::beat(connection, shared.holder)? {
+            clock.replaced();
             tracing::error!("{REPLACED}");
         }
-        self.shared.forget_ended(connection)
+        shared.forget_ended(connection)
     }
+}
+
+/// The kept connection, made where there is none; whoever asks there waits no longer than that.
+fn connected<'k>(
+    kept: &'k mut Option<Connection>,
+    address: &Address,
+    vital: Duration,
+) -> StorageResult<&'k Connection> {
+    let connection = match kept.take() {
+        Some(connection) => connection,
+        None => {
+            let opened = Connection::open(address)?;
+            opened.be_patient_for(vital);
+            opened
+        }
+    };
+    Ok(kept.insert(connection))
 }
 
 /// Listens for other nodes; `None` where that cannot be done now.
